@@ -1,0 +1,1 @@
+"""Brain-tuning of speech models: the helper library of the executable paper."""
