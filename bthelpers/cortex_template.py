@@ -16,7 +16,8 @@ import numpy as np
 from nibabel.freesurfer import write_annot, write_geometry
 from scipy.spatial.transform import Rotation
 
-from bthelpers.surface import ANNOTATION, HEMISPHERES, pycortex_store
+from bthelpers.dataset import HEMISPHERES
+from bthelpers.surface import pycortex_subject
 
 VOXEL_SIZE_MM = 5.2  # about 10,000 voxels within 8 mm of the cortical surface
 MARGIN_MM = 12.0  # of the field of view around the brain; the thick mask reaches out 8 mm
@@ -78,7 +79,7 @@ def _hcp_file(name: str) -> Path:
 
 def _hcp_surface(hemi: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Points (vertex, 3) in mm and faces (face, 3) of a group-average surface."""
-    image = nibabel.load(_hcp_file(f"S1200.{HEMISPHERES[hemi]}.{name}.32k_fs_LR.surf.gii"))
+    image = nibabel.load(_hcp_file(f"S1200.{hemi[0].upper()}.{name}.32k_fs_LR.surf.gii"))
     points, faces = image.agg_data()
     if name == "flat":  # vertices cut away must not widen the flatmap
         points[np.setdiff1d(np.arange(len(points)), faces)] = 0
@@ -135,7 +136,7 @@ def _write_freesurfer(folder: Path, surfaces: dict) -> None:
     (folder / "surf").mkdir()
     for hemi in HEMISPHERES:
         labels, colours, names = _hcp_parcels(hemi)
-        write_annot(folder / ANNOTATION.format(hemi=hemi), labels, colours, names, fill_ctab=True)
+        write_annot(folder / f"label/{hemi}.HCP-MMP1.annot", labels, colours, names, fill_ctab=True)
         for name, source in FREESURFER_SURFACES.items():
             write_geometry(
                 folder / f"surf/{hemi}.{name}",
@@ -148,7 +149,7 @@ def _write_pycortex(store: Path, participant: str, surfaces: dict, affine, shape
     folder, transform = store / participant, f"{participant}_auto"
     shutil.rmtree(folder, ignore_errors=True)
     store.mkdir(parents=True, exist_ok=True)
-    with pycortex_store(store) as cortex:
+    with pycortex_subject(store, participant) as cortex:
         cortex.db.make_subj(participant)
         cortex.db.reload_subjects()
         for hemi in HEMISPHERES:

@@ -1,0 +1,144 @@
+"""Brain alignment of every layer of a model, from representations and responses.
+
+The steps of section 3.4.1 of the ICLR paper: delayed features, a voxelwise ridge on the training
+stories, and the correlation of its prediction with the responses to the held-out story.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from bthelpers.alignment import bootstrap_alignment, normalized_alignment
+from bthelpers.dataset import Dataset
+from bthelpers.encoding import fit_ridge, pearson_r, story_folds
+from bthelpers.params import EncodingSettings, StatisticsSettings
+from bthelpers.progress import Progress
+from bthelpers.timing import fir_delay, trim, zscore
+
+
+@dataclass(frozen=True)
+class StoryResponses:
+    """Responses to some stories, one after another.
+
+    Attributes
+    ----------
+    stories : list of str
+    responses : float32 array of shape (tr, voxel)
+        Standardised within each story.
+    story_of_row : list of str
+        The story of each row.
+    """
+
+    stories: list[str]
+    responses: np.ndarray
+    story_of_row: list[str]
+
+
+def read_responses(
+    dataset: Dataset, participant: str, stories: list[str], voxels: np.ndarray
+) -> StoryResponses:
+    """Read and standardise the responses of the given voxels to the given stories."""
+    pieces = [zscore(dataset.responses(participant, story, voxels)) for story in stories]
+    story_of_row = [story for story, piece in zip(stories, pieces, strict=True) for _ in piece]
+    return StoryResponses(list(stories), np.concatenate(pieces), story_of_row)
+
+
+def delayed_features(
+    representation: xr.DataArray, stories: list[str], delays: tuple[int, ...]
+) -> np.ndarray:
+    """Features at each response row: delayed, trimmed, standardised within each story.
+
+    Delays come before trimming, so that a story's first rows see the sound before them.
+
+    Parameters
+    ----------
+    representation : DataArray (tr, feature)
+        One layer at all TRs, with the coordinate ``story``.
+    stories : list of str
+    delays : tuple of int
+        In TRs.
+
+    Returns
+    -------
+    array of shape (tr, delay x feature), in the order of ``stories``
+
+    Raises
+    ------
+    ValueError
+        If the representation lacks a story.
+    """
+    values, story_of_tr = representation.values, representation["story"].values
+    missing = set(stories) - set(story_of_tr)
+    if missing:
+        raise ValueError(f"the representation lacks the stories {', '.join(sorted(missing))}")
+    return np.concatenate(
+        [zscore(trim(fir_delay(values[story_of_tr == story], delays))) for story in stories]
+    )
+
+
+def evaluate_layers(
+    representations: xr.DataArray,
+    training: StoryResponses,
+    test: StoryResponses,
+    ceiling: np.ndarray,
+    regions: xr.DataArray,
+    encoding: EncodingSettings,
+    statistics: StatisticsSettings,
+    seed: int,
+) -> xr.Dataset:
+    """Brain alignment of every layer (equation 1), with bootstrap draws.
+
+    Parameters
+    ----------
+    representations : DataArray (layer, tr, feature)
+        At all TRs, with the coordinate ``story``.
+    training, test : StoryResponses
+        Of voxels with a positive noise ceiling.
+    ceiling : array of shape (voxel,)
+    regions : bool DataArray (region, voxel)
+    encoding, statistics : settings
+    seed : int
+        Of the bootstrap; one seed pairs the draws of two models.
+
+    Returns
+    -------
+    Dataset
+        ``r`` (layer, voxel), ``alignment`` (layer, region), ``draws`` (layer, region, draw).
+    """
+    folds = story_folds(training.story_of_row, encoding.folds)
+    kept = slice(encoding.skip_test_rows, None)
+    actual = test.responses[kept]
+    layers = []
+    progress = Progress("layers", representations.sizes["layer"])
+    for layer in representations["layer"].values:
+        features = representations.sel(layer=layer)
+        X = delayed_features(features, training.stories, encoding.fir_delays)
+        X_test = delayed_features(features, test.stories, encoding.fir_delays)
+        model = fit_ridge(X, training.responses, folds, np.logspace(*encoding.alphas))
+        predicted = model.predict(X_test)[kept]
+        r = pearson_r(predicted, actual)
+        alignment = [normalized_alignment(r, ceiling, mask) for mask in regions.values]
+        draws = bootstrap_alignment(
+            predicted,
+            actual,
+            ceiling,
+            regions,
+            statistics.block,
+            statistics.bootstrap_draws,
+            seed,
+        )
+        layers.append(
+            xr.Dataset(
+                {
+                    "r": ("voxel", r.astype(np.float32)),
+                    "alpha": ("voxel", model.best_alphas_.astype(np.float32)),
+                    "alignment": ("region", alignment),
+                    "draws": draws.astype(np.float32),
+                }
+            )
+        )
+        progress.advance()
+    return xr.concat(layers, dim="layer").assign_coords(layer=representations["layer"].values)

@@ -1,0 +1,349 @@
+"""Parameters of a run: their schema, as frozen dataclasses, and the reader of ``params/*.yaml``.
+
+Every value of a profile is written in its file or in the one that it extends. What the schema does
+not know, or knows as something else, is an error that names the file, the key and what was meant.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import yaml
+
+from bthelpers.dataset import Splits
+
+
+class ParameterError(ValueError):
+    """What is wrong with a parameter, and the keys and list positions that lead to it."""
+
+    def __init__(self, text: str, *place: str | int):
+        super().__init__(text)
+        self.place = list(place)
+
+
+class Rule(NamedTuple):
+    """A condition that a value must meet, and its wording in an error."""
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
+def _at_least(low: int) -> Rule:
+    return Rule(f"at least {low}", lambda x: x >= low)
+
+
+DISTINCT = Rule("free of repetitions", lambda x: len(set(x)) == len(x))
+Count = Annotated[int, _at_least(1)]
+Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
+Share = Annotated[float, Rule("from 0 to 1", lambda x: 0 <= x <= 1)]
+Names = Annotated[tuple[str, ...], DISTINCT]
+Span = Annotated[tuple[int, int], Rule("[low, high]", lambda x: x[0] <= x[1])]
+Grid = Annotated[tuple[float, float, Count], Rule("[low, high, number]", lambda x: x[0] <= x[1])]
+Quantiles = Annotated[tuple[Share, ...], Rule("ascending", lambda x: list(x) == sorted(x))]
+Condition = Literal["pretrained", "brain-tuned", "block-permuted"]
+
+# Quantiles (0, 5, …, 100 % of the voxels) of the published noise ceilings of ds003020, averaged
+# over UTS01, UTS02 and UTS03.
+PUBLISHED_CEILINGS = (
+    0.0, 0.0, 0.0, 0.039, 0.109, 0.151, 0.218, 0.262, 0.298, 0.330, 0.359,
+    0.388, 0.418, 0.448, 0.481, 0.517, 0.557, 0.603, 0.659, 0.731, 0.940,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SimulationSpec:
+    """A simulated dataset: its speech, its participants and how well they can be predicted."""
+
+    lexicon: str  # YAML file of content words in semantic categories, from the repository's root
+    participants: Count = 3  # named SIM01, SIM02, …
+    # named story01, story02, …: those for training, those for validation, one for testing
+    training_stories: Count = 16
+    validation_stories: Count = 2
+    voices: Names = ("en-us", "en-us+f2", "en-us+m3", "en-us+f4", "en-us+m7")  # of espeak-ng
+    rate: Span = (150, 190)  # words per minute
+    pitch: Span = (30, 70)  # of espeak-ng, 0 to 99
+    words_per_category: Count = 8  # content words that are used of each semantic category
+    topic_sentences: Count = 5  # sentences that share a topic of two categories
+    topic_probability: Share = 0.85  # that a content word is of the topic
+    minutes_train: Positive = 4.0  # of each training story
+    minutes_validation: Positive = 4.0  # of each validation story
+    minutes_test: Positive = 8.0  # of the test story
+    repeats: Annotated[int, _at_least(2)] = 10  # of the test story
+    voxel_size_mm: Positive = 5.2  # edge of a voxel
+    latent_dimensions: Count = 12  # of the meaning of a word
+    word_idiosyncrasy: Annotated[float, _at_least(0)] = 0.6  # own meaning against category's
+    acoustics_in_language: Share = 0.3  # weight of acoustics in late language voxels
+    noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
+    ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Where the data are and which of them are used (ICLR paper, section 3.2)."""
+
+    root: str  # folder in the layout of ds003020, from the repository's root
+    participants: Names  # UTS01 … of ds003020, or any names where the dataset is simulated
+    splits: Splits
+    regions: str | None  # YAML table of region sets (appendix A.1); null: the package's own
+    simulate: SimulationSpec | None  # null: the dataset is there, or downloaded
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Where a pretrained speech model is."""
+
+    path: str  # folder, or name on the hub
+    revision: str | None  # commit on the hub; null for a folder
+
+
+@dataclass(frozen=True)
+class VoxelSettings:
+    """The voxels that a model is tuned towards (ICLR paper, section 3.2)."""
+
+    ceiling: Share  # noise ceiling that a voxel must exceed
+    regions: Names  # region sets whose voxels are taken
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """Brain-tuning (ICLR paper, section 3.3)."""
+
+    window: Positive  # seconds of sound before a TR that its response is predicted from
+    pooling: Literal["mean", "hrf"]  # of a window's tokens: plain, or weighted by a response to it
+    standardize: bool  # pooled features, by the pretrained model's mean and deviation
+    sharing: Literal["window", "chunk"]  # one example a TR, or one chunk of sound for many TRs
+    chunk_trs: Count  # TRs that a chunk serves; only where sharing is by chunk
+    batch_trs: Count  # TRs per optimiser step
+    epochs: Count  # at most
+    transformer_lr: Positive  # peak learning rate of the transformer layers
+    head_lr: Positive  # peak learning rate of the linear head
+    warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
+    patience: Count  # epochs without a lower validation loss after which tuning stops
+    precision: Literal["float32", "bfloat16"]  # of the transformer's arithmetic
+    permutation_block: Count  # TRs that stay together in the block-permuted control (D.2)
+
+
+@dataclass(frozen=True)
+class RepresentationSettings:
+    """What a model represents at a TR (ICLR paper, section 3.2)."""
+
+    window: Positive  # T, seconds of sound that a window holds
+    stride: Positive  # W, seconds from one window to the next
+    pooling: Literal["last", "mean", "stride"]  # of a window: last token, all, those of a stride
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """The voxelwise encoding model (ICLR paper, section 3.4.1)."""
+
+    fir_delays: Annotated[tuple[int, ...], DISTINCT]  # TRs
+    alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
+    folds: Annotated[int, _at_least(2)]  # of training stories, to choose each voxel's penalty
+    skip_test_rows: Annotated[int, _at_least(0)]  # rows left out at the start of a test story
+
+
+@dataclass(frozen=True)
+class StatisticsSettings:
+    """Intervals by block bootstrap over TRs."""
+
+    bootstrap_draws: Count
+    block: Count  # TRs that are drawn together
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All parameters of a run."""
+
+    name: str  # of the parameter file, without its ending
+    seed: Annotated[int, _at_least(0)]  # of everything random
+    dataset: DatasetSettings
+    models: dict[str, ModelSettings]  # by the name that results and figures use
+    conditions: Annotated[tuple[Condition, ...], DISTINCT]  # of each model and participant
+    voxels: VoxelSettings
+    tuning: TuningSettings
+    representation: RepresentationSettings
+    encoding: EncodingSettings
+    statistics: StatisticsSettings
+
+
+def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profile:
+    """Read and check a profile.
+
+    Parameters
+    ----------
+    path : path
+        A YAML file. Under ``extends`` it may name another one, relative to itself, whose values
+        hold where it gives none.
+    overrides : mapping, optional
+        Values that replace those of the file, by dotted key: ``{"tuning.epochs": 2}``.
+
+    Raises
+    ------
+    ParameterError
+        If a file is missing or unreadable, a key is unknown or missing, or a value is of the wrong
+        type, not among its choices or out of range. The message names file, key and remedy.
+    """
+    path = Path(path)
+    layers = [(str(path), {"name": path.stem}), *_read_layers(path)]
+    for dotted, value in (overrides or {}).items():
+        nested = reduce(lambda inner, key: {key: inner}, reversed(dotted.split(".")), value)
+        layers.append(("overrides", nested))
+    return _checked(layers)
+
+
+def from_dict(parameters: Mapping[str, Any], source: str) -> Profile:
+    """Check parameters that `to_dict` made; ``source`` stands for the file in errors."""
+    return _checked([(source, parameters)])
+
+
+def to_dict(profile: Profile) -> dict[str, Any]:
+    """Plain dicts, lists, strings and numbers, as JSON holds them."""
+    return json.loads(json.dumps(asdict(profile)))
+
+
+def _read_layers(path: Path, chain: tuple[Path, ...] = ()) -> list[tuple[str, dict]]:
+    """Contents of a file and of those that it extends, the most basic one first."""
+    if path.resolve() in chain:
+        raise ParameterError(f"{path}: extends itself; remove an 'extends'")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        there = ", ".join(sorted(file.name for file in path.parent.glob("*.yaml"))) or "none"
+        raise ParameterError(f"{path}: no such parameter file; beside it: {there}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path}: must hold keys with values, such as 'seed: 0'")
+    if "name" in content:
+        raise ParameterError(f"{path}: a profile is named by its file; remove the key 'name'")
+    base = content.pop("extends", None)
+    below = _read_layers(path.parent / str(base), (*chain, path.resolve())) if base else []
+    return [*below, (str(path), content)]
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """Mappings are merged key by key; anything else is replaced."""
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return above
+    common = {key: _merged(below[key], above[key]) for key in below.keys() & above.keys()}
+    return {**below, **above, **common}
+
+
+def _checked(layers: list[tuple[str, Mapping]]) -> Profile:
+    try:
+        return _convert(Profile, reduce(_merged, (layer for _, layer in layers)))
+    except ParameterError as problem:
+        # The last layer that sets the value is at fault; what no layer sets, the first one lacks.
+        sources = [layers[0][0], *(name for name, layer in layers if _sets(layer, problem.place))]
+        key = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in problem.place)
+        raise ParameterError(f"{sources[-1]}: {key.removeprefix('.')}: {problem}") from None
+
+
+def _sets(layer: Mapping, place: list[str | int]) -> bool:
+    try:
+        reduce(getitem, place, layer)
+    except (LookupError, TypeError):
+        return False
+    return True
+
+
+def _nearest(word: Any, known: Iterable[str]) -> str:
+    return repr(get_close_matches(str(word), known, n=1, cutoff=0.0)[0])
+
+
+def _convert(kind: Any, value: Any) -> Any:
+    """Turn what YAML holds into ``kind``, or say what is wrong with it."""
+    if is_dataclass(kind):
+        return _dataclass(kind, value)
+    return _READERS.get(get_origin(kind), _scalar)(kind, value)
+
+
+def _entries(kinds: Mapping[Any, Any], values: Mapping[Any, Any]) -> dict:
+    """Convert the values under all keys; a problem below a key is a problem at that key."""
+    converted = {}
+    for key, value in values.items():
+        try:
+            converted[key] = _convert(kinds[key], value)
+        except ParameterError as problem:
+            problem.place.insert(0, key)
+            raise
+    return converted
+
+
+def _dataclass(kind: type, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise ParameterError(f"must hold keys such as {fields(kind)[0].name!r}, not {value!r}")
+    kinds = get_type_hints(kind, include_extras=True)
+    for key in value:
+        if key not in kinds:
+            raise ParameterError(
+                f"unknown key; the nearest valid key is {_nearest(key, kinds)}", key
+            )
+    for field in fields(kind):
+        if field.name not in value and field.default is MISSING:
+            raise ParameterError("is missing", field.name)
+    entries = _entries(kinds, value)
+    try:
+        return kind(**entries)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+
+
+def _dict(kind: Any, value: Any) -> dict:
+    if not isinstance(value, Mapping) or not value or not all(isinstance(k, str) for k in value):
+        raise ParameterError(f"must hold at least one key, each of them text, not {value!r}")
+    return _entries(dict.fromkeys(value, get_args(kind)[1]), value)
+
+
+def _tuple(kind: Any, value: Any) -> tuple:
+    kinds, values = get_args(kind), value if isinstance(value, list | tuple) else []
+    expected = "at least one entry" if kinds[-1] is Ellipsis else f"{len(kinds)} entries"
+    kinds = kinds[:1] * len(values) if kinds[-1] is Ellipsis else kinds
+    if not values or len(kinds) != len(values):
+        raise ParameterError(f"must be a list of {expected}, not {value!r}")
+    return tuple(_entries(dict(enumerate(kinds)), dict(enumerate(values))).values())
+
+
+def _ruled(kind: Any, value: Any) -> Any:
+    converted = _convert(kind.__origin__, value)
+    for rule in kind.__metadata__:
+        if not rule.holds(converted):
+            raise ParameterError(f"must be {rule.text}, not {value!r}")
+    return converted
+
+
+def _optional(kind: Any, value: Any) -> Any:
+    return None if value is None else _convert(get_args(kind)[0], value)
+
+
+def _choice(kind: Any, value: Any) -> Any:
+    choices = get_args(kind)
+    if value not in choices:
+        one_of = f"must be one of {', '.join(choices)}, not {value!r}"
+        raise ParameterError(f"{one_of}; the nearest is {_nearest(value, choices)}")
+    return value
+
+
+_SCALARS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
+_HINTS = {(str, float): "; YAML takes 6e-4 for text: write 6.0e-4", (int, str): "; quote it"}
+
+
+def _scalar(kind: type, value: Any) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        hint = _HINTS.get((type(value), kind), "")
+        raise ParameterError(f"must be {_SCALARS[kind]}, not {value!r}{hint}")
+    return value
+
+
+_READERS = {Annotated: _ruled, UnionType: _optional, Literal: _choice, tuple: _tuple, dict: _dict}

@@ -1,0 +1,318 @@
+"""Results on disk: written whole or not at all, read as labelled arrays, with their provenance.
+
+A results folder belongs to one profile::
+
+    profile.json                                        the parameters
+    <participant>/voxels.nc                             noise ceilings and regions
+    <model>/<participant>/<condition>/<step>.nc         a run
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xarray as xr
+
+from bthelpers.params import Profile, from_dict
+
+ENVIRONMENT = "BRAIN_TUNING_RESULTS"  # the results folder that chapters show
+VERSIONS_OF = ("bthelpers", "torch", "transformers", "himalaya", "numpy")
+MAKE = "`snakemake --cores all --config profile=NAME` makes it (`make book` for the demo)"
+
+
+class ResultsError(Exception):
+    """A result that is not there, is damaged or cannot be written; the message says what to do."""
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``, and rename what was written there on success.
+
+    Raises
+    ------
+    ResultsError
+        If the file cannot be written, as on a full disk. What was under ``path`` is still there.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.part")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty temporary folder beside ``path``, and put it in its place on success.
+
+    Raises
+    ------
+    ResultsError
+        As `atomic_path`.
+    """
+    path = Path(path)
+    temporary, replaced = (path.with_name(f".{path.name}.{end}") for end in ("part", "old"))
+    with _explained(path):
+        for left_over in (temporary, replaced):  # by a run that was killed
+            shutil.rmtree(left_over, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            if path.exists():
+                os.replace(path, replaced)
+            os.replace(temporary, path)
+            shutil.rmtree(replaced, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # HDF5 and PyTorch report a full disk as either
+        raise ResultsError(
+            f"{path} was not written: {error}. Nothing unfinished is kept under this name. If its"
+            f" disk is full ({_free_megabytes(path)} MB are free), make room; then run the same"
+            " command again."
+        ) from error
+
+
+def _free_megabytes(path: Path) -> int:
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    return shutil.disk_usage(folder).free // 10**6
+
+
+def _flush(file: Path) -> None:
+    """Have the file on the disk before its name: a power cut leaves no empty file behind."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
+def write_if_changed(path: str | Path, text: str) -> bool:
+    """Write a UTF-8 file unless it holds that text already; returns whether it was written.
+
+    A file that stays keeps its modification time, so that nothing is made again because of it.
+    """
+    path = Path(path)
+    if path.is_file() and path.read_bytes() == text.encode():
+        return False
+    atomic_write_text(path, text)
+    return True
+
+
+def write_dataset(dataset: xr.Dataset, path: str | Path, provenance: Mapping[str, str]) -> None:
+    """Write a netCDF file, whole or not at all, with its provenance as attributes.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be written, as on a full disk.
+    """
+    # Composed in memory: HDF5 that runs into a full disk leaves the process to crash later on.
+    content = dataset.assign_attrs(provenance).to_netcdf(engine="h5netcdf")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_dataset(path: str | Path) -> xr.Dataset:
+    """Read a netCDF file into memory.
+
+    Raises
+    ------
+    ResultsError
+        If the file is missing or damaged.
+    """
+    if not Path(path).is_file():
+        raise ResultsError(f"{path} is not there; {MAKE}")
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ResultsError(f"{path} is damaged ({error}); delete it, then {MAKE}") from error
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of what JSON can hold; the order of keys does not matter."""
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def provenance(parameters: Mapping[str, Any], **extra: Any) -> dict[str, str]:
+    """Say what made a result: parameters, versions, commit, device and date.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Everything that the result depends on, as JSON holds it.
+    **extra
+        More entries, such as ``dataset``, ``participant`` or ``model``; or a better ``device``.
+
+    Returns
+    -------
+    dict of str
+        Flat, for the attributes of a netCDF file.
+    """
+    return {
+        "parameters": _canonical(parameters),
+        "parameters_digest": digest(parameters),
+        **{f"version_{package}": _version(package) for package in VERSIONS_OF},
+        "version_python": platform.python_version(),
+        "platform": platform.platform(),
+        "commit": _commit(),
+        "device": _device(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **{key: str(value) for key, value in extra.items()},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _commit() -> str:
+    """Commit of this library, with ``-dirty`` where tracked files differ from it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        described = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return described.stdout.strip()
+
+
+def _device() -> str:
+    torch = sys.modules.get("torch")  # a process without it has computed on no GPU
+    if torch is not None and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.processor() or platform.machine()} CPU"
+
+
+class Run(NamedTuple):
+    """One step for one model, participant and condition."""
+
+    model: str
+    participant: str
+    condition: str
+    step: str
+
+
+class Results:
+    """The results folder of one profile.
+
+    Parameters
+    ----------
+    root : path
+        ``results/<profile>``.
+    """
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    @classmethod
+    def current(cls) -> Results:
+        """Return the results that the book shows.
+
+        Their folder is in the environment variable ``BRAIN_TUNING_RESULTS``, which the book sets;
+        without it, the demo's is taken, as seen from a chapter's folder.
+
+        Raises
+        ------
+        ResultsError
+            If there is no such folder.
+        """
+        root = Path(os.environ.get(ENVIRONMENT, "../results/demo"))
+        if not root.is_dir():
+            raise ResultsError(
+                f"no results in {root.absolute()}; {MAKE}. Results elsewhere are found through the"
+                f" environment variable {ENVIRONMENT}."
+            )
+        return cls(root)
+
+    def list(self) -> list[Run]:
+        """All runs that are there, sorted."""
+        files = (file.relative_to(self.root) for file in self.root.glob("*/*/*/*.nc"))
+        return sorted(Run(*file.parts[:3], file.stem) for file in files)
+
+    def open(self, model: str, participant: str, condition: str, step: str) -> xr.Dataset:
+        """Read a run.
+
+        Raises
+        ------
+        ResultsError
+            If it is not there (the message names the nearest one that is) or damaged.
+        """
+        wanted = f"{model}/{participant}/{condition}/{step}"
+        if not (file := self.root / f"{wanted}.nc").is_file():
+            there = ["/".join(run) for run in self.list()]
+            nearest = get_close_matches(wanted, there, n=1, cutoff=0.0) or ["none"]
+            raise ResultsError(f"{file} is not there; {MAKE}. The nearest there is: {nearest[0]}")
+        return read_dataset(file)
+
+    def voxels(self, participant: str) -> xr.Dataset:
+        """Noise ceilings, selected voxels and regions of a participant."""
+        return read_dataset(self.root / participant / "voxels.nc")
+
+    def profile(self) -> Profile:
+        """Return the parameters that the results were made with.
+
+        Raises
+        ------
+        ResultsError
+            If they are not recorded.
+        """
+        file = self.root / "profile.json"
+        try:
+            return from_dict(json.loads(file.read_text(encoding="utf-8")), file.name)
+        except FileNotFoundError:
+            raise ResultsError(f"{file} is not there; {MAKE}") from None
+        except ValueError as error:
+            raise ResultsError(
+                f"{file} does not fit this version ({error}); delete it, then {MAKE}"
+            ) from error
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all result files and of the parameters: names and contents, not dates."""
+        files = [*self.root.rglob("*.nc"), *self.root.glob("*.json")]
+        return digest({file.relative_to(self.root).as_posix(): file_digest(file) for file in files})

@@ -1,0 +1,386 @@
+"""Brain-tuning: fine-tuning a speech model to predict fMRI responses (ICLR paper, section 3.3).
+
+Each example is the window of sound that ends at a TR. The last layer's tokens are pooled over the
+window, and a linear head predicts the voxels; the squared error tunes head and transformer, while
+the convolutional front end stays frozen. With ``sharing: chunk``, one stretch of sound serves
+several consecutive TRs: their windows overlap, and their tokens are computed once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from bthelpers.dataset import Dataset
+from bthelpers.hrf import double_gamma
+from bthelpers.params import TuningSettings
+from bthelpers.progress import Progress
+from bthelpers.results import atomic_path
+from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
+from bthelpers.timing import block_permutation, windows, zscore
+
+GRADIENT_NORM = 1.0
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class TuningStory:
+    """The sound of a story and the responses to it.
+
+    Attributes
+    ----------
+    name : str
+    waveform : float32 array of shape (n_samples,)
+        Mono, 16 kHz.
+    times : array of shape (tr,)
+        Of the responses, in seconds of sound.
+    responses : float32 array of shape (tr, voxel)
+    """
+
+    name: str
+    waveform: np.ndarray
+    times: np.ndarray
+    responses: np.ndarray
+
+    def __post_init__(self):
+        if len(self.times) != len(self.responses):
+            raise ValueError(
+                f"story {self.name!r}: {len(self.responses)} response rows, {len(self.times)} TRs"
+            )
+        if not np.isfinite(self.responses).all():
+            raise ValueError(f"story {self.name!r}: NaN in the responses; mask those voxels first")
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """A tuned model and how it came about.
+
+    Attributes
+    ----------
+    encoder : SpeechEncoder
+        At the epoch of lowest validation loss.
+    training_loss, validation_loss : list of float, one per epoch
+        Mean squared error over voxels and TRs; that of training is averaged over the epoch's steps.
+    best_epoch : int
+        Counted from 0.
+    """
+
+    encoder: SpeechEncoder
+    training_loss: list[float]
+    validation_loss: list[float]
+    best_epoch: int
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Consecutive TRs of one story and the tokens that their windows cover."""
+
+    story: int
+    rows: np.ndarray
+    start: int
+    stop: int
+
+
+def read_stories(
+    dataset: Dataset, participant: str, stories: Sequence[str], voxels: np.ndarray
+) -> list[TuningStory]:
+    """Sound of stories, and a participant's responses to them, standardised within each story."""
+    return [
+        TuningStory(
+            story,
+            dataset.waveform(story, SAMPLE_RATE),
+            dataset.response_times(story),
+            zscore(dataset.responses(participant, story, voxels)),
+        )
+        for story in stories
+    ]
+
+
+def permute_blocks(story: TuningStory, block: int, rng: np.random.Generator) -> TuningStory:
+    """The control's data: blocks of responses shuffled so that no block keeps its place."""
+    order = block_permutation(len(story.responses), block, rng)
+    return replace(story, responses=story.responses[order])
+
+
+def mean_weights(ages: np.ndarray) -> np.ndarray:
+    """Plain average (ICLR paper, section 3.3)."""
+    return np.ones_like(ages)
+
+
+def hrf_weights(ages: np.ndarray) -> np.ndarray:
+    """Average weighted by the positive part of the haemodynamic response."""
+    return np.maximum(double_gamma(ages), 0)
+
+
+# weights of tokens by their age, in seconds before the TR
+POOLING = {"mean": mean_weights, "hrf": hrf_weights}
+
+
+class _Material:
+    """Stories as front-end frames, token windows per TR and targets."""
+
+    def __init__(self, encoder: SpeechEncoder, stories: list[TuningStory], settings):
+        self.frames = [encoder.frames(story.waveform) for story in stories]
+        self.windows = [
+            encoder.token_windows(
+                windows(story.times, settings.window, SAMPLE_RATE)[:, 1], settings.window
+            )
+            for story in stories
+        ]
+        for story, frames, token_windows in zip(stories, self.frames, self.windows, strict=True):
+            if token_windows[-1, 1] > frames.n_frames:
+                raise ValueError(
+                    f"story {story.name!r}: the sound ends before the response at"
+                    f" {story.times[-1]:.1f} s; check its wav file against respdict.json"
+                )
+        self.targets = [torch.from_numpy(story.responses) for story in stories]
+        self.trs_per_stretch = settings.chunk_trs if settings.sharing == "chunk" else 1
+        ages = (np.arange(encoder.n_tokens(settings.window)) + 0.5) * encoder.hop / SAMPLE_RATE
+        self.kernel = POOLING[settings.pooling](ages).astype(np.float32)  # newest token first
+
+    def stretches(self, offsets) -> list[_Stretch]:
+        """Cut each story's TRs into stretches; a story's first one holds ``offset`` TRs."""
+        pieces = []
+        for story, (token_windows, offset) in enumerate(zip(self.windows, offsets, strict=True)):
+            cuts = np.arange(offset, len(token_windows), self.trs_per_stretch)
+            for rows in np.split(np.arange(len(token_windows)), cuts):
+                if len(rows):
+                    start, stop = token_windows[rows[0], 0], token_windows[rows[-1], 1]
+                    pieces.append(_Stretch(story, rows, int(start), int(stop)))
+        return pieces
+
+    def pooling(self, stretch: _Stretch) -> torch.Tensor:
+        """Weights (tr, token) that pool a stretch's tokens for each of its TRs; rows sum to 1."""
+        weights = np.zeros((len(stretch.rows), stretch.stop - stretch.start), np.float32)
+        for weight, (start, stop) in zip(
+            weights, self.windows[stretch.story][stretch.rows] - stretch.start, strict=True
+        ):
+            weight[start:stop] = self.kernel[: stop - start][::-1]
+        return torch.from_numpy(weights / weights.sum(axis=1, keepdims=True))
+
+    def responses(self, batch: list[_Stretch]) -> torch.Tensor:
+        """Targets (tr, voxel) of all stretches, one after another."""
+        return torch.cat([self.targets[s.story][s.rows] for s in batch])
+
+
+class _Head(nn.Module):
+    """Linear map from pooled features, standardised or not, to voxels. It starts at zero."""
+
+    def __init__(self, features: torch.Tensor, n_voxels: int, standardized: bool):
+        super().__init__()
+        scale = features.std(dim=0) + torch.finfo(features.dtype).eps
+        self.register_buffer("mean", features.mean(dim=0) if standardized else scale * 0)
+        self.register_buffer("scale", scale if standardized else torch.ones_like(scale))
+        self.linear = nn.Linear(features.shape[1], n_voxels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        return self.linear((pooled - self.mean) / self.scale)
+
+
+def linear_warmup_decay(step: int, n_steps: int, warmup: float) -> float:
+    """Factor on the learning rate: up over the first share of the steps, then down to zero.
+
+    Never zero before the last step: ``step`` counts from 0 to ``n_steps - 1``.
+    """
+    n_warmup = warmup * n_steps
+    if step + 1 < n_warmup:
+        return (step + 1) / n_warmup
+    return (n_steps - step) / max(n_steps - n_warmup, 1)
+
+
+class _Loop:
+    """One tuning run; its state after each epoch can be written and taken up again."""
+
+    def __init__(self, encoder, training, validation, settings: TuningSettings, seed: int):
+        self.encoder = encoder.copy()
+        self.settings = settings
+        self.seed = seed
+        self.training = _Material(self.encoder, training, settings)
+        self.validation = _Material(self.encoder, validation, settings)
+        self.trs = self.training.trs_per_stretch
+        stretches = self.training.stretches([0] * len(training))
+        pooled = torch.cat([self._pooled(self.training, b) for b in self._batches(stretches)])
+        n_voxels = training[0].responses.shape[1]
+        self.head = _Head(pooled, n_voxels, settings.standardize).to(self.encoder.device)
+        # A random offset can add one stretch per story to an epoch.
+        n_batches = math.ceil((len(stretches) + len(training)) / self._stretches_per_step)
+        self.n_steps = settings.epochs * n_batches
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": self.encoder.transformer_parameters(), "lr": settings.transformer_lr},
+                {"params": self.head.parameters(), "lr": settings.head_lr},
+            ],
+            weight_decay=0.0,
+            fused=True,
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer,
+            lambda step: linear_warmup_decay(step, self.n_steps, settings.warmup),
+        )
+        self.training_loss: list[float] = []
+        self.validation_loss: list[float] = []
+        self.best: dict[str, torch.Tensor] = {}
+
+    @property
+    def _stretches_per_step(self) -> int:
+        return max(1, self.settings.batch_trs // self.trs)
+
+    def _batches(self, stretches: list[_Stretch]) -> list[list[_Stretch]]:
+        size = self._stretches_per_step
+        return [stretches[k : k + size] for k in range(0, len(stretches), size)]
+
+    def _forward(self, material: _Material, batch: list[_Stretch]) -> torch.Tensor:
+        """Pooled features (tr, feature) of all stretches, one after another."""
+        device = self.encoder.device
+        dtype = DTYPES[self.settings.precision]
+        pooled: list[torch.Tensor] = [None] * len(batch)
+        lengths = [stretch.stop - stretch.start for stretch in batch]
+        for length in sorted(set(lengths)):
+            chosen = [k for k, other in enumerate(lengths) if other == length]
+            frames = torch.stack(
+                [material.frames[s.story].window(s.start, s.stop) for s in map(batch.__getitem__, chosen)]
+            )
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                states = self.encoder.last_hidden_state(frames)
+            for k, state in zip(chosen, states, strict=True):
+                pooled[k] = material.pooling(batch[k]).to(device) @ state.float()
+        return torch.cat(pooled)
+
+    @torch.no_grad()
+    def _pooled(self, material: _Material, batch: list[_Stretch]) -> torch.Tensor:
+        self.encoder.model.eval()
+        return self._forward(material, batch)
+
+    def train_epoch(self) -> None:
+        """One pass over all training TRs, and the validation loss after it.
+
+        An epoch's randomness follows from the seed and the epoch's number, so that a run that was
+        taken up again goes on as if it had not stopped.
+        """
+        epoch = len(self.training_loss)
+        rng = np.random.default_rng([self.seed, epoch])
+        offsets = rng.integers(0, self.trs, len(self.training.windows))
+        stretches = self.training.stretches(offsets)
+        stretches = [stretches[k] for k in rng.permutation(len(stretches))]
+        total = 0.0
+        self.encoder.model.train()
+        with torch.random.fork_rng():
+            torch.manual_seed(int(rng.integers(2**31)))  # of dropout
+            for batch in self._batches(stretches):
+                targets = self.training.responses(batch).to(self.encoder.device)
+                predicted = self.head(self._forward(self.training, batch))
+                loss = nn.functional.mse_loss(predicted, targets)
+                self.optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(self.encoder.transformer_parameters(), GRADIENT_NORM)
+                self.optimizer.step()
+                self.schedule.step()
+                total += loss.item() * len(targets)
+        self.training_loss.append(total / sum(map(len, self.training.targets)))
+        self.validation_loss.append(self.validate())
+        if self.best_epoch == epoch:
+            self.best = {k: v.clone() for k, v in self.encoder.model.state_dict().items()}
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Mean squared error over the validation stories, in eval mode."""
+        total = 0.0
+        for batch in self._batches(self.validation.stretches([0] * len(self.validation.windows))):
+            targets = self.validation.responses(batch).to(self.encoder.device)
+            predicted = self.head(self._pooled(self.validation, batch))
+            total += nn.functional.mse_loss(predicted, targets).item() * len(targets)
+        return total / sum(map(len, self.validation.targets))
+
+    @property
+    def best_epoch(self) -> int:
+        """Epoch of lowest validation loss so far, counted from 0."""
+        return int(np.argmin(self.validation_loss))
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or the validation loss has not fallen for long enough."""
+        done = len(self.validation_loss)
+        if done == 0:
+            return False
+        return done == self.settings.epochs or done - 1 - self.best_epoch >= self.settings.patience
+
+    _STATEFUL = ("head", "optimizer", "schedule")
+
+    def save(self, path: Path) -> None:
+        """Write all that changes during the run, atomically."""
+        state = {name: getattr(self, name).state_dict() for name in self._STATEFUL}
+        state["model"] = self.encoder.model.state_dict()
+        state["best"] = self.best
+        state["training_loss"] = self.training_loss
+        state["validation_loss"] = self.validation_loss
+        with atomic_path(path) as temporary:
+            torch.save(state, temporary)
+
+    def restore(self, path: Path) -> None:
+        """Take up the state that :meth:`save` wrote."""
+        state = torch.load(path, map_location=self.encoder.device, weights_only=True)
+        for name in self._STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
+        self.encoder.model.load_state_dict(state["model"])
+        self.best = state["best"]
+        self.training_loss = state["training_loss"]
+        self.validation_loss = state["validation_loss"]
+
+
+def brain_tune(
+    encoder: SpeechEncoder,
+    training: list[TuningStory],
+    validation: list[TuningStory],
+    settings: TuningSettings,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> TuningResult:
+    """Tune a speech model to predict responses (ICLR paper, section 3.3).
+
+    Parameters
+    ----------
+    encoder : SpeechEncoder
+        The pretrained model; it is not changed.
+    training, validation : list of TuningStory
+        With the same voxels, in the same order.
+    settings : TuningSettings
+    seed : int
+        Of the order of the examples and of dropout.
+    checkpoint : Path, optional
+        Written after each epoch. If the file is there, the run goes on from it and ends in the
+        same result.
+
+    Returns
+    -------
+    TuningResult
+
+    Raises
+    ------
+    ValueError
+        If the stories' voxels differ, or a sound is shorter than its responses.
+    """
+    voxels = {story.responses.shape[1] for story in [*training, *validation]}
+    if len(voxels) != 1:
+        raise ValueError(f"the stories have different numbers of voxels: {sorted(voxels)}")
+    loop = _Loop(encoder, training, validation, settings, seed)
+    if checkpoint is not None and checkpoint.exists():
+        loop.restore(checkpoint)
+    progress = Progress("epochs", settings.epochs - len(loop.training_loss))
+    while not loop.finished:
+        loop.train_epoch()
+        if checkpoint is not None:
+            loop.save(checkpoint)
+        progress.advance(
+            f"loss {loop.training_loss[-1]:.4f}, validation {loop.validation_loss[-1]:.4f}"
+        )
+    loop.encoder.model.load_state_dict(loop.best)
+    loop.encoder.model.eval()
+    return TuningResult(loop.encoder, loop.training_loss, loop.validation_loss, loop.best_epoch)

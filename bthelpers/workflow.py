@@ -1,0 +1,122 @@
+"""Start the workflow: make what is missing or outdated of a profile's results.
+
+``python -m bthelpers.workflow demo`` runs Snakemake on the repository's ``Snakefile``. Results are
+written atomically, so that after any interruption the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bthelpers.params import Profile, load, to_dict
+from bthelpers.results import write_if_changed
+
+
+def step_parameters(profile: Profile) -> dict[str, dict]:
+    """What each step's results depend on, apart from its input files."""
+    everything = to_dict(profile)
+    data = everything["dataset"]
+    splits = data["splits"]
+    return {
+        "dataset": {"simulate": data["simulate"], "seed": profile.seed},
+        "voxels": {"root": data["root"], "voxels": everything["voxels"], "splits": splits},
+        "representations": {
+            "representation": everything["representation"],
+            "models": everything["models"],
+            "splits": splits,
+        },
+        "tuning": {
+            "tuning": everything["tuning"],
+            "models": everything["models"],
+            "splits": splits,
+            "seed": profile.seed,
+        },
+        "alignment": {
+            "encoding": everything["encoding"],
+            "statistics": everything["statistics"],
+            "splits": splits,
+            "seed": profile.seed,
+        },
+    }
+
+
+def parameter_files(profile: Profile, folder: Path) -> dict[str, str]:
+    """Write each step's parameters where they changed; a changed file makes its step run again."""
+    write_if_changed(folder.parent / "profile.json", _json(to_dict(profile)))
+    files = {}
+    for step, parameters in step_parameters(profile).items():
+        path = folder / f"{step}.json"
+        write_if_changed(path, _json(parameters))
+        files[step] = str(path)
+    return files
+
+
+def _json(content: dict) -> str:
+    return json.dumps(content, indent=1) + "\n"
+
+
+def run_workflow(
+    repository: Path, profile: str, cores: int, gpus: int | None, extra: list[str]
+) -> None:
+    """Run Snakemake on a profile; its progress goes to standard error.
+
+    Parameters
+    ----------
+    repository : Path
+        Folder of the ``Snakefile``.
+    profile : str
+        Name of a file in ``params/``.
+    cores : int
+        Runs at a time.
+    gpus : int or None
+        Runs at a time that use a GPU; None where there is none.
+    extra : list of str
+        Further options of Snakemake.
+
+    Raises
+    ------
+    SystemExit
+        If a run fails; Snakemake has said which, and its notebook shows why.
+    """
+    load(repository / "params" / f"{profile}.yaml")  # says what is wrong before any work
+    folder = repository / "results" / profile
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(
+                f"another workflow is at work in {folder}: wait for it, or end it first"
+            ) from None
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nolock"]
+        command += ["--rerun-incomplete", "--keep-incomplete", "--config", f"profile={profile}"]
+        command += ["--resources", f"gpu={gpus}"] if gpus else []
+        # Notebooks run by the same Python, whether or not its environment is activated.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path}
+        status = subprocess.run([*command, *extra], cwd=repository, env=environment).returncode
+    if status != 0:
+        raise SystemExit(
+            f"the workflow failed (exit status {status}); the messages above name the run, and its"
+            f" notebook under {folder} shows where it stopped"
+        )
+
+
+def main() -> None:
+    """Run the workflow of one profile."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("profile", nargs="?", default="demo", help="a file in params/")
+    parser.add_argument("--cores", type=int, default=os.cpu_count())
+    parser.add_argument("--gpus", type=int, default=None)
+    arguments, extra = parser.parse_known_args()
+    run_workflow(Path.cwd(), arguments.profile, arguments.cores, arguments.gpus, extra)
+
+
+if __name__ == "__main__":
+    main()

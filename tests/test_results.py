@@ -1,0 +1,302 @@
+import json
+import os
+import resource
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bthelpers import params, results
+from bthelpers.results import (
+    Results,
+    ResultsError,
+    Run,
+    atomic_folder,
+    atomic_path,
+    atomic_write_text,
+    digest,
+    provenance,
+    read_dataset,
+    write_dataset,
+    write_if_changed,
+)
+
+DEMO = Path(__file__).parent.parent / "params" / "demo.yaml"
+
+
+@pytest.fixture
+def dataset():
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "ceiling": ("voxel", rng.random(5).astype(np.float32)),
+            "regions": (("region", "voxel"), rng.random((2, 5)) > 0.5),
+            "r": ("voxel", [np.nan, 0.0, 1.0, -1.0, 0.5]),
+        },
+        coords={"region": ["late_language", "primary_auditory"]},
+    )
+
+
+@contextmanager
+def largest_file(n_bytes):
+    """A limit on the size of a file: writing beyond it fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_dataset_comes_back_as_it_was_with_its_provenance(tmp_path, dataset):
+    path = tmp_path / "SIM01" / "voxels.nc"
+    write_dataset(dataset, path, {"commit": "abc"})
+    read = read_dataset(path)
+    xr.testing.assert_identical(read.drop_attrs(), dataset)
+    assert read["regions"].dtype == bool
+    assert read.attrs == {"commit": "abc"}
+    assert names(path.parent) == ["voxels.nc"]
+    assert dataset.attrs == {}
+
+
+@pytest.mark.parametrize("n_values", [10_000, 1_000_000])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, dataset, n_values):
+    path = tmp_path / "alignment.nc"
+    write_dataset(dataset, path, {})
+    large = xr.Dataset({"draws": ("draw", np.random.default_rng(0).random(n_values))})
+    with largest_file(40_000), pytest.raises(ResultsError) as caught:
+        write_dataset(large, path, {})
+    assert str(caught.value).startswith(f"{path} was not written: ")
+    assert "make room; then run the same command again" in str(caught.value)
+    assert names(tmp_path) == ["alignment.nc"]
+    xr.testing.assert_identical(read_dataset(path).drop_attrs(), dataset)
+
+
+def test_a_failed_rename_leaves_nothing(tmp_path, dataset, monkeypatch):
+    def full(*paths):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(ResultsError, match="No space left on device"):
+        write_dataset(dataset, tmp_path / "voxels.nc", {})
+    assert names(tmp_path) == []
+
+
+def test_an_error_of_the_caller_is_passed_on_and_leaves_nothing(tmp_path):
+    def fail(context):
+        with context as temporary:
+            if temporary.is_dir():
+                temporary = temporary / "file"
+            temporary.write_text("half")
+            raise KeyError("of the caller")
+
+    for context in (atomic_path(tmp_path / "a"), atomic_folder(tmp_path / "b")):
+        with pytest.raises(KeyError):
+            fail(context)
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_run_left_is_replaced(tmp_path):
+    (tmp_path / ".a.txt.part").write_text("hal")
+    (tmp_path / ".model.part").mkdir()
+    (tmp_path / ".model.part" / "half").write_text("hal")
+    (tmp_path / ".model.old").mkdir()
+    atomic_write_text(tmp_path / "a.txt", "whole")
+    with atomic_folder(tmp_path / "model") as temporary:
+        (temporary / "config.json").write_text("{}")
+    assert names(tmp_path) == ["a.txt", "model"]
+    assert names(tmp_path / "model") == ["config.json"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    folder = tmp_path / "deep" / "model"
+    with atomic_folder(folder) as temporary:
+        (temporary / "old").write_text("1")
+    with atomic_folder(folder) as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "new").write_text("2")
+        assert names(folder) == ["old"]
+    assert names(folder) == ["sub"]
+    assert names(folder.parent) == ["model"]
+
+
+def test_a_folder_that_does_not_fit_leaves_the_old_one(tmp_path):
+    folder = tmp_path / "model"
+    with atomic_folder(folder) as temporary:
+        (temporary / "weights").write_text("old")
+    with (
+        pytest.raises(ResultsError, match="model was not written"),
+        atomic_folder(folder) as temporary,
+        largest_file(100),
+    ):
+        (temporary / "weights").write_bytes(bytes(1000))
+    assert (folder / "weights").read_text() == "old"
+    assert names(tmp_path) == ["model"]
+
+
+def test_text_that_is_the_same_keeps_its_date(tmp_path):
+    path = tmp_path / "profile.json"
+    assert write_if_changed(path, "ä\n")
+    os.utime(path, ns=(1, 1))
+    assert not write_if_changed(path, "ä\n")
+    assert path.stat().st_mtime_ns == 1
+    assert write_if_changed(path, "b\n")
+    assert path.read_text(encoding="utf-8") == "b\n"
+    assert path.stat().st_mtime_ns != 1
+
+
+def test_a_missing_file_names_the_command_that_makes_it(tmp_path):
+    path = tmp_path / "voxels.nc"
+    with pytest.raises(ResultsError) as caught:
+        read_dataset(path)
+    assert str(caught.value).startswith(f"{path} is not there; `snakemake ")
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, 0.5, 0.99])
+def test_a_truncated_file_is_an_error(tmp_path, dataset, kept):
+    path = tmp_path / "voxels.nc"
+    write_dataset(dataset, path, {})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    with pytest.raises(ResultsError, match=r"voxels\.nc is damaged .*; delete it, then `snakemake"):
+        read_dataset(path)
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False) | st.text()))
+def test_a_digest_ignores_the_order_of_keys_and_nothing_else(content):
+    assert digest(dict(reversed(content.items()))) == digest(content)
+    assert digest({**content, "another key": 1}) != digest({**content, "another key": 2})
+    assert len(digest(content)) == 64
+
+
+def test_provenance_is_flat_text_and_says_what_made_a_result(tmp_path, dataset):
+    parameters = params.to_dict(params.load(DEMO))
+    record = provenance(parameters, participant="SIM01", layers=5)
+    assert all(isinstance(value, str) for value in record.values())
+    assert json.loads(record["parameters"]) == parameters
+    assert record["parameters_digest"] == digest(parameters)
+    assert record["version_numpy"] == np.__version__
+    assert (record["participant"], record["layers"]) == ("SIM01", "5")
+    assert record["date"].endswith("+00:00")
+    assert provenance({}, device="cuda:1")["device"] == "cuda:1"
+    write_dataset(dataset, tmp_path / "voxels.nc", record)
+    assert read_dataset(tmp_path / "voxels.nc").attrs == record
+
+
+def test_the_commit_is_marked_where_files_differ_from_it(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        command = ["git", "-C", tmp_path, *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setattr(results, "__file__", str(tmp_path / "results.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert provenance({})["commit"] == "unknown"
+    git("init")
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-m", "first")
+    git("tag", "v1", "-m", "a tag")
+    commit = git("rev-parse", "HEAD")
+    assert provenance({})["commit"] == commit
+    (tmp_path / "file").write_text("2")
+    assert provenance({})["commit"] == f"{commit}-dirty"
+
+
+@pytest.fixture
+def root(tmp_path, dataset):
+    """A results folder of two runs, the parameters, a model and something unfinished."""
+    root = tmp_path / "results" / "demo"
+    write_dataset(dataset, root / "SIM01" / "voxels.nc", {})
+    for condition in ("pretrained", "brain-tuned"):
+        run = root / "hubert-mini" / "SIM01" / condition
+        write_dataset(dataset.assign_attrs(condition=condition), run / "alignment.nc", {})
+    (run / ".training.nc.part").write_text("half")
+    (run / "model").mkdir()
+    (run / "model" / "config.json").write_text("{}")
+    parameters = params.to_dict(params.load(DEMO))
+    atomic_write_text(root / "profile.json", json.dumps(parameters))
+    return root
+
+
+def test_runs_are_listed_and_opened(root):
+    here = Results(root)
+    assert here.list() == [
+        Run("hubert-mini", "SIM01", "brain-tuned", "alignment"),
+        Run("hubert-mini", "SIM01", "pretrained", "alignment"),
+    ]
+    for run in here.list():
+        assert here.open(*run).attrs["condition"] == run.condition
+    assert set(here.voxels("SIM01")) == {"ceiling", "regions", "r"}
+
+
+def test_what_is_not_there_is_named_with_the_nearest(root):
+    with pytest.raises(ResultsError) as caught:
+        Results(root).open("hubert-mini", "SIM01", "brain-tune", "alignment")
+    path = root / "hubert-mini" / "SIM01" / "brain-tune" / "alignment.nc"
+    assert str(caught.value).startswith(f"{path} is not there; `snakemake ")
+    assert str(caught.value).endswith("is: hubert-mini/SIM01/brain-tuned/alignment")
+    with pytest.raises(ResultsError, match="nearest there is: none"):
+        Results(root / "empty").open("hubert-mini", "SIM01", "pretrained", "alignment")
+    with pytest.raises(ResultsError, match=r"SIM02/voxels\.nc is not there"):
+        Results(root).voxels("SIM02")
+
+
+def test_the_recorded_parameters_are_a_profile(root):
+    assert Results(root).profile() == params.load(DEMO)
+    file = root / "profile.json"
+    file.write_text(file.read_text().replace('"epochs"', '"epoch"'))
+    with pytest.raises(ResultsError, match=r"tuning\.epoch: unknown key.*delete it, then `snake"):
+        Results(root).profile()
+    file.write_text("{")
+    with pytest.raises(ResultsError, match=r"profile\.json does not fit this version"):
+        Results(root).profile()
+    file.unlink()
+    with pytest.raises(ResultsError, match=r"profile\.json is not there; `snakemake "):
+        Results(root).profile()
+
+
+def test_the_fingerprint_follows_contents_and_names_but_not_dates(root, dataset):
+    here = Results(root)
+    first = here.fingerprint()
+    file = root / "SIM01" / "voxels.nc"
+    os.utime(file, ns=(1, 1))
+    (root / "SIM01" / ".voxels.nc.part").write_text("unfinished")
+    assert here.fingerprint() == first
+
+    seen = {first}
+    before = file.stat()
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1
+    file.write_bytes(changed)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # same size, same date
+    seen.add(here.fingerprint())
+    (root / "profile.json").write_text("{}")
+    seen.add(here.fingerprint())
+    file.rename(file.with_name("other.nc"))
+    seen.add(here.fingerprint())
+    file.with_name("other.nc").unlink()
+    seen.add(here.fingerprint())
+    assert len(seen) == 5
+
+
+def test_the_current_results_are_those_of_the_environment_or_the_demos(root, monkeypatch):
+    monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root))
+    assert Results.current().root == root
+    monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root / "nowhere"))
+    with pytest.raises(ResultsError, match=r"no results in .*nowhere; `snakemake .*BRAIN_TUNING"):
+        Results.current()
+    monkeypatch.delenv("BRAIN_TUNING_RESULTS")
+    book = root.parent.parent / "book"
+    book.mkdir()
+    monkeypatch.chdir(book)
+    assert Results.current().root.resolve() == root.resolve()
