@@ -20,7 +20,7 @@ from bthelpers.dataset import HEMISPHERES
 from bthelpers.surface import pycortex_subject
 
 VOXEL_SIZE_MM = 5.2  # about 10,000 voxels within 8 mm of the cortical surface
-MARGIN_MM = 12.0  # of the field of view around the brain; the thick mask reaches out 8 mm
+THICK_MASK_MM = 8.0  # how far pycortex's thick mask reaches beyond the cortex
 PARCELS_PER_HEMISPHERE = 180
 
 # name in the HCP's files of each surface that pycortex (first) and FreeSurfer (second) name so
@@ -100,6 +100,7 @@ def _hcp_parcels(hemi: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     labels = np.zeros(int(cortex["num_meshl"]), dtype=int)
     labels[gray] = np.searchsorted(rows, values)
     colours = np.round(atlas["rgba"][rows] * 255).astype(int)
+    colours[0] = 255  # black stands for vertices without a label
     colours[:, 3] = 0  # FreeSurfer stores transparency, not opacity
     return labels, colours, ["???", *(f"{name}_ROI" for name in atlas["labels"][rows[1:]])]
 
@@ -122,11 +123,12 @@ def _field_of_view(
     """Affine (4, 4) from voxels to mm, and grid shape (x, y, z), of a tilted head."""
     axes = Rotation.from_rotvec(np.deg2rad(3) * rng.standard_normal(3)).as_matrix()
     in_scanner = points @ axes
-    corner = in_scanner.min(0) - MARGIN_MM - voxel_size_mm * rng.uniform(size=3)
+    margin = THICK_MASK_MM + voxel_size_mm
+    corner = in_scanner.min(0) - margin - voxel_size_mm * rng.uniform(size=3)
     affine = np.eye(4)
     affine[:3, :3] = voxel_size_mm * axes
     affine[:3, 3] = axes @ corner
-    shape = np.ceil((in_scanner.max(0) + MARGIN_MM - corner) / voxel_size_mm).astype(int)
+    shape = np.ceil((in_scanner.max(0) + margin - corner) / voxel_size_mm).astype(int)
     return affine, tuple(shape)
 
 

@@ -95,6 +95,11 @@ class Dataset:
         return read_table(self.root / "derivative/subject_xfms.json")
 
     @property
+    def name(self) -> str:
+        """What the dataset calls itself in ``dataset_description.json``: captions say it."""
+        return read_json(self.root / "dataset_description.json")["Name"]
+
+    @property
     def stories(self) -> list[str]:
         """Stories named in ``respdict.json``."""
         return list(self._respdict)

@@ -134,7 +134,9 @@ class Pretrainer:
             self.model = HubertModel(miniature_config())
         self.front_end = self.model.feature_extractor
         self.started = time.monotonic()
-        self.log = lambda text: log(f"[{time.monotonic() - self.started:6.0f} s] {text}", flush=True)
+        self.log = lambda text: log(
+            f"[{time.monotonic() - self.started:6.0f} s] {text}", flush=True
+        )
         self.waveforms = list(pretraining_waveforms(settings))
         self.log(f"told {len(self.waveforms)} stories")
 
@@ -208,8 +210,10 @@ class Pretrainer:
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
-            lambda step: min(1.0, (step + 1) / settings.warmup_steps)
-            * max(0.02, 0.5 * (1 + math.cos(math.pi * step / n_steps))),
+            lambda step: (
+                min(1.0, (step + 1) / settings.warmup_steps)
+                * max(0.02, 0.5 * (1 + math.cos(math.pi * step / n_steps)))
+            ),
         )
         self.model.train()
         for step in range(n_steps):

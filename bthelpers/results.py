@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import xarray as xr
+from safetensors import SafetensorError
 
 from bthelpers.params import Profile, from_dict
 
 ENVIRONMENT = "BRAIN_TUNING_RESULTS"  # the results folder that chapters show
 VERSIONS_OF = ("bthelpers", "torch", "transformers", "himalaya", "numpy")
-MAKE = "`snakemake --cores all --config profile=NAME` makes it (`make book` for the demo)"
+MAKE = "`python -m bthelpers.workflow NAME` makes it (`make book` for the demo)"
 
 
 class ResultsError(Exception):
@@ -90,7 +91,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError) as error:  # HDF5 and PyTorch report a full disk as either
+    # PyTorch reports a full disk as a RuntimeError, safetensors as an error of its own.
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise ResultsError(
             f"{path} was not written: {error}. Nothing unfinished is kept under this name. If its"
             f" disk is full ({_free_megabytes(path)} MB are free), make room; then run the same"

@@ -170,9 +170,7 @@ def autocorrelated_noise(shape: tuple[int, int], coefficient: float, rng) -> np.
 def write_participant(root, participant, stories, latents, spec, seed) -> None:
     """Write one participant's anatomy, responses and truth."""
     rng = np.random.default_rng(seed)
-    write_participant_anatomy(
-        root, participant, spec.voxel_size_mm, seed=int(rng.integers(2**31))
-    )
+    write_participant_anatomy(root, participant, spec.voxel_size_mm, seed=int(rng.integers(2**31)))
     masks = region_masks(Dataset(root), participant, load_regions())
     planted = masks.sel(region=list(PLANTED_REGIONS)).any("region").values
     ceilings = planted_ceilings(spec, planted, rng)

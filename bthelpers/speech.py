@@ -94,7 +94,8 @@ class SpeechEncoder:
         config = model.config
         if config.model_type not in FAMILIES:
             raise ValueError(
-                f"model type {config.model_type!r} is not supported; supported: {', '.join(FAMILIES)}"
+                f"model type {config.model_type!r} is not supported; these are:"
+                f" {', '.join(FAMILIES)}"
             )
         self.model = model
         self._front_end = model.feature_extractor
@@ -113,9 +114,9 @@ class SpeechEncoder:
             If ``source`` is a path that does not hold a model.
         """
         folder = Path(source)
-        if (folder.is_absolute() or folder.parts[0] in (".", "..") or len(folder.parts) > 2) and not (
-            folder / "config.json"
-        ).is_file():
+        if (
+            folder.is_absolute() or folder.parts[0] in (".", "..") or len(folder.parts) > 2
+        ) and not (folder / "config.json").is_file():
             raise FileNotFoundError(
                 f"{folder}: no speech model here (config.json is missing); make a miniature with"
                 f" `python -m bthelpers.miniatures --output {folder}`, or name another path under"

@@ -1,60 +1,28 @@
 """Brain-tuning: fine-tuning a speech model to predict fMRI responses (ICLR paper, section 3.3).
 
-Each example is the window of sound that ends at a TR. The last layer's tokens are pooled over the
-window, and a linear head predicts the voxels; the squared error tunes head and transformer, while
-the convolutional front end stays frozen. With ``sharing: chunk``, one stretch of sound serves
-several consecutive TRs: their windows overlap, and their tokens are computed once.
+The last layer's tokens are pooled over the window of sound before each TR, and a linear head
+predicts the voxels; the squared error tunes head and transformer, while the convolutional front end
+stays frozen.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from bthelpers.dataset import Dataset
-from bthelpers.hrf import double_gamma
+from bthelpers.examples import Examples, Stretch, TuningStory
 from bthelpers.params import TuningSettings
 from bthelpers.progress import Progress
 from bthelpers.results import atomic_path
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
-from bthelpers.timing import block_permutation, windows, zscore
+from bthelpers.speech import SpeechEncoder
 
 GRADIENT_NORM = 1.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class TuningStory:
-    """The sound of a story and the responses to it.
-
-    Attributes
-    ----------
-    name : str
-    waveform : float32 array of shape (n_samples,)
-        Mono, 16 kHz.
-    times : array of shape (tr,)
-        Of the responses, in seconds of sound.
-    responses : float32 array of shape (tr, voxel)
-    """
-
-    name: str
-    waveform: np.ndarray
-    times: np.ndarray
-    responses: np.ndarray
-
-    def __post_init__(self):
-        if len(self.times) != len(self.responses):
-            raise ValueError(
-                f"story {self.name!r}: {len(self.responses)} response rows, {len(self.times)} TRs"
-            )
-        if not np.isfinite(self.responses).all():
-            raise ValueError(f"story {self.name!r}: NaN in the responses; mask those voxels first")
 
 
 @dataclass(frozen=True)
@@ -75,98 +43,6 @@ class TuningResult:
     training_loss: list[float]
     validation_loss: list[float]
     best_epoch: int
-
-
-@dataclass(frozen=True)
-class _Stretch:
-    """Consecutive TRs of one story and the tokens that their windows cover."""
-
-    story: int
-    rows: np.ndarray
-    start: int
-    stop: int
-
-
-def read_stories(
-    dataset: Dataset, participant: str, stories: Sequence[str], voxels: np.ndarray
-) -> list[TuningStory]:
-    """Sound of stories, and a participant's responses to them, standardised within each story."""
-    return [
-        TuningStory(
-            story,
-            dataset.waveform(story, SAMPLE_RATE),
-            dataset.response_times(story),
-            zscore(dataset.responses(participant, story, voxels)),
-        )
-        for story in stories
-    ]
-
-
-def permute_blocks(story: TuningStory, block: int, rng: np.random.Generator) -> TuningStory:
-    """The control's data: blocks of responses shuffled so that no block keeps its place."""
-    order = block_permutation(len(story.responses), block, rng)
-    return replace(story, responses=story.responses[order])
-
-
-def mean_weights(ages: np.ndarray) -> np.ndarray:
-    """Plain average (ICLR paper, section 3.3)."""
-    return np.ones_like(ages)
-
-
-def hrf_weights(ages: np.ndarray) -> np.ndarray:
-    """Average weighted by the positive part of the haemodynamic response."""
-    return np.maximum(double_gamma(ages), 0)
-
-
-# weights of tokens by their age, in seconds before the TR
-POOLING = {"mean": mean_weights, "hrf": hrf_weights}
-
-
-class _Material:
-    """Stories as front-end frames, token windows per TR and targets."""
-
-    def __init__(self, encoder: SpeechEncoder, stories: list[TuningStory], settings):
-        self.frames = [encoder.frames(story.waveform) for story in stories]
-        self.windows = [
-            encoder.token_windows(
-                windows(story.times, settings.window, SAMPLE_RATE)[:, 1], settings.window
-            )
-            for story in stories
-        ]
-        for story, frames, token_windows in zip(stories, self.frames, self.windows, strict=True):
-            if token_windows[-1, 1] > frames.n_frames:
-                raise ValueError(
-                    f"story {story.name!r}: the sound ends before the response at"
-                    f" {story.times[-1]:.1f} s; check its wav file against respdict.json"
-                )
-        self.targets = [torch.from_numpy(story.responses) for story in stories]
-        self.trs_per_stretch = settings.chunk_trs if settings.sharing == "chunk" else 1
-        ages = (np.arange(encoder.n_tokens(settings.window)) + 0.5) * encoder.hop / SAMPLE_RATE
-        self.kernel = POOLING[settings.pooling](ages).astype(np.float32)  # newest token first
-
-    def stretches(self, offsets) -> list[_Stretch]:
-        """Cut each story's TRs into stretches; a story's first one holds ``offset`` TRs."""
-        pieces = []
-        for story, (token_windows, offset) in enumerate(zip(self.windows, offsets, strict=True)):
-            cuts = np.arange(offset, len(token_windows), self.trs_per_stretch)
-            for rows in np.split(np.arange(len(token_windows)), cuts):
-                if len(rows):
-                    start, stop = token_windows[rows[0], 0], token_windows[rows[-1], 1]
-                    pieces.append(_Stretch(story, rows, int(start), int(stop)))
-        return pieces
-
-    def pooling(self, stretch: _Stretch) -> torch.Tensor:
-        """Weights (tr, token) that pool a stretch's tokens for each of its TRs; rows sum to 1."""
-        weights = np.zeros((len(stretch.rows), stretch.stop - stretch.start), np.float32)
-        for weight, (start, stop) in zip(
-            weights, self.windows[stretch.story][stretch.rows] - stretch.start, strict=True
-        ):
-            weight[start:stop] = self.kernel[: stop - start][::-1]
-        return torch.from_numpy(weights / weights.sum(axis=1, keepdims=True))
-
-    def responses(self, batch: list[_Stretch]) -> torch.Tensor:
-        """Targets (tr, voxel) of all stretches, one after another."""
-        return torch.cat([self.targets[s.story][s.rows] for s in batch])
 
 
 class _Head(nn.Module):
@@ -203,8 +79,8 @@ class _Loop:
         self.encoder = encoder.copy()
         self.settings = settings
         self.seed = seed
-        self.training = _Material(self.encoder, training, settings)
-        self.validation = _Material(self.encoder, validation, settings)
+        self.training = Examples(self.encoder, training, settings)
+        self.validation = Examples(self.encoder, validation, settings)
         self.trs = self.training.trs_per_stretch
         stretches = self.training.stretches([0] * len(training))
         pooled = torch.cat([self._pooled(self.training, b) for b in self._batches(stretches)])
@@ -233,11 +109,11 @@ class _Loop:
     def _stretches_per_step(self) -> int:
         return max(1, self.settings.batch_trs // self.trs)
 
-    def _batches(self, stretches: list[_Stretch]) -> list[list[_Stretch]]:
+    def _batches(self, stretches: list[Stretch]) -> list[list[Stretch]]:
         size = self._stretches_per_step
         return [stretches[k : k + size] for k in range(0, len(stretches), size)]
 
-    def _forward(self, material: _Material, batch: list[_Stretch]) -> torch.Tensor:
+    def _forward(self, material: Examples, batch: list[Stretch]) -> torch.Tensor:
         """Pooled features (tr, feature) of all stretches, one after another."""
         device = self.encoder.device
         dtype = DTYPES[self.settings.precision]
@@ -246,7 +122,10 @@ class _Loop:
         for length in sorted(set(lengths)):
             chosen = [k for k, other in enumerate(lengths) if other == length]
             frames = torch.stack(
-                [material.frames[s.story].window(s.start, s.stop) for s in map(batch.__getitem__, chosen)]
+                [
+                    material.frames[s.story].window(s.start, s.stop)
+                    for s in map(batch.__getitem__, chosen)
+                ]
             )
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 states = self.encoder.last_hidden_state(frames)
@@ -255,7 +134,7 @@ class _Loop:
         return torch.cat(pooled)
 
     @torch.no_grad()
-    def _pooled(self, material: _Material, batch: list[_Stretch]) -> torch.Tensor:
+    def _pooled(self, material: Examples, batch: list[Stretch]) -> torch.Tensor:
         self.encoder.model.eval()
         return self._forward(material, batch)
 

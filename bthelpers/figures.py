@@ -1,0 +1,256 @@
+"""Figures of the book, from labelled arrays."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+# Okabe and Ito's colour-blind-safe colours; hatches and markers tell them apart in grey.
+STYLES = {
+    "pretrained": {"color": "#BBBBBB", "hatch": "", "marker": "o", "line": ":"},
+    "brain-tuned": {"color": "#0072B2", "hatch": "", "marker": "s", "line": "-"},
+    "block-permuted": {"color": "#E69F00", "hatch": "///", "marker": "^", "line": "--"},
+}
+TITLES = {
+    "late_language": "Late language",
+    "angular_gyrus": "Angular gyrus",
+    "lateral_temporal": "Lateral temporal",
+    "inferior_frontal": "Inferior frontal",
+    "middle_frontal": "Middle frontal",
+    "primary_auditory": "Primary auditory",
+    "early_auditory": "Early auditory",
+}
+ALIGNMENT = "Normalised brain alignment (mean r / ceiling)"
+
+
+def region_title(region: str) -> str:
+    """Name of a region in figures and tables."""
+    return TITLES.get(region, region.replace("_", " ").capitalize())
+
+
+def standard_error(values: xr.DataArray) -> xr.DataArray:
+    """Standard error of the mean over participants; 0 for a single one."""
+    n = values.sizes["participant"]
+    return (
+        values.std("participant", ddof=1) / np.sqrt(n) if n > 1 else values.mean("participant") * 0
+    )
+
+
+def alignment_bars(alignment: xr.DataArray, regions: list[str]) -> Figure:
+    """Bars per region and condition, mean over transformer layers and participants (Fig. 2, 6).
+
+    Parameters
+    ----------
+    alignment : DataArray (participant, condition, layer, region)
+    regions : list of str
+
+    Returns
+    -------
+    Figure
+        Error bars: standard error over participants; dots: participants.
+    """
+    values = alignment.isel(layer=slice(1, None)).mean("layer")
+    conditions = list(values["condition"].values)
+    width = 0.8 / len(conditions)
+    figure, axes = plt.subplots(figsize=(1.6 + 1.3 * len(regions), 3.8), layout="constrained")
+    for k, condition in enumerate(conditions):
+        chosen = values.sel(condition=condition, region=regions)
+        places = np.arange(len(regions)) + (k - (len(conditions) - 1) / 2) * width
+        style = STYLES[condition]
+        axes.bar(
+            places,
+            chosen.mean("participant"),
+            width,
+            yerr=standard_error(chosen),
+            color=style["color"],
+            hatch=style["hatch"],
+            edgecolor="black",
+            linewidth=0.6,
+            error_kw={"capsize": 3, "linewidth": 1},
+            label=condition,
+        )
+        for participant in chosen["participant"].values:
+            axes.plot(places, chosen.sel(participant=participant), "k.", markersize=3, alpha=0.6)
+    axes.set_xticks(
+        np.arange(len(regions)), [region_title(region).replace(" ", "\n") for region in regions]
+    )
+    axes.set_ylabel(ALIGNMENT)
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(frameon=False, ncols=len(conditions), loc="outside upper center")
+    return figure
+
+
+def layer_curves(alignment: xr.DataArray, regions: list[str]) -> Figure:
+    """Alignment per layer, a panel per region, a line per condition.
+
+    Returns
+    -------
+    Figure
+        Lines: mean over participants; bands: standard error over participants.
+    """
+    columns = min(len(regions), 4)
+    rows = -(-len(regions) // columns)
+    figure, panels = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.6 * columns + 0.6, 2.5 * rows + 0.5),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes in panels.flat[len(regions) :]:
+        axes.axis("off")
+    for axes, region in zip(panels.flat, regions, strict=False):
+        for condition in alignment["condition"].values:
+            chosen = alignment.sel(condition=condition, region=region)
+            mean, error, style = (
+                chosen.mean("participant"),
+                standard_error(chosen),
+                STYLES[condition],
+            )
+            colour = "#666666" if condition == "pretrained" else style["color"]
+            axes.plot(
+                chosen["layer"],
+                mean,
+                style["line"],
+                marker=style["marker"],
+                markersize=4,
+                color=colour,
+                label=condition,
+            )
+            axes.fill_between(
+                chosen["layer"], mean - error, mean + error, color=colour, alpha=0.25, linewidth=0
+            )
+        axes.set_title(region_title(region), fontsize=10)
+        axes.set_xticks(alignment["layer"].values)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
+    figure.supylabel(ALIGNMENT, fontsize=10)
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, ncols=3, loc="outside upper center")
+    return figure
+
+
+def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:
+    """Loss per epoch, a panel per participant; the kept epoch is ringed.
+
+    Parameters
+    ----------
+    runs : dict
+        By (participant, condition): ``training_loss``, ``validation_loss`` (epoch), ``best_epoch``.
+    """
+    participants = list(dict.fromkeys(participant for participant, _ in runs))
+    figure, panels = plt.subplots(
+        1,
+        len(participants),
+        figsize=(2.9 * len(participants) + 0.6, 3.4),
+        sharex=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes, participant in zip(panels.flat, participants, strict=True):
+        for (owner, condition), run in runs.items():
+            if owner != participant:
+                continue
+            style = STYLES[condition]
+            for name, line in (("training", ":"), ("validation", "-")):
+                loss = run[f"{name}_loss"]
+                axes.plot(
+                    loss["epoch"],
+                    loss,
+                    line,
+                    marker=style["marker"],
+                    markersize=4,
+                    color=style["color"],
+                    label=f"{condition}, {name}",
+                )
+            best = run["validation_loss"].isel(epoch=int(run["best_epoch"]))
+            axes.plot(best["epoch"], best, "o", markersize=11, mfc="none", mec="black")
+        axes.set_title(participant, fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("Epoch", fontsize=10)
+    panels[0, 0].set_ylabel("Mean squared error (responses have unit variance)")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, ncols=2, loc="outside upper center")
+    return figure
+
+
+def ceiling_quantiles(ceilings: dict[str, np.ndarray], published: np.ndarray) -> Figure:
+    """Quantile functions of noise ceilings: participants of this run, and the published ones.
+
+    Parameters
+    ----------
+    ceilings : dict of str to array of shape (voxel,)
+    published : array
+        Quantiles at equal steps from 0 to 1.
+    """
+    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    shares = np.linspace(0, 100, len(published))
+    axes.plot(shares, published, "k--", linewidth=2, label="published (mean of UTS01–UTS03)")
+    for (participant, values), line in zip(ceilings.items(), ("-", "-.", ":", "--"), strict=False):
+        axes.plot(shares, np.quantile(values, shares / 100), line, label=participant)
+    axes.set_xlabel("Voxels with at most this noise ceiling (%)")
+    axes.set_ylabel("Noise ceiling")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return figure
+
+
+BOXES = {
+    "sound": (0.0, 1.2, "Sound before a TR\n(T seconds)"),
+    "front": (2.3, 1.2, "Convolutional\nfront end\n(frozen)"),
+    "transformer": (4.6, 1.2, "Transformer\nlayers\n(tuned)"),
+    "pool": (6.9, 1.2, "Pooling over\nvalid tokens"),
+    "head": (9.2, 1.2, "Linear head\n(tuned)"),
+    "loss": (9.2, -0.6, "Squared error"),
+    "fmri": (6.9, -0.6, "fMRI of\nthe participant"),
+    "ridge": (4.6, -0.6, "FIR delays\nand ridge"),
+    "r": (2.3, -0.6, "r / noise ceiling\n(new story)"),
+}
+ARROWS = [
+    ("sound", "front", "-"),
+    ("front", "transformer", "-"),
+    ("transformer", "pool", "-"),
+    ("pool", "head", "-"),
+    ("head", "loss", "-"),
+    ("fmri", "loss", "-"),
+    ("transformer", "ridge", "--"),
+    ("fmri", "ridge", "--"),
+    ("ridge", "r", "--"),
+]
+
+
+def method_diagram() -> Figure:
+    """Brain-tuning (solid arrows) and the evaluation of brain alignment (dashed), as in Fig. 1."""
+    width, height = 1.8, 1.1
+    figure, axes = plt.subplots(figsize=(9.5, 2.9), layout="constrained")
+    for x, y, text in BOXES.values():
+        axes.add_patch(
+            FancyBboxPatch(
+                (x, y),
+                width,
+                height,
+                boxstyle="round,pad=0.05",
+                facecolor="#DCE9F2" if "tuned" in text else "#F2F2F2",
+                edgecolor="black",
+            )
+        )
+        axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=9)
+    for start, stop, line in ARROWS:
+        (x0, y0, _), (x1, y1, _) = BOXES[start], BOXES[stop]
+        step = np.sign([x1 - x0, y1 - y0]) * [width / 2 + 0.06, height / 2 + 0.06]
+        centre = np.array([width / 2, height / 2])
+        axes.annotate(
+            "",
+            np.array([x1, y1]) + centre - step,
+            np.array([x0, y0]) + centre + step,
+            arrowprops={"arrowstyle": "-|>", "linestyle": line, "color": "black"},
+        )
+    axes.set(xlim=(-0.2, 11.2), ylim=(-0.9, 2.5), aspect="equal")
+    axes.axis("off")
+    return figure

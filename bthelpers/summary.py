@@ -1,0 +1,133 @@
+"""Results of many runs as one labelled array, and the changes that brain-tuning makes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bthelpers.alignment import (
+    interval,
+    percent_change,
+    wilcoxon_over_participants,
+    wilcoxon_over_voxels,
+)
+from bthelpers.results import Results
+
+BASELINE = "pretrained"
+LAYERS = {"mean over layers": slice(1, None), "last layer": slice(-1, None)}
+
+
+def load_alignment(results: Results, model: str) -> xr.Dataset:
+    """Alignment of a model for all participants and conditions of the profile.
+
+    Returns
+    -------
+    Dataset
+        ``alignment`` (participant, condition, layer, region) and
+        ``draws`` (participant, condition, layer, region, draw).
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    """
+    profile = results.profile()
+    participants, conditions = profile.dataset.participants, profile.conditions
+    rows = [
+        xr.concat(
+            [
+                results.open(model, participant, condition, "alignment")[["alignment", "draws"]]
+                for condition in conditions
+            ],
+            pd.Index(conditions, name="condition"),
+        )
+        for participant in participants
+    ]
+    return xr.concat(rows, pd.Index(participants, name="participant"))
+
+
+def change(values: xr.DataArray, condition: str, layers: slice) -> xr.DataArray:
+    """Percent change of the mean over some layers, from pretrained to a condition."""
+    chosen = values.isel(layer=layers).mean("layer")
+    return percent_change(
+        chosen.sel(condition=condition, drop=True), chosen.sel(condition=BASELINE, drop=True)
+    )
+
+
+def change_table(alignments: xr.Dataset, region: str) -> pd.DataFrame:
+    """Change in percent per participant, condition and choice of layers, with 95 % intervals.
+
+    The intervals are of a block bootstrap over the test story's TRs, with the same blocks drawn for
+    both conditions.
+    """
+    chosen = alignments.sel(region=region)
+    rows = []
+    for condition in chosen["condition"].values:
+        if condition == BASELINE:
+            continue
+        for name, layers in LAYERS.items():
+            changes = change(chosen["alignment"], condition, layers)
+            bounds = interval(change(chosen["draws"], condition, layers))
+            rows += [
+                {
+                    "condition": condition,
+                    "layers": name,
+                    "participant": participant,
+                    "change (%)": changes.sel(participant=participant).item(),
+                    "low": bounds.sel(participant=participant, bound="low").item(),
+                    "high": bounds.sel(participant=participant, bound="high").item(),
+                }
+                for participant in chosen["participant"].values
+            ]
+    return pd.DataFrame(rows).set_index(["condition", "layers", "participant"])
+
+
+def voxel_alignment(
+    results: Results, model: str, participant: str, condition: str, layers: slice
+) -> xr.DataArray:
+    """r / ceiling of the voxels above the noise ceiling's threshold, mean over some layers.
+
+    Returns
+    -------
+    DataArray (voxel)
+        With the index of each voxel among the participant's as its coordinate.
+    """
+    r = results.open(model, participant, condition, "alignment")["r"]
+    ceiling = results.voxels(participant)["ceiling"]
+    ceiling = ceiling.assign_coords(voxel=np.arange(ceiling.sizes["voxel"]))
+    return r.isel(layer=layers).mean("layer") / ceiling.sel(voxel=r["voxel"])
+
+
+def whole_brain(values: xr.DataArray, n_voxels: int) -> np.ndarray:
+    """Values of some voxels among all of a participant's; NaN elsewhere, shape (n_voxels,)."""
+    brain = np.full(n_voxels, np.nan)
+    brain[values["voxel"].values] = values.values
+    return brain
+
+
+def signed_rank_table(results: Results, model: str, region: str, condition: str) -> pd.DataFrame:
+    """Wilcoxon signed-rank tests of a condition against pretrained, mean over layers.
+
+    One row per participant tests over the region's voxels; the last row tests over participants.
+    """
+    profile = results.profile()
+    layers = LAYERS["mean over layers"]
+    tests, means = {}, []
+    for participant in profile.dataset.participants:
+        mask = results.voxels(participant)["regions"].sel(region=region).values.astype(bool)
+        pair = [
+            voxel_alignment(results, model, participant, which, layers)
+            for which in (condition, BASELINE)
+        ]
+        pair = [values[mask[values["voxel"].values]].values for values in pair]
+        tests[participant] = wilcoxon_over_voxels(*pair)
+        means.append([values.mean() for values in pair])
+    if len(means) > 1:
+        tests["all participants"] = wilcoxon_over_participants(*np.transpose(means))
+    return pd.DataFrame(
+        {
+            name: {"over": test.over, "n": test.n, "statistic": test.statistic, "p": test.p}
+            for name, test in tests.items()
+        }
+    ).T
