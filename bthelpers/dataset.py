@@ -97,7 +97,7 @@ class Dataset:
     @property
     def name(self) -> str:
         """What the dataset calls itself in ``dataset_description.json``: captions say it."""
-        return read_json(self.root / "dataset_description.json")["Name"]
+        return read_table(self.root / "dataset_description.json")["Name"]
 
     @property
     def stories(self) -> list[str]:

@@ -133,6 +133,10 @@ class Examples:
                     pieces.append(Stretch(story, rows, max(stop - length, 0), stop))
         return pieces
 
+    def window(self, stretch: Stretch) -> torch.Tensor:
+        """Front-end frames of a stretch, shape (channels, token)."""
+        return self.frames[stretch.story].window(stretch.start, stretch.stop)
+
     def pooling(self, stretch: Stretch) -> torch.Tensor:
         """Weights (tr, token) that pool a stretch's tokens for each of its TRs; rows sum to 1."""
         weights = np.zeros((len(stretch.rows), stretch.stop - stretch.start), np.float32)

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from sphinx.errors import SphinxError
 from sphinx.util import logging
 
 from bthelpers.results import ENVIRONMENT, Results, digest, file_digest
@@ -30,12 +29,6 @@ LIBRARY = Path(__file__).parent
 KEPT_CACHES = 3  # so that going back to another profile, or undoing a change, executes nothing
 
 logger = logging.getLogger(__name__)
-
-
-class WorkflowError(SphinxError):
-    """The book's results could not be made."""
-
-    category = "No results for the book"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -53,8 +46,8 @@ def follow_results(app: Sphinx, config: Config) -> None:
 
     Raises
     ------
-    WorkflowError
-        If the workflow fails.
+    SystemExit
+        If the workflow fails. (Under an exception, Jupyter Book would put its own traceback.)
     """
     profile = os.environ.get("PROFILE", "demo")
     repository = Path(app.srcdir).parent
@@ -73,14 +66,14 @@ def make_results(command: list[str], results: Path) -> None:
     try:
         status = subprocess.run(command, cwd=results.parent.parent).returncode
     except OSError as error:
-        raise WorkflowError(f"{shown} cannot be run: {error}") from error
+        raise SystemExit(f"{shown} cannot be run: {error}") from error
     if status != 0:
-        raise WorkflowError(
+        raise SystemExit(
             f"{shown} failed (exit status {status}); its messages are above."
             " The same build goes on from there once their cause is mended."
         )
     if not results.is_dir():
-        raise WorkflowError(f"{shown} has not made {results}")
+        raise SystemExit(f"{shown} has not made {results}")
 
 
 def fingerprint(results: Path) -> str:

@@ -22,6 +22,7 @@ from bthelpers.results import atomic_path
 from bthelpers.speech import SpeechEncoder
 
 GRADIENT_NORM = 1.0
+STRETCHES_AT_ONCE = 8  # of sound, without gradients
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -43,6 +44,36 @@ class TuningResult:
     training_loss: list[float]
     validation_loss: list[float]
     best_epoch: int
+
+
+def pool(
+    encoder: SpeechEncoder, examples: Examples, batch: list[Stretch], precision: str
+) -> torch.Tensor:
+    """Pooled features (tr, feature) of some stretches, one after another."""
+    device, dtype = encoder.device, DTYPES[precision]
+    lengths = [stretch.stop - stretch.start for stretch in batch]
+    pooled: list[torch.Tensor | None] = [None] * len(batch)
+    for length in sorted(set(lengths)):
+        chosen = [k for k, other in enumerate(lengths) if other == length]
+        frames = torch.stack([examples.window(batch[k]) for k in chosen])
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            states = encoder.last_hidden_state(frames)
+        for k, state in zip(chosen, states, strict=True):
+            pooled[k] = examples.pooling(batch[k]).to(device) @ state.float()
+    return torch.cat(pooled)
+
+
+@torch.no_grad()
+def pooled_features(
+    encoder: SpeechEncoder, examples: Examples, precision: str = "float32"
+) -> torch.Tensor:
+    """Pooled features (tr, feature) of all TRs, story after story, in evaluation mode."""
+    encoder.model.eval()
+    stretches = examples.stretches([0] * len(examples.windows))
+    batches = [
+        stretches[k : k + STRETCHES_AT_ONCE] for k in range(0, len(stretches), STRETCHES_AT_ONCE)
+    ]
+    return torch.cat([pool(encoder, examples, batch, precision) for batch in batches])
 
 
 class _Head(nn.Module):
@@ -83,7 +114,7 @@ class _Loop:
         self.validation = Examples(self.encoder, validation, settings)
         self.trs = self.training.trs_per_stretch
         stretches = self.training.stretches([0] * len(training))
-        pooled = torch.cat([self._pooled(self.training, b) for b in self._batches(stretches)])
+        pooled = pooled_features(self.encoder, self.training, settings.precision)
         n_voxels = training[0].responses.shape[1]
         self.head = _Head(pooled, n_voxels, settings.standardize).to(self.encoder.device)
         # A random offset can add one stretch per story to an epoch.
@@ -113,31 +144,6 @@ class _Loop:
         size = self._stretches_per_step
         return [stretches[k : k + size] for k in range(0, len(stretches), size)]
 
-    def _forward(self, material: Examples, batch: list[Stretch]) -> torch.Tensor:
-        """Pooled features (tr, feature) of all stretches, one after another."""
-        device = self.encoder.device
-        dtype = DTYPES[self.settings.precision]
-        pooled: list[torch.Tensor] = [None] * len(batch)
-        lengths = [stretch.stop - stretch.start for stretch in batch]
-        for length in sorted(set(lengths)):
-            chosen = [k for k, other in enumerate(lengths) if other == length]
-            frames = torch.stack(
-                [
-                    material.frames[s.story].window(s.start, s.stop)
-                    for s in map(batch.__getitem__, chosen)
-                ]
-            )
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                states = self.encoder.last_hidden_state(frames)
-            for k, state in zip(chosen, states, strict=True):
-                pooled[k] = material.pooling(batch[k]).to(device) @ state.float()
-        return torch.cat(pooled)
-
-    @torch.no_grad()
-    def _pooled(self, material: Examples, batch: list[Stretch]) -> torch.Tensor:
-        self.encoder.model.eval()
-        return self._forward(material, batch)
-
     def train_epoch(self) -> None:
         """One pass over all training TRs, and the validation loss after it.
 
@@ -155,7 +161,9 @@ class _Loop:
             torch.manual_seed(int(rng.integers(2**31)))  # of dropout
             for batch in self._batches(stretches):
                 targets = self.training.responses(batch).to(self.encoder.device)
-                predicted = self.head(self._forward(self.training, batch))
+                predicted = self.head(
+                    pool(self.encoder, self.training, batch, self.settings.precision)
+                )
                 loss = nn.functional.mse_loss(predicted, targets)
                 self.optimizer.zero_grad()
                 loss.backward()
@@ -171,12 +179,9 @@ class _Loop:
     @torch.no_grad()
     def validate(self) -> float:
         """Mean squared error over the validation stories, in eval mode."""
-        total = 0.0
-        for batch in self._batches(self.validation.stretches([0] * len(self.validation.windows))):
-            targets = self.validation.responses(batch).to(self.encoder.device)
-            predicted = self.head(self._pooled(self.validation, batch))
-            total += nn.functional.mse_loss(predicted, targets).item() * len(targets)
-        return total / sum(map(len, self.validation.targets))
+        pooled = pooled_features(self.encoder, self.validation, self.settings.precision)
+        targets = torch.cat(self.validation.targets).to(self.encoder.device)
+        return nn.functional.mse_loss(self.head(pooled), targets).item()
 
     @property
     def best_epoch(self) -> int:
