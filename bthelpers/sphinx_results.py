@@ -23,6 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
 
+from bthelpers.pages import collect_pages
 from bthelpers.results import ENVIRONMENT, Results, digest, file_digest
 
 LIBRARY = Path(__file__).parent
@@ -53,6 +54,7 @@ def follow_results(app: Sphinx, config: Config) -> None:
     repository = Path(app.srcdir).parent
     results = repository / "results" / profile
     make_results([part.replace("{profile}", profile) for part in config.results_command], results)
+    collect_pages(results, Path(app.srcdir) / "executed")
     os.environ[ENVIRONMENT] = str(results)  # inherited by the chapters' kernels
     caches = Path(app.outdir).parent / ".jupyter_cache"
     config.results_fingerprint = fingerprint(results)

@@ -1,0 +1,45 @@
+# `make` lists the targets.
+PYTHON ?= python3
+PROFILE ?= demo
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+GPUS ?= $(shell nvidia-smi -L 2>/dev/null | wc -l)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book results test lint miniature clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@echo "PROFILE=NAME chooses params/NAME.yaml (now: $(PROFILE))."
+
+setup: $(INSTALLED)  ## create .venv and install everything
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed: make setup PYTHON=python3.11" >&2; exit 1; }
+	@command -v cc >/dev/null || command -v gcc >/dev/null || { echo "A C compiler is needed to build pycortex: install one (Debian, Ubuntu: apt install gcc python3-dev; macOS: xcode-select --install)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+book: $(INSTALLED)  ## make the results of PROFILE and build the book to book/_build/html
+	PROFILE=$(PROFILE) $(BIN)/jupyter-book build book
+	@echo "Open book/_build/html/index.html in a browser."
+
+results: $(INSTALLED)  ## make the results of PROFILE, without the book
+	$(BIN)/python -m bthelpers.workflow $(PROFILE) --cores $(CORES) --gpus $(GPUS)
+
+test: $(INSTALLED)  ## run all tests
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: $(INSTALLED)  ## check format and style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+miniature: $(INSTALLED)  ## pretrain the HuBERT miniature again (about half an hour)
+	$(BIN)/python -m bthelpers.miniatures --output bthelpers/checkpoints/hubert-mini
+
+clean:  ## remove results, simulated data and the built book
+	rm -rf data/demo data/smoke results book/_build book/executed .snakemake
