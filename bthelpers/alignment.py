@@ -192,15 +192,10 @@ def percent_change(new: ArrayLike, old: ArrayLike) -> ArrayLike:
     Returns
     -------
     number, array or DataArray
-
-    Raises
-    ------
-    ValueError
-        If an old value is not positive, so that a percentage of it means nothing.
+        NaN where the old value is not positive: a percentage of it would mean nothing.
     """
-    if not np.all(np.asarray(old) > 0):
-        raise ValueError("the change from a value that is not positive has no percentage")
-    return 100 * (new - old) / old
+    defined = xr.where(old > 0, 1.0, np.nan)
+    return 100 * (new - old) / (old * defined)
 
 
 @dataclass(frozen=True)

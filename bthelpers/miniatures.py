@@ -9,6 +9,7 @@ No phone or word label is used. The stories are told with another seed than any 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
@@ -28,6 +29,7 @@ from bthelpers.lowlevel import mfcc
 from bthelpers.results import atomic_folder, provenance
 from bthelpers.speech import SAMPLE_RATE, standardize
 from bthelpers.stories import load_lexicon, random_speaker, tell_story
+from bthelpers.synthesis import restart
 
 STORY_SEED_OFFSET = 1_000_000  # keeps the pretraining stories apart from every dataset's
 HOP = 640  # samples per token: 25 tokens per second
@@ -92,6 +94,7 @@ def pretraining_waveforms(settings: PretrainingSettings) -> Iterator[np.ndarray]
     """One-minute stories, each by another speaker: 16 kHz, standardised, float32."""
     lexicon = load_lexicon(settings.lexicon, settings.words_per_category)
     rng = np.random.default_rng(STORY_SEED_OFFSET + settings.seed)
+    restart()
     for _ in range(settings.minutes):
         speaker = random_speaker(settings.voices, settings.rate, settings.pitch, rng)
         story = tell_story(lexicon, speaker, 1.0, rng)
@@ -237,10 +240,11 @@ class Pretrainer:
 
 def save_miniature(model: HubertModel, folder: str | Path, settings: PretrainingSettings) -> None:
     """Write weights (fp16 safetensors), configuration, preprocessor and provenance."""
+    half = copy.deepcopy(model).half()
     # Masking belongs to pretraining: brain-tuning and evaluation see all of the sound.
-    model.config.apply_spec_augment = False
+    half.config.apply_spec_augment = False
     with atomic_folder(folder) as temporary:
-        model.half().save_pretrained(temporary)
+        half.save_pretrained(temporary)
         Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(temporary)
         record = provenance(asdict(settings), data="synthetic stories")
         (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")

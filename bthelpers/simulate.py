@@ -31,6 +31,7 @@ from bthelpers.results import atomic_folder
 from bthelpers.speech import SAMPLE_RATE
 from bthelpers.stories import Lexicon, Utterance, load_lexicon, random_speaker, tell_story
 from bthelpers.surface import load_regions, region_masks
+from bthelpers.synthesis import restart
 from bthelpers.timing import n_respdict_for, response_times, zscore
 
 FRAME_RATE = 25  # latent frames per second
@@ -133,13 +134,15 @@ def planted_ceilings(spec: SimulationSpec, planted: np.ndarray, rng) -> np.ndarr
 
 
 def _unit_mixture(latents: list[np.ndarray], n_voxels: int, rng) -> list[np.ndarray]:
-    """Random weighted sums of latents, of unit variance over all stories, per story."""
+    """Random weighted sums of latents, of unit variance over all stories, per story.
+
+    Latents are standardised within each story, as responses are: what differs between stories,
+    such as the speaker, drives no voxel.
+    """
     weights = rng.normal(size=(latents[0].shape[1], n_voxels))
-    everything = np.concatenate(latents)
-    scale = everything.std(axis=0) + np.finfo(float).tiny
-    mixed = (everything / scale) @ weights
-    mixed = zscore(mixed)
-    return np.split(mixed, np.cumsum([len(story) for story in latents])[:-1])
+    mixed = [zscore(story) @ weights for story in latents]
+    scale = np.concatenate(mixed).std(axis=0)
+    return [story / scale for story in mixed]
 
 
 def voxel_signals(latents: list[Latents], masks: xr.DataArray, spec: SimulationSpec, rng):
@@ -226,6 +229,7 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
         for name in ("stimuli", "derivative/TextGrids", "truth"):
             (folder / name).mkdir(parents=True)
         latents, respdict = [], {}
+        restart()
         for number, (name, minutes) in enumerate(stories.items()):
             rng = np.random.default_rng([seed, 1, number])
             speaker = random_speaker(spec.voices, spec.rate, spec.pitch, rng)

@@ -97,6 +97,9 @@ class SpeechEncoder:
                 f"model type {config.model_type!r} is not supported; these are:"
                 f" {', '.join(FAMILIES)}"
             )
+        # Masking and layer drop belong to pretraining.
+        config.apply_spec_augment = False
+        config.layerdrop = 0.0
         self.model = model
         self._front_end = model.feature_extractor
         model.feature_extractor = nn.Identity()
@@ -106,28 +109,22 @@ class SpeechEncoder:
 
     @classmethod
     def load(cls, source: str | Path, revision: str | None = None, device="cpu") -> SpeechEncoder:
-        """Load from a local folder, or from the hub at a pinned revision.
+        """Load from a folder, or from the hub at a revision, which has to be given.
 
         Raises
         ------
         FileNotFoundError
-            If ``source`` is a path that does not hold a model.
+            If no revision is given and ``source`` is no folder of a model.
         """
-        folder = Path(source)
-        if (
-            folder.is_absolute() or folder.parts[0] in (".", "..") or len(folder.parts) > 2
-        ) and not (folder / "config.json").is_file():
+        if revision is None and not (Path(source) / "config.json").is_file():
             raise FileNotFoundError(
-                f"{folder}: no speech model here (config.json is missing); make a miniature with"
-                f" `python -m bthelpers.miniatures --output {folder}`, or name another path under"
-                " `models` in the parameter file"
+                f"{source}: no speech model here (config.json is missing); make a miniature with"
+                f" `python -m bthelpers.miniatures --output {source}`, or name another path under"
+                " `models` in the parameter file, with its revision if it is on the hub"
             )
         model = AutoModel.from_pretrained(
             source, revision=revision, dtype=torch.float32, trust_remote_code=False
         )
-        # Masking and layer drop belong to pretraining.
-        model.config.apply_spec_augment = False
-        model.config.layerdrop = 0.0
         return cls(model.to(device).eval())
 
     def save(self, folder: str | Path, record: dict[str, str]) -> None:
@@ -181,10 +178,13 @@ class SpeechEncoder:
         ValueError
             If a window holds no token.
         """
+        n_tokens = self.n_tokens(seconds)
+        if n_tokens < 1:
+            raise ValueError(f"a window of {seconds} s is too short: it holds no token")
         stops = (np.asarray(stop_samples) - self.receptive_field) // self.hop + 1
         if stops.size and stops.min() < 1:
             raise ValueError("a window ends before the first token of the story")
-        starts = np.maximum(stops - self.n_tokens(seconds), 0)
+        starts = np.maximum(stops - n_tokens, 0)
         return np.stack([starts, stops], axis=1)
 
     def frames(self, waveform: np.ndarray) -> StoryFrames | WindowFrames:

@@ -6,6 +6,8 @@ changes slowly, as in natural speech, and can be told from the sound of single w
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,15 +50,24 @@ def load_lexicon(path: str | Path, words_per_category: int) -> Lexicon:
     Raises
     ------
     ValueError
-        If a key is missing, a category has too few words, or two categories share a word.
+        If a key is missing or holds something else than words, there are too few categories or
+        words, or a content word is not in lower-case letters or has a second place in the lexicon.
     """
-    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    for key in ("categories", "verbs", "templates"):
-        if not isinstance(content, dict) or key not in content:
-            raise ValueError(f"{path}: the lexicon has no {key!r}; compare params/lexicons/")
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not readable as YAML: {error}") from error
+    for key, kind in (("categories", dict), ("verbs", str), ("templates", list)):
+        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
+            raise ValueError(
+                f"{path}: the lexicon has no {key!r}, or in another form; compare params/lexicons/"
+            )
+    if len(content["categories"]) < TOPIC_CATEGORIES:
+        raise ValueError(f"{path}: a topic takes {TOPIC_CATEGORIES} categories: add some")
     categories = {}
     for category, text in content["categories"].items():
-        words = tuple(text.split()[:words_per_category])
+        words = tuple(str(text).split()[:words_per_category])
         if len(words) < words_per_category:
             raise ValueError(
                 f"{path}: category {category!r} has {len(words)} words, but"
@@ -64,10 +75,19 @@ def load_lexicon(path: str | Path, words_per_category: int) -> Lexicon:
             )
         categories[category] = words
     lexicon = Lexicon(categories, tuple(content["verbs"].split()), tuple(content["templates"]))
-    repeated = {word for word in lexicon.words if lexicon.words.count(word) > 1}
-    if repeated:
-        raise ValueError(f"{path}: words in two places: {', '.join(sorted(repeated))}")
+    _check_content_words(path, lexicon)
     return lexicon
+
+
+def _check_content_words(path: Path, lexicon: Lexicon) -> None:
+    """A content word carries its meaning wherever a transcription has it: nowhere else, then."""
+    if odd := [word for word in lexicon.words if not re.fullmatch("[a-z']+", word)]:
+        raise ValueError(f"{path}: content words not in lower-case letters: {', '.join(odd)}")
+    others = {*lexicon.verbs, *re.findall("[a-z']+", " ".join(lexicon.templates))}
+    counts = Counter(lexicon.words)
+    repeated = [word for word in counts if counts[word] > 1 or word in others]
+    if repeated:
+        raise ValueError(f"{path}: words in two places: {', '.join(repeated)}; keep each in one")
 
 
 def sentence(lexicon: Lexicon, topic: list[str], topic_probability: float, rng) -> str:

@@ -1,7 +1,8 @@
 """Speech by espeak-ng, with the time of every word and phone.
 
 The shared library and its voices come from the `espeakng-loader` package. It keeps global state,
-so one process speaks one utterance at a time.
+so one process speaks one utterance at a time, and an utterance depends on those before it: voices
+waver and breathe on. `restart` begins a sequence that can be repeated.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
+import shutil
+import tempfile
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import espeakng_loader
 import numpy as np
@@ -20,6 +24,8 @@ PHONEME_EVENTS = 1
 EVENT_END, EVENT_WORD, EVENT_PHONEME = 0, 1, 7
 PARAMETER_RATE, PARAMETER_PITCH = 1, 3
 CHARS_UTF8 = 1
+RATES, PITCHES = (80, 450), (0, 99)  # words per minute and pitches that espeak-ng does not clip
+BREATH_SEED = 0
 SILENCE = "sp"
 PALATALISATION = ";"  # a glide of the phone before it, not a phone
 
@@ -96,10 +102,15 @@ _CALLBACK = ctypes.CFUNCTYPE(
 
 
 class _Engine:
-    """The loaded library and what its callback has collected of the current utterance."""
+    """A copy of the library and what its callback has collected of the current utterance.
+
+    The library never forgets: only a copy that is loaded anew begins with fresh state.
+    """
 
     def __init__(self):
-        self.library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            copy = shutil.copy(espeakng_loader.get_library_path(), folder)
+            self.library = ctypes.CDLL(copy)
         self.samples: list[np.ndarray] = []
         self.events: list[tuple[int, float, int, int, str]] = []
         self.callback = _CALLBACK(self._collect)  # kept alive as long as the library
@@ -108,6 +119,8 @@ class _Engine:
         )
         if self.rate <= 0:
             raise RuntimeError("espeak-ng did not start: reinstall the espeakng-loader package")
+        # The noise of breathy voices would otherwise be seeded from the clock.
+        self.library.espeak_ng_SetRandSeed(ctypes.c_long(BREATH_SEED))
         self.library.espeak_SetSynthCallback(self.callback)
         self.library.espeak_Synth.argtypes = [
             ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,
@@ -128,7 +141,7 @@ class _Engine:
         return 0
 
     def synthesize(self, text: str, voice: str, rate: int, pitch: int) -> None:
-        if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
+        if not _has_variant(voice) or self.library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(f"espeak-ng has no voice {voice!r}; one that it has is 'en-us+f4'")
         self.library.espeak_SetParameter(PARAMETER_RATE, rate, 0)
         self.library.espeak_SetParameter(PARAMETER_PITCH, pitch, 0)
@@ -143,6 +156,17 @@ class _Engine:
 
 
 _engine = functools.cache(_Engine)
+
+
+def _has_variant(voice: str) -> bool:
+    """Whether what follows the ``+`` is there: espeak-ng would leave it out without a word."""
+    _, plus, variant = voice.partition("+")
+    return not plus or (Path(espeakng_loader.get_data_path()) / "voices/!v" / variant).is_file()
+
+
+def restart() -> None:
+    """Forget all utterances: what is spoken next is what a new process would speak."""
+    _engine.cache_clear()
 
 
 def arpabet(phoneme: str) -> list[str]:
@@ -225,23 +249,31 @@ def _word_intervals(text: str, events: list[tuple], phones: list[Interval]) -> l
 def speak(text: str, voice: str = "en-us", rate: int = 165, pitch: int = 50) -> Utterance:
     """Speak a text.
 
+    The same text sounds a little different each time; see `restart`.
+
     Parameters
     ----------
     text : str
     voice : str
         A voice of espeak-ng, such as ``en-us+f4``.
     rate : int
-        Words per minute.
+        Words per minute, from 80 to 450.
     pitch : int
         From 0 to 99.
 
     Raises
     ------
     ValueError
-        If the voice does not exist or a phoneme has no ARPAbet entry.
+        If there is no word to speak, the voice does not exist, rate or pitch is out of range, or a
+        phoneme has no ARPAbet entry.
     RuntimeError
         If espeak-ng fails.
     """
+    if not re.search(r"\w", text):
+        raise ValueError(f"there is no word to speak in {text!r}")
+    for name, value, (low, high) in (("rate", rate, RATES), ("pitch", pitch, PITCHES)):
+        if not low <= value <= high:
+            raise ValueError(f"espeak-ng speaks at a {name} from {low} to {high}, not {value}")
     engine = _engine()
     engine.synthesize(text, voice, rate, pitch)
     waveform = np.concatenate(engine.samples)
