@@ -116,7 +116,8 @@ class Examples:
         self.targets = [torch.from_numpy(story.responses) for story in stories]
         self.trs_per_stretch = settings.chunk_trs if settings.sharing == "chunk" else 1
         self.window_tokens = encoder.n_tokens(settings.window)
-        self.tr_tokens = np.diff(stories[0].times).mean() * SAMPLE_RATE / encoder.hop
+        tr = max(np.diff(story.times).max(initial=0) for story in stories)
+        self.tr_tokens = tr * SAMPLE_RATE / encoder.hop
         ages = (np.arange(self.window_tokens) + 0.5) * encoder.hop / SAMPLE_RATE
         self.kernel = POOLING[settings.pooling](ages).astype(np.float32)  # newest token first
 

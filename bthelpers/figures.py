@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito's colour-blind-safe colours; hatches and markers tell them apart in grey.
 STYLES = {
@@ -172,9 +173,10 @@ def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:
             best = run["validation_loss"].isel(epoch=int(run["best_epoch"]))
             axes.plot(best["epoch"], best, "o", markersize=11, mfc="none", mec="black")
         axes.set_title(participant, fontsize=10)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("Epoch", fontsize=10)
-    panels[0, 0].set_ylabel("Mean squared error (responses have unit variance)")
+    panels[0, 0].set_ylabel("Mean squared error\n(of responses of unit variance)")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, ncols=2, loc="outside upper center")
     return figure

@@ -47,6 +47,14 @@ def load_alignment(results: Results, model: str) -> xr.Dataset:
     return xr.concat(rows, pd.Index(participants, name="participant"))
 
 
+def source(results: Results, model: str) -> str:
+    """What a figure's caption says of its data: dataset, participants, model and profile."""
+    profile = results.profile()
+    participants = profile.dataset.participants
+    dataset = results.voxels(participants[0]).attrs["dataset"]
+    return f"{dataset} ({', '.join(participants)}); model {model}; profile {profile.name}"
+
+
 def change(values: xr.DataArray, condition: str, layers: slice) -> xr.DataArray:
     """Percent change of the mean over some layers, from pretrained to a condition."""
     chosen = values.isel(layer=layers).mean("layer")

@@ -123,7 +123,12 @@ def test_hop_and_receptive_field_are_those_of_the_convolutions(encoder):
     samples = torch.from_numpy(rng.normal(size=field + 3 * hop).astype(np.float32))
     token = 1
     reference = encoder.front_end_frames(samples)[:, token]
-    for place, seen in [(hop - 1, False), (hop, True), (hop + field - 1, True), (hop + field, False)]:
+    for place, seen in [
+        (hop - 1, False),
+        (hop, True),
+        (hop + field - 1, True),
+        (hop + field, False),
+    ]:
         changed = samples.clone()
         changed[place] += 100
         difference = (encoder.front_end_frames(changed)[:, token] - reference).abs().max()
@@ -144,7 +149,9 @@ def test_token_windows_hold_the_tokens_of_their_sound(encoder, seconds, stops):
         # at most one token before the window's exact beginning, or with the sound's beginning
         assert start * hop > stop_sample - length - hop
         naive = [
-            k for k in range(stop) if k * hop >= stop_sample - length and k * hop + field <= stop_sample
+            k
+            for k in range(stop)
+            if k * hop >= stop_sample - length and k * hop + field <= stop_sample
         ]
         assert stop - start - len(naive) in (0, 1)
 

@@ -1,0 +1,55 @@
+"""Fixtures that several test modules share. Imports are local: those of torch take seconds."""
+
+from pathlib import Path
+
+import pytest
+
+LEXICONS = Path(__file__).parents[1] / "params" / "lexicons"
+
+
+@pytest.fixture(scope="session")
+def small_spec():
+    """Two participants of about 3,000 voxels, four stories; ``story04`` is the test story."""
+    from bthelpers.params import SimulationSpec
+
+    return SimulationSpec(
+        lexicon=str(LEXICONS / "english.yaml"),
+        participants=2,
+        training_stories=2,
+        validation_stories=1,
+        minutes_train=1.2,
+        minutes_validation=1.2,
+        minutes_test=2.0,
+        repeats=10,
+        voxel_size_mm=8.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def small_dataset(small_spec, tmp_path_factory):
+    """The simulated Dataset of `small_spec` with seed 0. To be read only: copy it to break it."""
+    from bthelpers.dataset import Dataset
+    from bthelpers.simulate import make_dataset
+
+    root = tmp_path_factory.mktemp("small") / "dataset"
+    make_dataset(root, small_spec, seed=0)
+    return Dataset(root)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_folder(tmp_path_factory):
+    """Folder of a HuBERT of two layers with random weights, as `SpeechEncoder.save` writes it."""
+    import torch
+    from transformers import HubertModel
+
+    from bthelpers.miniatures import miniature_config
+    from bthelpers.speech import SpeechEncoder
+
+    config = miniature_config()
+    config.num_hidden_layers = 2
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = HubertModel(config)
+    folder = tmp_path_factory.mktemp("encoder") / "tiny"
+    SpeechEncoder(model.eval()).save(folder, {"data": "none: random weights"})
+    return folder
