@@ -183,9 +183,9 @@ def arpabet(phoneme: str) -> list[str]:
     if bare not in VOWELS:
         raise ValueError(f"espeak-ng phoneme {phoneme!r} has no ARPAbet entry in synthesis.py")
     stress = "1" if phoneme.startswith("'") else "2" if phoneme.startswith(",") else "0"
-    phones = VOWELS[bare].split()
-    consonants = set(CONSONANTS.values())
-    return [phone if phone in consonants else phone + stress for phone in phones]
+    first, *others = VOWELS[bare].split()
+    consonants = CONSONANTS.values()
+    return [first + stress, *(phone if phone in consonants else phone + "0" for phone in others)]
 
 
 def _phone_intervals(events: list[tuple], duration: float) -> list[Interval]:

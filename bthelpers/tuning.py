@@ -7,6 +7,7 @@ stays frozen.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,8 @@ class _Head(nn.Module):
         scale = features.std(dim=0) + torch.finfo(features.dtype).eps
         self.register_buffer("mean", features.mean(dim=0) if standardized else scale * 0)
         self.register_buffer("scale", scale if standardized else torch.ones_like(scale))
-        self.linear = nn.Linear(features.shape[1], n_voxels)
+        # Plain nn.Linear would draw from the global random numbers.
+        self.linear = nn.utils.skip_init(nn.Linear, features.shape[1], n_voxels)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
@@ -95,12 +97,30 @@ class _Head(nn.Module):
 def linear_warmup_decay(step: int, n_steps: int, warmup: float) -> float:
     """Factor on the learning rate: up over the first share of the steps, then down to zero.
 
-    Never zero before the last step: ``step`` counts from 0 to ``n_steps - 1``.
+    Above 0 and at most 1 at every step: ``step`` counts from 0 to ``n_steps - 1``.
     """
     n_warmup = warmup * n_steps
     if step + 1 < n_warmup:
         return (step + 1) / n_warmup
-    return (n_steps - step) / max(n_steps - n_warmup, 1)
+    return min(1.0, (n_steps - step) / max(n_steps - n_warmup, 1))
+
+
+def run_digest(
+    encoder: SpeechEncoder,
+    training: list[TuningStory],
+    validation: list[TuningStory],
+    settings: TuningSettings,
+    seed: int,
+) -> str:
+    """SHA-256 of what a run depends on: a checkpoint of any other run is not taken up."""
+    names = [[story.name for story in stories] for stories in (training, validation)]
+    digest = hashlib.sha256(repr((settings, seed, names)).encode())
+    for weights in encoder.model.state_dict().values():
+        digest.update(np.ascontiguousarray(weights.cpu()))
+    for story in [*training, *validation]:
+        for values in (story.waveform, story.times, story.responses):
+            digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()
 
 
 class _Loop:
@@ -110,6 +130,7 @@ class _Loop:
         self.encoder = encoder.copy()
         self.settings = settings
         self.seed = seed
+        self.run = run_digest(encoder, training, validation, settings, seed)
         self.training = Examples(self.encoder, training, settings)
         self.validation = Examples(self.encoder, validation, settings)
         self.trs = self.training.trs_per_stretch
@@ -173,6 +194,11 @@ class _Loop:
                 total += loss.item() * len(targets)
         self.training_loss.append(total / sum(map(len, self.training.targets)))
         self.validation_loss.append(self.validate())
+        if not math.isfinite(self.validation_loss[-1]):
+            raise ValueError(
+                f"the validation loss of epoch {epoch + 1} is not finite: tuning diverged; lower"
+                " `tuning.transformer_lr` and `tuning.head_lr` in the parameter file"
+            )
         if self.best_epoch == epoch:
             self.best = {k: v.clone() for k, v in self.encoder.model.state_dict().items()}
 
@@ -201,6 +227,7 @@ class _Loop:
     def save(self, path: Path) -> None:
         """Write all that changes during the run, atomically."""
         state = {name: getattr(self, name).state_dict() for name in self._STATEFUL}
+        state["run"] = self.run
         state["model"] = self.encoder.model.state_dict()
         state["best"] = self.best
         state["training_loss"] = self.training_loss
@@ -209,8 +236,10 @@ class _Loop:
             torch.save(state, temporary)
 
     def restore(self, path: Path) -> None:
-        """Take up the state that :meth:`save` wrote."""
+        """Take up the state that :meth:`save` wrote, if it was in this run."""
         state = torch.load(path, map_location=self.encoder.device, weights_only=True)
+        if state["run"] != self.run:
+            return
         for name in self._STATEFUL:
             getattr(self, name).load_state_dict(state[name])
         self.encoder.model.load_state_dict(state["model"])
@@ -240,7 +269,7 @@ def brain_tune(
         Of the order of the examples and of dropout.
     checkpoint : Path, optional
         Written after each epoch. If the file is there, the run goes on from it and ends in the
-        same result.
+        same result; one that a run with other models, data or settings left is replaced.
 
     Returns
     -------
@@ -249,7 +278,7 @@ def brain_tune(
     Raises
     ------
     ValueError
-        If the stories' voxels differ, or a sound is shorter than its responses.
+        If the stories' voxels differ, a sound is shorter than its responses, or the loss diverges.
     """
     voxels = {story.responses.shape[1] for story in [*training, *validation]}
     if len(voxels) != 1:
