@@ -7,34 +7,17 @@ not know, or knows as something else, is an error that names the file, the key a
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from difflib import get_close_matches
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
 import yaml
 
 from bthelpers.dataset import Splits
-
-
-class ParameterError(ValueError):
-    """What is wrong with a parameter, and the keys and list positions that lead to it."""
-
-    def __init__(self, text: str, *place: str | int):
-        super().__init__(text)
-        self.place = list(place)
-
-
-class Rule(NamedTuple):
-    """A condition that a value must meet, and its wording in an error."""
-
-    text: str
-    holds: Callable[[Any], bool]
+from bthelpers.schema import ParameterError, Rule, convert
 
 
 def _at_least(low: int) -> Rule:
@@ -84,6 +67,21 @@ class SimulationSpec:
     acoustics_in_language: Share = 0.3  # weight of acoustics in late language voxels
     noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
     ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
+
+    @property
+    def participant_names(self) -> list[str]:
+        """SIM01, SIM02, …"""
+        return [f"SIM{number:02d}" for number in range(1, self.participants + 1)]
+
+    @property
+    def story_minutes(self) -> dict[str, float]:
+        """Length of each story: those for training, those for validation, the one for testing."""
+        minutes = (
+            [self.minutes_train] * self.training_stories
+            + [self.minutes_validation] * self.validation_stories
+            + [self.minutes_test]
+        )
+        return {f"story{number:02d}": length for number, length in enumerate(minutes, start=1)}
 
 
 @dataclass(frozen=True)
@@ -240,7 +238,7 @@ def _merged(below: Any, above: Any) -> Any:
 
 def _checked(layers: list[tuple[str, Mapping]]) -> Profile:
     try:
-        return _convert(Profile, reduce(_merged, (layer for _, layer in layers)))
+        return convert(Profile, reduce(_merged, (layer for _, layer in layers)))
     except ParameterError as problem:
         # The last layer that sets the value is at fault; what no layer sets, the first one lacks.
         sources = [layers[0][0], *(name for name, layer in layers if _sets(layer, problem.place))]
@@ -254,96 +252,3 @@ def _sets(layer: Mapping, place: list[str | int]) -> bool:
     except (LookupError, TypeError):
         return False
     return True
-
-
-def _nearest(word: Any, known: Iterable[str]) -> str:
-    return repr(get_close_matches(str(word), known, n=1, cutoff=0.0)[0])
-
-
-def _convert(kind: Any, value: Any) -> Any:
-    """Turn what YAML holds into ``kind``, or say what is wrong with it."""
-    if is_dataclass(kind):
-        return _dataclass(kind, value)
-    return _READERS.get(get_origin(kind), _scalar)(kind, value)
-
-
-def _entries(kinds: Mapping[Any, Any], values: Mapping[Any, Any]) -> dict:
-    """Convert the values under all keys; a problem below a key is a problem at that key."""
-    converted = {}
-    for key, value in values.items():
-        try:
-            converted[key] = _convert(kinds[key], value)
-        except ParameterError as problem:
-            problem.place.insert(0, key)
-            raise
-    return converted
-
-
-def _dataclass(kind: type, value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        raise ParameterError(f"must hold keys such as {fields(kind)[0].name!r}, not {value!r}")
-    kinds = get_type_hints(kind, include_extras=True)
-    for key in value:
-        if key not in kinds:
-            raise ParameterError(
-                f"unknown key; the nearest valid key is {_nearest(key, kinds)}", key
-            )
-    for field in fields(kind):
-        if field.name not in value and field.default is MISSING:
-            raise ParameterError("is missing", field.name)
-    entries = _entries(kinds, value)
-    try:
-        return kind(**entries)
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
-
-
-def _dict(kind: Any, value: Any) -> dict:
-    if not isinstance(value, Mapping) or not value or not all(isinstance(k, str) for k in value):
-        raise ParameterError(f"must hold at least one key, each of them text, not {value!r}")
-    return _entries(dict.fromkeys(value, get_args(kind)[1]), value)
-
-
-def _tuple(kind: Any, value: Any) -> tuple:
-    kinds, values = get_args(kind), value if isinstance(value, list | tuple) else []
-    expected = "at least one entry" if kinds[-1] is Ellipsis else f"{len(kinds)} entries"
-    kinds = kinds[:1] * len(values) if kinds[-1] is Ellipsis else kinds
-    if not values or len(kinds) != len(values):
-        raise ParameterError(f"must be a list of {expected}, not {value!r}")
-    return tuple(_entries(dict(enumerate(kinds)), dict(enumerate(values))).values())
-
-
-def _ruled(kind: Any, value: Any) -> Any:
-    converted = _convert(kind.__origin__, value)
-    for rule in kind.__metadata__:
-        if not rule.holds(converted):
-            raise ParameterError(f"must be {rule.text}, not {value!r}")
-    return converted
-
-
-def _optional(kind: Any, value: Any) -> Any:
-    return None if value is None else _convert(get_args(kind)[0], value)
-
-
-def _choice(kind: Any, value: Any) -> Any:
-    choices = get_args(kind)
-    if value not in choices:
-        one_of = f"must be one of {', '.join(choices)}, not {value!r}"
-        raise ParameterError(f"{one_of}; the nearest is {_nearest(value, choices)}")
-    return value
-
-
-_SCALARS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
-_HINTS = {(str, float): "; YAML takes 6e-4 for text: write 6.0e-4", (int, str): "; quote it"}
-
-
-def _scalar(kind: type, value: Any) -> Any:
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        hint = _HINTS.get((type(value), kind), "")
-        raise ParameterError(f"must be {_SCALARS[kind]}, not {value!r}{hint}")
-    return value
-
-
-_READERS = {Annotated: _ruled, UnionType: _optional, Literal: _choice, tuple: _tuple, dict: _dict}

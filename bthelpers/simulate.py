@@ -61,21 +61,6 @@ class Latents:
     own: np.ndarray
 
 
-def story_names(spec: SimulationSpec) -> dict[str, float]:
-    """Names of the stories with their lengths in minutes: training, validation, then test."""
-    minutes = (
-        [spec.minutes_train] * spec.training_stories
-        + [spec.minutes_validation] * spec.validation_stories
-        + [spec.minutes_test]
-    )
-    return {f"story{number:02d}": length for number, length in enumerate(minutes, start=1)}
-
-
-def participant_names(spec: SimulationSpec) -> list[str]:
-    """SIM01, SIM02, …"""
-    return [f"SIM{number:02d}" for number in range(1, spec.participants + 1)]
-
-
 def word_vectors(lexicon: Lexicon, spec: SimulationSpec, rng) -> dict[str, np.ndarray]:
     """Meaning of each content word: its category's centre and something of its own; mean zero."""
     centres = rng.normal(size=(len(lexicon.categories), spec.latent_dimensions))
@@ -220,8 +205,7 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
     seed : int
         Everything random follows from it.
     """
-    stories = story_names(spec)
-    participants = participant_names(spec)
+    stories, participants = spec.story_minutes, spec.participant_names
     lexicon = load_lexicon(spec.lexicon, spec.words_per_category)
     vectors = word_vectors(lexicon, spec, np.random.default_rng([seed, 0]))
     progress = Progress("simulated dataset", len(stories) + len(participants))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bthelpers import preflight
 from bthelpers.params import Profile, load, to_dict
 from bthelpers.results import write_if_changed
 
@@ -81,10 +82,12 @@ def run_workflow(
 
     Raises
     ------
+    ValueError
+        If a parameter, a name or a file is wrong, before any work.
     SystemExit
         If a run fails; Snakemake has said which, and its notebook shows why.
     """
-    load(repository / "params" / f"{profile}.yaml")  # says what is wrong before any work
+    preflight.require(load(repository / "params" / f"{profile}.yaml"), repository)
     folder = repository / "results" / profile
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
@@ -115,7 +118,10 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--gpus", type=int, default=None)
     arguments, extra = parser.parse_known_args()
-    run_workflow(Path.cwd(), arguments.profile, arguments.cores, arguments.gpus, extra)
+    try:
+        run_workflow(Path.cwd(), arguments.profile, arguments.cores, arguments.gpus, extra)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

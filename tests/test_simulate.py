@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -10,7 +11,7 @@ import soundfile
 import xarray as xr
 import yaml
 from praatio import textgrid
-from scipy.signal import lfilter
+from scipy.signal import lfilter, resample_poly
 
 from bthelpers import simulate
 from bthelpers.ceiling import noise_ceiling
@@ -110,8 +111,9 @@ def test_responses_are_standardised_and_complete(small_dataset):
 def test_participants_share_stories_but_not_voxels(small_dataset):
     assert small_dataset.n_voxels("SIM01") != small_dataset.n_voxels("SIM02")
     means = [
-        small_dataset.responses(participant, TEST)[:, truth(small_dataset, participant).ceiling > 0.8]
-        .mean(axis=1)
+        small_dataset.responses(participant, TEST)[
+            :, truth(small_dataset, participant).ceiling > 0.8
+        ].mean(axis=1)
         for participant in small_dataset.participants
     ]
     assert len(means[0]) == len(means[1])
@@ -138,7 +140,9 @@ def test_same_seed_makes_the_same_dataset(small_dataset, small_spec, tmp_path):
     for path, file in tree(again.root, "stimuli", "derivative/TextGrids").items():
         assert file.read_bytes() == (small_dataset.root / path).read_bytes(), path
     assert truth(small_dataset, "SIM01").identical(truth(again, "SIM01"))
-    np.testing.assert_array_equal(region_masks(small_dataset, "SIM01"), region_masks(again, "SIM01"))
+    np.testing.assert_array_equal(
+        region_masks(small_dataset, "SIM01"), region_masks(again, "SIM01")
+    )
 
 
 @pytest.fixture
@@ -247,15 +251,22 @@ def test_planted_regions_have_the_higher_ceilings():
     assert ceilings[~planted].max() > 0.8  # the order is random all the same
 
 
-def test_estimated_ceilings_follow_the_planted_ones(small_dataset):
-    for participant in small_dataset.participants:
-        planted = truth(small_dataset, participant).ceiling.values
-        estimated = noise_ceiling(small_dataset.repeats(participant, TEST))
-        assert np.corrcoef(planted, estimated)[0, 1] > 0.8
-        for low in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
-            voxels = (planted >= low) & (planted < low + 0.1)
-            error = estimated[voxels].mean() - planted[voxels].mean()
-            assert abs(error) < 0.1, (participant, low)
+@pytest.mark.parametrize("participant", ["SIM01", "SIM02"])
+def test_estimated_ceilings_follow_the_planted_ones(small_dataset, participant):
+    planted = truth(small_dataset, participant).ceiling.values
+    repeats = small_dataset.repeats(participant, TEST).astype(float)
+    high = planted > 0.6
+    error = noise_ceiling(repeats)[high] - planted[high]
+    assert abs(error.mean()) < 0.05
+    # Low ceilings are estimated with a bias, because they cannot be negative; not so the power of
+    # the signal, a share 1 / (1 + N (1 / ceiling^2 - 1)) of that of a repeat.
+    n_repeats = len(repeats)
+    total = repeats.var(axis=1).mean(axis=0)
+    power = (n_repeats * repeats.mean(axis=0).var(axis=0) - total) / (n_repeats - 1)
+    expected = 1 / (1 + n_repeats * (1 / np.maximum(planted, 1e-9) ** 2 - 1))
+    for low in np.arange(0, 0.9, 0.1):
+        voxels = (planted >= low) & (planted < low + 0.1)
+        assert power[voxels].mean() == pytest.approx(expected[voxels].mean(), rel=0.15, abs=0.005)
 
 
 def lag_one(rows):
@@ -278,9 +289,7 @@ def test_noise_in_the_data_has_the_planted_coefficient(small_dataset, small_spec
     """Of voxels without signal, against naive noise of as many rows: short ones bias downwards."""
     silent = truth(small_dataset, "SIM01").ceiling.values == 0
     assert silent.sum() > 100
-    found = np.mean(
-        [lag_one(repeat) for repeat in small_dataset.repeats("SIM01", TEST, silent)]
-    )
+    found = np.mean([lag_one(repeat) for repeat in small_dataset.repeats("SIM01", TEST, silent)])
     rng, naive = np.random.default_rng(0), []
     n_rows = len(small_dataset.responses("SIM01", TEST))
     innovations = rng.normal(size=(n_rows + 100, 5000))
@@ -293,7 +302,7 @@ def test_noise_in_the_data_has_the_planted_coefficient(small_dataset, small_spec
 
 # Signals
 
-TWELVE_WORDS = {
+SIX_WORDS = {
     "categories": {"animal": "dog cat horse", "food": "bread soup cheese"},
     "verbs": "saw found took",
     "templates": ["the C V the C.", "C and C and C.", "we V a C, a C, and the C."],
@@ -304,7 +313,7 @@ TWELVE_WORDS = {
 def noiseless(tmp_path_factory):
     """Few words, no noise, no acoustics in language voxels."""
     root = tmp_path_factory.mktemp("noiseless")
-    (root / "lexicon.yaml").write_text(yaml.safe_dump(TWELVE_WORDS))
+    (root / "lexicon.yaml").write_text(yaml.safe_dump(SIX_WORDS))
     spec = SimulationSpec(
         lexicon=str(root / "lexicon.yaml"),
         participants=1,
@@ -313,7 +322,7 @@ def noiseless(tmp_path_factory):
         words_per_category=3,
         minutes_train=1.5,
         minutes_validation=1.5,
-        minutes_test=1.5,
+        minutes_test=4,
         repeats=2,
         voxel_size_mm=8.0,
         acoustics_in_language=0.0,
@@ -332,15 +341,14 @@ def explained(responses, regressors):
 
 def word_regressors(dataset, story, shift=0.0):
     """Response (tr, word) to each content word at its middle, summed word by word."""
-    content = " ".join(TWELVE_WORDS["categories"].values()).split()
+    content = " ".join(SIX_WORDS["categories"].values()).split()
     rows = len(dataset.responses("SIM01", story))
     regressors = np.zeros((rows, len(content)))
     for word in dataset.words(story):
         if word.label in content:
             middle = (word.start + min(word.stop, word.start + 0.8)) / 2 + shift
-            for k in range(rows):
-                age = (k + 10) * TR - 10 - middle
-                regressors[k, content.index(word.label)] += double_gamma(age)
+            ages = (np.arange(rows) + 10) * TR - 10 - middle
+            regressors[:, content.index(word.label)] += double_gamma(ages)
     return regressors
 
 
@@ -351,11 +359,11 @@ def test_language_voxels_follow_word_times_and_nothing_else(noiseless):
     for story in noiseless.stories:
         responses = noiseless.responses("SIM01", story).astype(float)
         by_words = explained(responses, word_regressors(noiseless, story))
-        assert by_words[language].min() > 0.995
-        assert np.median(by_words[auditory]) < 0.7
-        assert np.median(by_words[~language & ~auditory]) < 0.7
-        late = explained(responses, word_regressors(noiseless, story, shift=TR))
-        assert np.median(late[language]) < 0.97
+        assert by_words[language].min() > 0.999
+    assert np.median(by_words[auditory]) < 0.8  # in the test story, the longest
+    assert np.median(by_words[~language & ~auditory]) < 0.5
+    late = explained(responses, word_regressors(noiseless, story, shift=0.2))
+    assert np.median(late[language]) < 0.998
 
 
 def test_noiseless_repeats_are_equal(noiseless):
@@ -369,24 +377,26 @@ def test_latents_are_those_of_a_direct_sum():
     story = tell_story(lexicon, Speaker("en-us", 170, 50), 0.6, np.random.default_rng(0))
     latents = simulate.story_latents(story, vectors, np.random.default_rng(1))
     times = (np.arange(len(latents.semantic)) + 10) * TR - 10
-    assert story.duration - 6 * TR < times[-1] < story.duration
+    assert times[-1] == pytest.approx(story.duration - 6 * TR, abs=TR / 2)
 
-    waveform = story.waveform[: len(story.waveform) // 2 * 2].astype(float) / 2**15
-    bands = log_mel(waveform, 44_100, 44_100 // 25)  # not resampled: other bands, same loudness
-    n_frames = len(bands)
-    phones = articulation(story.phones, n_frames, 25)
-    semantic, articulated = np.zeros_like(latents.semantic), np.zeros((len(times), 22))
-    for k, time in enumerate(times):
-        for word in story.words:
-            if word.label in vectors:
-                middle = (word.start + min(word.stop, word.start + 0.8)) / 2
-                semantic[k] += double_gamma(time - middle) * vectors[word.label] / 25
-        for frame in range(n_frames):
-            articulated[k] += double_gamma(time - frame / 25) * phones[frame] / 25
-    # The product rounds both times to frames of 40 ms.
-    np.testing.assert_allclose(latents.semantic, semantic, atol=0.02 * semantic.std())
-    np.testing.assert_allclose(latents.acoustic[:, 8:], articulated, atol=0.01)
-    assert latents.acoustic.shape == (len(times), 8 + 22)
+    waveform = resample_poly(story.waveform / (2**15 - 1), 160, 441)  # to 16 kHz
+    mel = log_mel(waveform, 16_000, 640)
+    groups = [mel[:, k:stop] for k, stop in pairwise([0, 4, 8, 11, 14, 17, 20, 23, 26])]
+    bands = np.stack([group.mean(axis=1) for group in groups], axis=1)
+    frames = np.hstack([bands, articulation(story.phones, len(bands), 25)])
+    semantic = np.zeros_like(latents.semantic)
+    for word in story.words:
+        if word.label in vectors:
+            middle = (word.start + min(word.stop, word.start + 0.8)) / 2
+            semantic += np.outer(double_gamma(times - middle), vectors[word.label]) / 25
+    acoustic = sum(
+        np.outer(double_gamma(times - number / 25), frame) / 25
+        for number, frame in enumerate(frames)
+    )
+    # The product rounds the times of words and TRs to frames of 40 ms.
+    for found, expected in ((latents.semantic, semantic), (latents.acoustic, acoustic)):
+        assert found.shape == expected.shape
+        assert (np.abs(found - expected).max(axis=0) < 0.05 * expected.std(axis=0)).all()
     assert latents.own.shape == semantic.shape
 
 

@@ -89,7 +89,10 @@ def test_own_lexicon_needs_no_code(tmp_path):
         ({"templates": "the C V the C."}, ["'templates'"]),
         ({"verbs": ["saw"]}, ["'verbs'"]),
         ({"categories": {"animal": "dog cat"}}, ["2 categories"]),
-        ({"categories": {"animal": "dog", "food": "bread soup"}}, ["'animal' has 1", "2 are asked"]),
+        (
+            {"categories": {"animal": "dog", "food": "bread soup"}},
+            ["'animal' has 1", "2 are asked"],
+        ),
         ({"categories": {"animal": "dog cat", "food": "soup dog"}}, ["two places", "dog"]),
         ({"categories": {"animal": "dog dog", "food": "soup rice"}}, ["two places", "dog"]),
         ({"categories": {"animal": "dog cat", "food": "soup saw"}}, ["two places", "saw"]),
@@ -146,7 +149,9 @@ def test_share_of_words_on_topic(lexicon, probability):
     share = np.mean([category_of(lexicon, word) in topic for word in words])
     expected = probability + (1 - probability) * 2 / len(lexicon.categories)
     assert share == pytest.approx(expected, abs=4 * np.sqrt(0.25 / len(words)))
-    assert set(lexicon.words) >= set(words) >= {w for name in topic for w in lexicon.categories[name]}
+    assert (
+        set(lexicon.words) >= set(words) >= {w for name in topic for w in lexicon.categories[name]}
+    )
 
 
 def test_speakers_are_within_half_open_ranges():
@@ -190,9 +195,7 @@ def test_transcription_stays_in_step_over_topics(story):
     """Silences of the last topic are as silent as those of the first."""
 
     def power(silence):
-        first, last = (
-            round(t * story.rate) for t in (silence.start + 0.05, silence.stop - 0.05)
-        )
+        first, last = (round(t * story.rate) for t in (silence.start + 0.05, silence.stop - 0.05))
         return np.mean(story.waveform[first:last].astype(float) ** 2)
 
     powers = [power(i) for i in story.phones if i.label == SILENCE and i.stop - i.start > 0.15]

@@ -61,7 +61,9 @@ def test_labels_are_arpabet_with_stress_on_vowels_only(utterance):
 
 
 def test_both_tiers_have_the_same_silences(utterance):
-    silences = [[i for i in tier if i.label == SILENCE] for tier in (utterance.words, utterance.phones)]
+    silences = [
+        [i for i in tier if i.label == SILENCE] for tier in (utterance.words, utterance.phones)
+    ]
     assert silences[0] == silences[1]
     assert len(silences[0]) >= 4  # of the commas and full stops within the text
 
@@ -87,7 +89,9 @@ def test_words_consist_of_their_phones():
     assert found == {word: phones.split() for word, phones in words.items()}
 
 
-@pytest.mark.parametrize(("text", "pair"), [("joy of the dog", "of the"), ("it was a dog", "was a")])
+@pytest.mark.parametrize(
+    ("text", "pair"), [("joy of the dog", "of the"), ("it was a dog", "was a")]
+)
 def test_pair_that_is_spoken_as_one_word_shares_its_time(text, pair):
     utterance = speak(text)
     first, second = (word for word in utterance.words if word.label in pair.split())
@@ -124,9 +128,7 @@ def test_silences_are_silent_where_the_transcription_says_so(utterance):
     def power(intervals):
         return np.mean(np.concatenate([cut(utterance, i, 0.03) for i in intervals]) ** 2)
 
-    silences = [
-        i for i in utterance.phones[1:-1] if i.label == SILENCE and i.stop - i.start > 0.1
-    ]
+    silences = [i for i in utterance.phones[1:-1] if i.label == SILENCE and i.stop - i.start > 0.1]
     assert power(silences) < 1e-3 * power(spoken(utterance.phones))
 
 
@@ -266,4 +268,3 @@ def test_every_phoneme_becomes_valid_arpabet(mark, digit):
         assert first[-1] == digit
         assert {phone.rstrip("0") for phone in others} <= ARPABET_CONSONANTS | ARPABET_VOWELS
     assert ARPABET_CONSONANTS | ARPABET_VOWELS <= set(articulation_table())
-

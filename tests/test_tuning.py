@@ -272,7 +272,7 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_result(
             interrupt(patch, after=1)
             brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint)
     assert len(torch.load(checkpoint, weights_only=True)["training_loss"]) == 2
-    torch.manual_seed(12345)
+    torch.rand(7)  # another process has other global random numbers
     resumed = brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint)
     assert_equal_bits(resumed, undisturbed)
     with monkeypatch.context() as patch:  # all epochs are done: none is done again
@@ -346,6 +346,13 @@ def test_the_seed_decides(encoder, training, validation):
     assert first.training_loss != other.training_loss
     first, other = (brain_tune(encoder, training, validation, SETTINGS, seed) for seed in (1, 2))
     assert first.training_loss != other.training_loss  # by the order of examples alone
+
+
+def test_dropout_is_on_while_tuning(training, validation):
+    with_dropout, without = (
+        brain_tune(tiny_encoder(share), training, validation, SETTINGS, 0) for share in (0.2, 0)
+    )
+    assert with_dropout.training_loss != without.training_loss
 
 
 def test_global_random_numbers_are_left_alone(training, validation):

@@ -1,0 +1,36 @@
+"""Rules of the repository that no tool checks."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def tracked(pattern):
+    listed = subprocess.run(
+        ["git", "ls-files", pattern], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return listed.stdout.split()
+
+
+def test_no_executed_notebook_is_tracked():
+    assert tracked("*.ipynb") == []
+
+
+@pytest.mark.parametrize("chapter", [*ROOT.glob("book/*.md"), *ROOT.glob("book/runs/*.md")])
+def test_chapters_hold_calls_and_no_definitions(chapter):
+    assert not re.search(r"^\s*(def|class) ", chapter.read_text(), re.MULTILINE)
+
+
+def test_the_book_finds_its_configuration():
+    for name in ("_config.yml", "_toc.yml"):
+        assert (ROOT / "book" / name).resolve() == ROOT / name
+
+
+def test_every_run_notebook_has_a_rule():
+    rules = (ROOT / "Snakefile").read_text()
+    for notebook in ROOT.glob("book/runs/*.md"):
+        assert f'notebook="book/runs/{notebook.name}"' in rules
