@@ -109,7 +109,12 @@ def evaluate_layers(
         ``r`` (layer, voxel), ``alignment`` (layer, region), ``draws`` (layer, region, draw).
     """
     folds = story_folds(training.story_of_row, encoding.folds)
-    kept = slice(encoding.skip_test_rows, None)
+    kept = np.concatenate(  # not the first rows of each test story
+        [
+            np.arange(test.story_of_row.count(story)) >= encoding.skip_test_rows
+            for story in test.stories
+        ]
+    )
     actual = test.responses[kept]
     layers = []
     progress = Progress("layers", representations.sizes["layer"])

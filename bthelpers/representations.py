@@ -61,7 +61,8 @@ def window_features(
     frames = encoder.frames(waveform)
     stride_tokens = max(1, round(settings.stride * SAMPLE_RATE / encoder.hop))
     pool = POOLING[settings.pooling]
-    n_windows = int(len(waveform) / SAMPLE_RATE / settings.stride)
+    # `windows` rounds to samples: the last window may end up to half a sample after the sound.
+    n_windows = int((len(waveform) + 0.5) / (settings.stride * SAMPLE_RATE))
     times = settings.stride * np.arange(1, n_windows + 1)
     stops = windows(times, settings.window, SAMPLE_RATE)[:, 1]
     heard = stops >= encoder.receptive_field  # earlier windows are shorter than one token

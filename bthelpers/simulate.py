@@ -10,7 +10,7 @@ The truth is written beside the data, for tests: nothing in the pipeline reads i
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import h5py
@@ -51,13 +51,16 @@ class Latents:
     Attributes
     ----------
     semantic : array of shape (tr, latent_dimensions)
-    acoustic : array of shape (tr, 8 bands + 22 articulatory features)
+    spectral : array of shape (tr, 8)
+        Bands of the mel spectrum.
+    articulatory : array of shape (tr, 22)
     own : array of shape (tr, latent_dimensions)
         Locked to the stimulus but not to its sound or meaning.
     """
 
     semantic: np.ndarray
-    acoustic: np.ndarray
+    spectral: np.ndarray
+    articulatory: np.ndarray
     own: np.ndarray
 
 
@@ -90,10 +93,9 @@ def story_latents(story: Utterance, vectors: dict[str, np.ndarray], rng) -> Late
         [band.mean(axis=1) for band in np.array_split(mel[:n_frames], SPECTRAL_BANDS, axis=1)], 1
     )
     phones = articulation(story.phones, len(bands), FRAME_RATE)
-    acoustic = np.concatenate([bands, phones], axis=1)
     times = response_times(n_respdict_for(story.duration))
     own = rng.normal(size=semantic.shape)
-    return Latents(*(haemodynamic(frames, times) for frames in (semantic, acoustic, own)))
+    return Latents(*(haemodynamic(frames, times) for frames in (semantic, bands, phones, own)))
 
 
 def write_story(root: Path, name: str, story: Utterance) -> None:
@@ -121,26 +123,33 @@ def planted_ceilings(spec: SimulationSpec, planted: np.ndarray, rng) -> np.ndarr
 def _unit_mixture(latents: list[np.ndarray], n_voxels: int, rng) -> list[np.ndarray]:
     """Random weighted sums of latents, of unit variance over all stories, per story.
 
-    Latents are standardised within each story, as responses are: what differs between stories,
-    such as the speaker, drives no voxel.
+    Latents keep their relative variances, so that rare ones matter less. They are centred within
+    each story, as responses are: what differs between stories, such as the speaker, drives no
+    voxel.
     """
     weights = rng.normal(size=(latents[0].shape[1], n_voxels))
-    mixed = [zscore(story) @ weights for story in latents]
+    mixed = [(story - story.mean(axis=0)) @ weights for story in latents]
     scale = np.concatenate(mixed).std(axis=0)
     return [story / scale for story in mixed]
 
 
-def voxel_signals(latents: list[Latents], masks: xr.DataArray, spec: SimulationSpec, rng):
-    """Noise-free responses of unit variance: one array (tr, voxel) per story."""
-    n_voxels = masks.sizes["voxel"]
+def signal_shares(masks: xr.DataArray, spec: SimulationSpec) -> np.ndarray:
+    """Shares of each kind of latent in each voxel's variance, shape (kind, voxel)."""
     language, auditory = (masks.sel(region=region).values for region in PLANTED_REGIONS)
-    shares = np.full((3, n_voxels), [[(1 - OWN_SHARE) / 2]] * 2 + [[OWN_SHARE]])  # of variance
-    acoustic_share = spec.acoustics_in_language**2
-    shares[:, language] = [[1 - acoustic_share], [acoustic_share], [0]]
-    shares[:, auditory] = [[0], [1], [0]]
+    acoustics = spec.acoustics_in_language**2
+    mixed = (1 - OWN_SHARE) / 2
+    shares = np.tile([[mixed], [mixed / 2], [mixed / 2], [OWN_SHARE]], masks.sizes["voxel"])
+    shares[:, language] = [[1 - acoustics], [acoustics / 2], [acoustics / 2], [0]]
+    shares[:, auditory] = [[0], [1 / 2], [1 / 2], [0]]
+    return shares
+
+
+def voxel_signals(latents: list[Latents], masks: xr.DataArray, spec: SimulationSpec, rng):
+    """Noise-free responses: one array (tr, voxel) per story."""
+    shares = signal_shares(masks, spec)
     parts = [
-        _unit_mixture([getattr(story, kind) for story in latents], n_voxels, rng)
-        for kind in ("semantic", "acoustic", "own")
+        _unit_mixture([getattr(story, kind.name) for story in latents], shares.shape[1], rng)
+        for kind in fields(Latents)
     ]
     return [
         sum(np.sqrt(share) * part for share, part in zip(shares, story, strict=True))

@@ -300,6 +300,21 @@ def test_noise_in_the_data_has_the_planted_coefficient(small_dataset, small_spec
     assert found == pytest.approx(naive[1], abs=0.02)
 
 
+def test_training_responses_are_as_noisy_as_one_repeat(small_dataset):
+    """Signals are smooth and noise is not: their lag-one correlations tell them apart."""
+    voxels = truth(small_dataset, "SIM01").ceiling.values > 0.6
+    training, one_repeat, mean_of_repeats = (
+        lag_one(rows[:30]).mean()  # as many rows of each
+        for rows in (
+            small_dataset.responses("SIM01", "story01", voxels),
+            small_dataset.repeats("SIM01", TEST, voxels)[0],
+            small_dataset.responses("SIM01", TEST, voxels),
+        )
+    )
+    assert mean_of_repeats > one_repeat + 0.1
+    assert abs(training - one_repeat) < 0.3 * (mean_of_repeats - one_repeat)
+
+
 # Signals
 
 SIX_WORDS = {

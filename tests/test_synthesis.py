@@ -16,9 +16,7 @@ TEXT = (
 )
 VOICES = ["en-us", "en-us+f2", "en-us+m3", "en-us+f4", "en-us+m7"]
 ARPABET_VOWELS = set("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())  # noqa: SIM905
-ARPABET_CONSONANTS = set(  # noqa: SIM905
-    "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split()
-)
+ARPABET_CONSONANTS = set("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split())  # noqa: SIM905
 
 
 @pytest.fixture(scope="module", params=VOICES)
@@ -267,4 +265,4 @@ def test_every_phoneme_becomes_valid_arpabet(mark, digit):
         assert first[:-1] in ARPABET_VOWELS
         assert first[-1] == digit
         assert {phone.rstrip("0") for phone in others} <= ARPABET_CONSONANTS | ARPABET_VOWELS
-    assert ARPABET_CONSONANTS | ARPABET_VOWELS <= set(articulation_table())
+    assert set(articulation_table()) >= ARPABET_CONSONANTS | ARPABET_VOWELS

@@ -355,6 +355,18 @@ def test_dropout_is_on_while_tuning(training, validation):
     assert with_dropout.training_loss != without.training_loss
 
 
+def test_every_epoch_cuts_the_stories_anew(encoder, training, validation, monkeypatch):
+    offsets = []
+    stretches = Examples.stretches
+    monkeypatch.setattr(
+        Examples, "stretches", lambda self, first: offsets.append([*first]) or stretches(self, first)
+    )
+    brain_tune(encoder, training, validation, replace(SETTINGS, epochs=8, patience=8), seed=0)
+    drawn = [first for first in offsets if any(first)]  # those of features are all zero
+    assert len({tuple(first) for first in drawn}) > 4
+    assert {o for first in drawn for o in first} == {0, 1, 2}
+
+
 def test_global_random_numbers_are_left_alone(training, validation):
     def states():
         numpy_state = np.random.get_state()  # noqa: NPY002

@@ -1,0 +1,58 @@
+"""A profile's names and files are checked before any work."""
+
+from pathlib import Path
+
+import pytest
+
+from bthelpers import preflight
+from bthelpers.params import load
+
+ROOT = Path(__file__).parents[1]
+
+
+def problems(overrides, profile="smoke"):
+    with pytest.raises(ValueError, match="cannot be run") as caught:
+        preflight.require(load(ROOT / f"params/{profile}.yaml", overrides), ROOT)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("profile", [p.stem for p in ROOT.glob("params/*.yaml")])
+def test_profiles_can_be_run_or_say_what_is_missing(profile):
+    if load(ROOT / f"params/{profile}.yaml").dataset.simulate is None:
+        assert "download OpenNeuro ds003020" in problems({}, profile)
+    else:
+        preflight.require(load(ROOT / f"params/{profile}.yaml"), ROOT)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("voxels.regions", ["late_langage"], "'late_langage'; the nearest is 'late_language'"),
+        ("dataset.regions", "params/none.yaml", "none.yaml"),
+        ("models.hubert-mini.path", "models/none", "models/none holds no model"),
+        ("dataset.participants", ["SIM1"], "'SIM1' will not be simulated; the nearest is 'SIM01'"),
+        ("dataset.splits.test", ["story06"], "'story06' will not be simulated"),
+        ("dataset.simulate.lexicon", "none.yaml", "none.yaml is not there"),
+        ("dataset.root", "nowhere", None),
+    ],
+)
+def test_wrong_names_and_missing_files(key, value, message):
+    if message is None:  # where a dataset will be simulated, it need not be there
+        preflight.require(load(ROOT / "params/smoke.yaml", {key: value}), ROOT)
+    else:
+        assert message in problems({key: value})
+
+
+def test_everything_that_is_wrong_is_listed():
+    text = problems({"voxels.regions": ["A"], "dataset.participants": ["B"]})
+    assert text.count("\n- ") == 2
+
+
+def test_a_dataset_that_is_there_is_checked(tmp_path):
+    root = tmp_path / "data"
+    (root / "derivative").mkdir(parents=True)
+    (root / "derivative/respdict.json").write_text('{"wheretheressmoke": 311}')
+    (root / "derivative/subject_xfms.json").write_text('{"UTS01": "UTS01_auto"}')
+    text = problems({"dataset.root": str(root), "dataset.participants": ["UTS1"]}, "paper")
+    assert "'UTS1'" in text
+    assert "wheretheressmoke.wav" in text
