@@ -1,8 +1,6 @@
 # `make` lists the targets.
 PYTHON ?= python3
 PROFILE ?= demo
-CORES ?= $(shell getconf _NPROCESSORS_ONLN)
-GPUS ?= $(shell nvidia-smi -L 2>/dev/null | wc -l)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -29,7 +27,7 @@ book: $(INSTALLED)  ## make the results of PROFILE and build the book to book/_b
 	@echo "Open book/_build/html/index.html in a browser."
 
 results: $(INSTALLED)  ## make the results of PROFILE, without the book
-	$(BIN)/python -m bthelpers.workflow $(PROFILE) --cores $(CORES) --gpus $(GPUS)
+	$(BIN)/python -m bthelpers.workflow $(PROFILE) $(if $(CORES),--cores $(CORES)) $(if $(GPUS),--gpus $(GPUS))
 
 test: $(INSTALLED)  ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -194,7 +196,8 @@ def ceiling_quantiles(ceilings: dict[str, np.ndarray], published: np.ndarray) ->
     figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
     shares = np.linspace(0, 100, len(published))
     axes.plot(shares, published, "k--", linewidth=2, label="published (mean of UTS01–UTS03)")
-    for (participant, values), line in zip(ceilings.items(), ("-", "-.", ":", "--"), strict=False):
+    lines = cycle(("-", "-.", ":", "--"))
+    for (participant, values), line in zip(ceilings.items(), lines, strict=False):
         axes.plot(shares, np.quantile(values, shares / 100), line, label=participant)
     axes.set_xlabel("Voxels with at most this noise ceiling (%)")
     axes.set_ylabel("Noise ceiling")

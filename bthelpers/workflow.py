@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 from bthelpers import preflight
 from bthelpers.params import Profile, load, to_dict
 from bthelpers.results import write_if_changed
+
+RUNS_AT_ONCE = 4  # unless told otherwise: a run of the demo holds up to 1.5 GB
 
 
 def step_parameters(profile: Profile) -> dict[str, dict]:
@@ -62,8 +65,18 @@ def _json(content: dict) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
+def visible_gpus() -> int:
+    """Number of GPUs that runs may use; 0 where there is none."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return len([name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    return len(listed.stdout.splitlines())
+
+
 def run_workflow(
-    repository: Path, profile: str, cores: int, gpus: int | None, extra: list[str]
+    repository: Path, profile: str, cores: int, gpus: int, extra: list[str]
 ) -> None:
     """Run Snakemake on a profile; its progress goes to standard error.
 
@@ -75,8 +88,8 @@ def run_workflow(
         Name of a file in ``params/``.
     cores : int
         Runs at a time.
-    gpus : int or None
-        Runs at a time that use a GPU; None where there is none.
+    gpus : int
+        Runs at a time that use a GPU; where there is none, 0: they use the CPU.
     extra : list of str
         Further options of Snakemake.
 
@@ -115,8 +128,8 @@ def main() -> None:
     """Run the workflow of one profile."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("profile", nargs="?", default="demo", help="a file in params/")
-    parser.add_argument("--cores", type=int, default=os.cpu_count())
-    parser.add_argument("--gpus", type=int, default=None)
+    parser.add_argument("--cores", type=int, default=min(os.cpu_count(), RUNS_AT_ONCE))
+    parser.add_argument("--gpus", type=int, default=visible_gpus())
     arguments, extra = parser.parse_known_args()
     try:
         run_workflow(Path.cwd(), arguments.profile, arguments.cores, arguments.gpus, extra)
