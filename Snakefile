@@ -1,6 +1,7 @@
 # The workflow: parameters -> executed run notebooks -> results. Started by
 # `python -m bthelpers.workflow PROFILE`. Each rule executes one notebook of book/runs: the data
 # file that it writes is the rule's output, and the executed notebook is its log.
+import re
 from pathlib import Path
 
 from bthelpers.params import load
@@ -10,22 +11,21 @@ profile = load(Path("params") / f"{config.get('profile', 'demo')}.yaml")
 RESULTS = f"results/{profile.name}"
 RUN = f"{RESULTS}/{{model}}/{{participant}}/{{condition}}"
 DATASET = f"{profile.dataset.root}/derivative/respdict.json"
-REGIONS = [profile.dataset.regions] if profile.dataset.regions else []
-# One file per step, rewritten only when a parameter of that step changes.
+# One file per step and per model, rewritten only when a parameter of that step changes, or what a
+# file holds that the profile names: weights, lexicon, table of regions.
 PARAMETERS = parameter_files(profile, Path(RESULTS) / "parameters")
 TUNED = [condition for condition in profile.conditions if condition != "pretrained"]
 EXECUTE = (
     "jupytext --quiet --to ipynb --output - {input.notebook}"
-    f" | papermill --log-output --no-progress-bar -p profile {profile.name}"
+    f" | papermill --log-output --no-progress-bar -r profile {profile.name}"
 )
-ONE = " -p participant {wildcards.participant}"
-ALL = " -p model {wildcards.model}" + ONE + " -p condition {wildcards.condition}"
+ONE = " -r participant {wildcards.participant}"  # -r: as text, also where it is a number
+ALL = " -r model {wildcards.model}" + ONE + " -r condition {wildcards.condition}"
 
 
-def local_weights(wildcards):
-    """The pretrained model's weights, where they are a file here."""
-    weights = Path(profile.models[wildcards.model].path) / "model.safetensors"
-    return [str(weights)] if weights.exists() else []
+def model_parameters(wildcards):
+    """The pretrained model: its name, and digests of its files where they are here."""
+    return PARAMETERS[f"models/{wildcards.model}"]
 
 
 def representations(wildcards):
@@ -35,8 +35,8 @@ def representations(wildcards):
 
 
 wildcard_constraints:
-    participant="|".join(profile.dataset.participants),
-    model="|".join(profile.models),
+    participant="|".join(map(re.escape, profile.dataset.participants)),
+    model="|".join(map(re.escape, profile.models)),
     condition="|".join(TUNED) or "none",
 
 
@@ -56,7 +56,6 @@ if profile.dataset.simulate is not None:
         input:
             notebook="book/runs/dataset.md",
             parameters=PARAMETERS["dataset"],
-            lexicon=profile.dataset.simulate.lexicon,
         output:
             DATASET,
         log:
@@ -67,7 +66,6 @@ if profile.dataset.simulate is not None:
 
 rule voxels:
     input:
-        REGIONS,
         DATASET,
         notebook="book/runs/voxels.md",
         parameters=PARAMETERS["voxels"],
@@ -81,9 +79,9 @@ rule voxels:
 
 rule tuning:
     input:
-        local_weights,
         notebook="book/runs/tuning.md",
         parameters=PARAMETERS["tuning"],
+        model=model_parameters,
         voxels=f"{RESULTS}/{{participant}}/voxels.nc",
     output:
         f"{RUN}/model/model.safetensors",
@@ -113,10 +111,10 @@ rule representations:
 
 rule pretrained_representations:
     input:
-        local_weights,
         DATASET,
         notebook="book/runs/representations.md",
         parameters=PARAMETERS["representations"],
+        model=model_parameters,
     output:
         f"{RESULTS}/{{model}}/pretrained/representations.nc",
     log:
@@ -124,7 +122,7 @@ rule pretrained_representations:
     resources:
         gpu=1,
     shell:
-        EXECUTE + " -p model {wildcards.model} -p condition pretrained - {log}"
+        EXECUTE + " -r model {wildcards.model} -r condition pretrained - {log}"
 
 
 rule alignment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import tempfile
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def claim_device() -> torch.device:
     """
     n_gpus = torch.cuda.device_count()
     for index in range(n_gpus):
-        name = f"bthelpers-{torch.cuda.get_device_properties(index).uuid}.lock"
+        uuid = torch.cuda.get_device_properties(index).uuid
+        name = f"bthelpers-{os.getuid()}-{uuid}.lock"
         file = (Path(tempfile.gettempdir()) / name).open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -145,16 +145,19 @@ def signal_shares(masks: xr.DataArray, spec: SimulationSpec) -> np.ndarray:
 
 
 def voxel_signals(latents: list[Latents], masks: xr.DataArray, spec: SimulationSpec, rng):
-    """Noise-free responses: one array (tr, voxel) per story."""
+    """Noise-free responses of unit variance over all stories: one array (tr, voxel) per story."""
     shares = signal_shares(masks, spec)
     parts = [
         _unit_mixture([getattr(story, kind.name) for story in latents], shares.shape[1], rng)
         for kind in fields(Latents)
     ]
-    return [
+    signals = [
         sum(np.sqrt(share) * part for share, part in zip(shares, story, strict=True))
         for story in zip(*parts, strict=True)
     ]
+    # The kinds of latent are correlated, so that their shares alone do not fix the variance.
+    scale = np.concatenate(signals).std(axis=0)
+    return [signal / scale for signal in signals]
 
 
 def autocorrelated_noise(shape: tuple[int, int], coefficient: float, rng) -> np.ndarray:
@@ -213,7 +216,13 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
         Stories, participants and the planted truth.
     seed : int
         Everything random follows from it.
+
+    Raises
+    ------
+    ValueError
+        If ``root`` holds a dataset that was not simulated.
     """
+    refuse_to_replace(Path(root))
     stories, participants = spec.story_minutes, spec.participant_names
     lexicon = load_lexicon(spec.lexicon, spec.words_per_category)
     vectors = word_vectors(lexicon, spec, np.random.default_rng([seed, 0]))
@@ -237,6 +246,17 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
         for number, participant in enumerate(participants):
             write_participant(folder, participant, list(stories), latents, spec, [seed, 2, number])
             progress.advance(participant)
+
+
+def refuse_to_replace(root: Path) -> None:
+    """Raise a ValueError if the folder holds sound of a dataset that was not simulated."""
+    description = root / "dataset_description.json"
+    simulated = description.is_file() and "Simulated" in json.loads(description.read_text())
+    if (root / "stimuli").exists() and not simulated:
+        raise ValueError(
+            f"{root} holds a dataset that was not simulated, and is not replaced by one that is:"
+            " name another folder under dataset.root"
+        )
 
 
 def write_descriptions(root: Path, respdict, participants, spec, seed) -> None:

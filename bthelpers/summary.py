@@ -41,10 +41,11 @@ def load_alignment(results: Results, model: str) -> xr.Dataset:
                 for condition in conditions
             ],
             pd.Index(conditions, name="condition"),
+            join="exact",
         )
         for participant in participants
     ]
-    return xr.concat(rows, pd.Index(participants, name="participant"))
+    return xr.concat(rows, pd.Index(participants, name="participant"), join="exact")
 
 
 def source(results: Results, model: str) -> str:

@@ -13,41 +13,69 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from bthelpers import preflight
-from bthelpers.params import Profile, load, to_dict
-from bthelpers.results import write_if_changed
+from bthelpers.params import ModelSettings, Profile, load, to_dict
+from bthelpers.regions import load_regions
+from bthelpers.results import file_digest, write_if_changed
 
 RUNS_AT_ONCE = 4  # unless told otherwise: a run of the demo holds up to 1.5 GB
 
 
 def step_parameters(profile: Profile) -> dict[str, dict]:
-    """What each step's results depend on, apart from its input files."""
+    """What each step's results depend on, apart from the results of other steps.
+
+    Files that the profile names, from the repository's root, count by what they hold. A dataset's
+    parameters are also those of the steps that read it: one that is made again may have the same
+    table of stories, which to Snakemake is an unchanged file.
+    """
     everything = to_dict(profile)
-    data = everything["dataset"]
-    splits = data["splits"]
+    dataset = _dataset_parameters(profile)
+    splits, seed = everything["dataset"]["splits"], profile.seed
     return {
-        "dataset": {"simulate": data["simulate"], "seed": profile.seed},
-        "voxels": {"root": data["root"], "voxels": everything["voxels"], "splits": splits},
+        "dataset": dataset,
+        "voxels": {
+            "dataset": dataset,
+            "splits": splits,
+            "voxels": everything["voxels"],
+            "regions": load_regions(profile.dataset.regions),
+        },
         "representations": {
+            "dataset": dataset,
+            "splits": splits,
             "representation": everything["representation"],
-            "models": everything["models"],
-            "splits": splits,
         },
-        "tuning": {
-            "tuning": everything["tuning"],
-            "models": everything["models"],
-            "splits": splits,
-            "seed": profile.seed,
-        },
+        "tuning": {"tuning": everything["tuning"], "splits": splits, "seed": seed},
         "alignment": {
             "encoding": everything["encoding"],
             "statistics": everything["statistics"],
             "splits": splits,
-            "seed": profile.seed,
+            "seed": seed,
         },
+        **{f"models/{name}": _model_parameters(model) for name, model in profile.models.items()},
     }
+
+
+def _dataset_parameters(profile: Profile) -> dict:
+    settings = to_dict(profile)["dataset"]
+    if settings["simulate"] is None:
+        return {"root": settings["root"]}
+    return {
+        "root": settings["root"],
+        "simulate": settings["simulate"],
+        "lexicon": file_digest(settings["simulate"]["lexicon"]),
+        "regions": load_regions(),  # in which the truth is planted
+        "seed": profile.seed,
+    }
+
+
+def _model_parameters(model: ModelSettings) -> dict:
+    """Name of a pretrained model and, where it is a folder, digests of what is in it."""
+    patterns = ("config.json", "*.safetensors")
+    files = [file for pattern in patterns for file in sorted(Path(model.path).glob(pattern))]
+    return asdict(model) | {"files": {file.name: file_digest(file) for file in files}}
 
 
 def parameter_files(profile: Profile, folder: Path) -> dict[str, str]:
@@ -75,9 +103,7 @@ def visible_gpus() -> int:
     return len(listed.stdout.splitlines())
 
 
-def run_workflow(
-    repository: Path, profile: str, cores: int, gpus: int, extra: list[str]
-) -> None:
+def run_workflow(repository: Path, profile: str, cores: int, gpus: int, extra: list[str]) -> None:
     """Run Snakemake on a profile; its progress goes to standard error.
 
     Parameters
@@ -116,7 +142,10 @@ def run_workflow(
         # Notebooks run by the same Python, whether or not its environment is activated.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = os.environ | {"PATH": path}
-        status = subprocess.run([*command, *extra], cwd=repository, env=environment).returncode
+        # Snakemake holds the lock too: it may outlive this process.
+        status = subprocess.run(
+            [*command, *extra], cwd=repository, env=environment, pass_fds=[lock.fileno()]
+        ).returncode
     if status != 0:
         raise SystemExit(
             f"the workflow failed (exit status {status}); the messages above name the run, and its"

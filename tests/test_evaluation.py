@@ -51,7 +51,9 @@ def naive_features(representation, stories, delays):
     for story in stories:
         values = representation.values[representation["story"].values == story]
         rows = [
-            np.concatenate([values[k + 10 - d] if k + 10 - d >= 0 else 0 * values[0] for d in delays])
+            np.concatenate(
+                [values[k + 10 - d] if k + 10 - d >= 0 else 0 * values[0] for d in delays]
+            )
             for k in range(len(values) - 15)
         ]
         pieces.append(zscored(np.array(rows, np.float64)))
@@ -114,7 +116,9 @@ def test_a_layer_that_drives_the_responses_predicts_them(representations, region
     )
     assert alignment["draws"].dims == ("layer", "region", "draw")
     assert alignment.sizes == {"layer": 3, "voxel": N_VOXELS, "region": 2, "draw": 20}
-    np.testing.assert_allclose(alignment["draws"].sel(layer=1, region="large"), expected[1], rtol=1e-2)
+    np.testing.assert_allclose(
+        alignment["draws"].sel(layer=1, region="large"), expected[1], rtol=1e-2
+    )
     assert list(alignment["layer"].values) == [0, 1, 2]
 
 
@@ -148,7 +152,9 @@ def test_alignment_agrees_with_a_naive_pipeline(representations, regions):
         np.testing.assert_allclose(alignment["r"].sel(layer=layer), r, atol=1e-4)
         for region, n_voxels in (("small", 2), ("large", 5)):
             naive = np.mean((np.array(r) / CEILING)[:n_voxels])
-            assert alignment["alignment"].sel(layer=layer, region=region) == pytest.approx(naive, abs=1e-4)
+            assert alignment["alignment"].sel(layer=layer, region=region) == pytest.approx(
+                naive, abs=1e-4
+            )
         draws = bootstrap_alignment(predicted, test.responses, CEILING, regions, 4, 20, seed=7)
         np.testing.assert_allclose(alignment["draws"].sel(layer=layer), draws, atol=1e-3)
     assert len(np.unique(alignment["alpha"])) > 1

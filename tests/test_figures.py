@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import get_args
 
 import matplotlib as mpl
@@ -95,10 +96,10 @@ def test_bars_stand_for_means_over_layers_and_participants(n_participants, regio
         heights = [patch.get_height() for patch in container.patches]
         np.testing.assert_allclose(heights, chosen.mean(axis=0))
         segments = container.errorbar[2][0].get_segments()
-        half = chosen.std(axis=0, ddof=1) / np.sqrt(3) if n_participants > 1 else 0 * heights
+        half = chosen.std(axis=0, ddof=1) / np.sqrt(3) if n_participants > 1 else 0
         np.testing.assert_allclose([np.ptp(s[:, 1]) / 2 for s in segments], half, atol=1e-12)
         middles.append([patch.get_x() + patch.get_width() / 2 for patch in container.patches])
-    np.testing.assert_allclose(np.mean(middles, axis=0), axes.get_xticks())
+    np.testing.assert_allclose(np.mean(middles, axis=0), axes.get_xticks(), atol=1e-12)
     dots = [line for line in axes.lines if line.get_marker() == "."]
     assert len(dots) == n_participants * len(CONDITIONS)
     np.testing.assert_allclose(
@@ -115,7 +116,7 @@ def test_bars_of_two_conditions_stand_beside_each_other():
     [axes] = alignment_bars(alignment, REGIONS[:2]).axes
     edges = sorted((p.get_x(), p.get_x() + p.get_width()) for p in axes.patches)
     assert len(edges) == 4
-    assert all(stop <= start + 1e-9 for (_, stop), (start, _) in zip(edges, edges[1:], strict=False))
+    assert all(stop <= start + 1e-9 for (_, stop), (start, _) in pairwise(edges))
 
 
 @pytest.mark.parametrize("regions", [REGIONS[:1], REGIONS[:4], REGIONS])
@@ -215,5 +216,5 @@ def test_the_diagram_of_the_method_is_legible():
     assert len(arrows) == len(ARROWS)
     for arrow in arrows:  # each begins and ends beside a box, not in it
         for point in (arrow.xy, arrow.xyann):
-            at = axes.transData.transform(point)
-            assert not any(e.x0 + 1 < at[0] < e.x1 - 1 and e.y0 + 1 < at[1] < e.y1 - 1 for e in extents)
+            x, y = axes.transData.transform(point)
+            assert not any(e.x0 < x < e.x1 and e.y0 < y < e.y1 for e in extents)

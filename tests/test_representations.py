@@ -127,16 +127,17 @@ def test_dropout_is_off():
     np.testing.assert_array_equal(first, second)
 
 
+LENGTHS = {"long": 8.0, "short": 5.0}  # s
+
+
 class TwoStories:
     """Stands for a dataset."""
 
-    lengths = {"long": 8.0, "short": 5.0}  # s
-
     def waveform(self, story):
-        return sound(self.lengths[story], seed=len(story))
+        return sound(LENGTHS[story], seed=len(story))
 
     def tr_times(self, story):
-        return tr_times(round((self.lengths[story] + 10) / TR) + 5)
+        return tr_times(round((LENGTHS[story] + 10) / TR) + 5)
 
 
 @pytest.fixture(scope="module")

@@ -268,9 +268,10 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_result(
     encoder, checkpoint = tiny_encoder(dropout), tmp_path / "folder" / "checkpoint.pt"
     undisturbed = brain_tune(encoder, training, validation, SETTINGS, 3)
     for _ in range(2):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch:
             interrupt(patch, after=1)
-            brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint)
+            with pytest.raises(KeyboardInterrupt):
+                brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint)
     assert len(torch.load(checkpoint, weights_only=True)["training_loss"]) == 2
     torch.rand(7)  # another process has other global random numbers
     resumed = brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint)
@@ -359,7 +360,9 @@ def test_every_epoch_cuts_the_stories_anew(encoder, training, validation, monkey
     offsets = []
     stretches = Examples.stretches
     monkeypatch.setattr(
-        Examples, "stretches", lambda self, first: offsets.append([*first]) or stretches(self, first)
+        Examples,
+        "stretches",
+        lambda self, first: offsets.append([*first]) or stretches(self, first),
     )
     brain_tune(encoder, training, validation, replace(SETTINGS, epochs=8, patience=8), seed=0)
     drawn = [first for first in offsets if any(first)]  # those of features are all zero
