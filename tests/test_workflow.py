@@ -1,0 +1,451 @@
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from bthelpers import regions, workflow
+from bthelpers.params import load, to_dict
+from bthelpers.workflow import parameter_files, run_workflow, step_parameters
+
+REPOSITORY = Path(__file__).parent.parent
+DATASET_STEPS = {"dataset", "voxels", "representations"}  # those that read the dataset's stories
+SPLIT_STEPS = {"voxels", "representations", "tuning", "alignment"}
+# Which steps' results depend on a parameter; the longest key that fits counts. Those of a step that
+# takes up another one's results are made again because of them.
+STEPS = {
+    "name": set(),
+    "conditions": set(),  # which runs there are, and nothing within a run
+    "dataset.participants": set(),
+    "dataset.root": DATASET_STEPS,
+    "dataset.simulate": DATASET_STEPS,
+    "dataset.splits": SPLIT_STEPS,
+    "dataset.regions": {"voxels"},
+    "seed": DATASET_STEPS | {"tuning", "alignment"},
+    "models.hubert-mini": {"models/hubert-mini"},
+    "voxels": {"voxels"},
+    "tuning": {"tuning"},
+    "representation": {"representations"},
+    "encoding": {"alignment"},
+    "statistics": {"alignment"},
+}
+CHOICES = {
+    "conditions": ["pretrained"],
+    "dataset.participants": ["SIM02"],
+    "dataset.simulate.rate": [150, 191],
+    "dataset.simulate.pitch": [31, 70],
+    "dataset.simulate.voices": ["en-us"],
+    "voxels.regions": ["late_language"],
+    "tuning.pooling": "mean",
+    "tuning.sharing": "window",
+    "tuning.precision": "float32",
+    "representation.pooling": "last",
+    "encoding.fir_delays": [1, 2],
+    "encoding.alphas": [1, 4, 4],
+}
+
+
+def leaves(parameters, prefix=""):
+    for key, value in parameters.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def other(key, value, folder):
+    """Another value of a parameter, valid as well."""
+    if key in CHOICES:
+        return CHOICES[key]
+    if key in ("dataset.simulate.lexicon", "dataset.regions"):
+        original = value or "bthelpers/regions.yaml"
+        changed = folder / "changed.yaml"
+        text = (REPOSITORY / original).read_text()
+        changed.write_text(text if value else "late_language: [A5]\nearly_auditory: [A1]\n")
+        return str(changed)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 0.9 if value else 0.5
+    if isinstance(value, list):
+        return [*value[:-1], f"{value[-1]}x" if isinstance(value[-1], str) else value[-1] * 1.01]
+    return f"{value}x"
+
+
+PROFILE = load(REPOSITORY / "params" / "smoke.yaml")
+LEAVES = dict(leaves(to_dict(PROFILE)))
+
+
+@pytest.fixture
+def in_repository(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+
+
+@pytest.mark.parametrize("key", LEAVES)
+def test_a_changed_parameter_changes_the_steps_that_depend_on_it(key, in_repository, tmp_path):
+    if key == "name":
+        (tmp_path / "other.yaml").write_text(f"extends: {REPOSITORY}/params/smoke.yaml\n")
+        changed = load(tmp_path / "other.yaml")
+    else:
+        value = other(key, LEAVES[key], tmp_path)
+        changed = load(REPOSITORY / "params" / "smoke.yaml", {key: value})
+    assert dict(leaves(to_dict(changed)))[key] != LEAVES[key]
+    before, after = step_parameters(PROFILE), step_parameters(changed)
+    assert before.keys() == after.keys()
+    [*_, longest] = sorted((k for k in STEPS if f"{key}.".startswith(f"{k}.")), key=len)
+    assert {step for step in before if before[step] != after[step]} == STEPS[longest]
+
+
+def test_a_real_dataset_is_the_same_for_any_seed(in_repository):
+    paper = REPOSITORY / "params" / "paper.yaml"
+    before, after = (step_parameters(load(paper, {"seed": seed})) for seed in (0, 1))
+    changed = {step for step in before if before[step] != after[step]}
+    assert changed == {"tuning", "alignment"}
+
+
+def changed_steps(profile, change):
+    before = step_parameters(profile)
+    change()
+    after = step_parameters(profile)
+    return {step for step in after if before[step] != after[step]}
+
+
+def test_what_the_files_hold_counts(in_repository, tmp_path, monkeypatch):
+    lexicon, table, model = tmp_path / "words.yaml", tmp_path / "regions.yaml", tmp_path / "model"
+    model.mkdir()
+    shutil.copy(REPOSITORY / PROFILE.dataset.simulate.lexicon, lexicon)
+    table.write_text("late_language: [A5, STGa]\nearly_auditory: [A1]\n")
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"weights")
+    profile = load(
+        REPOSITORY / "params" / "smoke.yaml",
+        {
+            "dataset.simulate.lexicon": str(lexicon),
+            "dataset.regions": str(table),
+            "models.hubert-mini.path": str(model),
+        },
+    )
+
+    def changed(path, text):
+        times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+        path.write_text(text)
+        os.utime(path, ns=times)  # as a copy that keeps times
+
+    assert changed_steps(profile, lambda: None) == set()
+    assert changed_steps(profile, lambda: changed(lexicon, "other")) == DATASET_STEPS
+    remark = "# a remark\n" + table.read_text()
+    assert changed_steps(profile, lambda: changed(table, remark)) == set()
+    smaller = "late_language: [A5]\nearly_auditory: [A1]\n"
+    assert changed_steps(profile, lambda: changed(table, smaller)) == {"voxels"}
+    for file in model.iterdir():
+        step = {"models/hubert-mini"}
+        assert changed_steps(profile, lambda file=file: changed(file, "other!!")) == step
+    # the package's own table is the one in which the truth is planted
+    monkeypatch.setattr(regions, "REGIONS", table)
+    assert changed_steps(profile, lambda: changed(table, remark)) == DATASET_STEPS
+
+
+def test_a_file_of_parameters_is_written_only_where_they_changed(in_repository, tmp_path):
+    folder = tmp_path / "smoke" / "parameters"
+    files = parameter_files(PROFILE, folder)
+    assert files.keys() == step_parameters(PROFILE).keys()
+    for step, path in files.items():
+        written = json.loads(Path(path).read_text())
+        assert written == json.loads(json.dumps(step_parameters(PROFILE)[step]))
+    recorded = tmp_path / "smoke" / "profile.json"
+    assert json.loads(recorded.read_text()) == to_dict(PROFILE)
+    everything = [recorded, *map(Path, files.values())]
+    for path in everything:
+        os.utime(path, (1, 1))
+    changed = load(REPOSITORY / "params" / "smoke.yaml", {"encoding.folds": 2})
+    assert parameter_files(changed, folder) == files
+    rewritten = {path for path in everything if path.stat().st_mtime != 1}
+    assert rewritten == {recorded, Path(files["alignment"])}
+    os.utime(recorded, (1, 1))
+    parameter_files(changed, folder)
+    assert recorded.stat().st_mtime == 1
+
+
+# Stand-ins for what runs a notebook: they write what it would.
+FAKES = {
+    "jupytext": '#!/bin/bash\ncat "${@: -1}"\n',
+    "papermill": """#!/bin/bash
+grep --quiet "jupytext:" || exit 1
+log="${@: -1}"; folder=$(dirname "$log"); step=$(basename "$log" .ipynb)
+case "$step" in
+  dataset) file=data/smoke/derivative/respdict.json; mkdir -p "$(dirname $file)"; echo '{}' > $file;;
+  tuning) mkdir -p "$folder/model"
+    date +%s%N | tee "$folder/model/model.safetensors" > "$folder/training.nc";;
+  *) date +%s%N > "$folder/$step.nc";;
+esac
+echo "$@" >> calls
+""",
+}
+EVERY_RUN = {
+    "smoke/dataset",
+    "smoke/SIM01/voxels",
+    "smoke/mini/pretrained/representations",
+    "smoke/mini/SIM01/pretrained/alignment",
+    *(
+        f"smoke/mini/SIM01/{condition}/{step}"
+        for condition in ("brain-tuned", "block-permuted")
+        for step in ("tuning", "representations", "alignment")
+    ),
+}
+
+
+class Trial:
+    """A copy of the repository in which a run takes no time."""
+
+    def __init__(self, root):
+        self.root = root
+        self.environment = os.environ | {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+        (root / "book").mkdir()
+        (root / "bin").mkdir()
+        (root / "weights").mkdir()
+        (root / "Snakefile").symlink_to(REPOSITORY / "Snakefile")
+        shutil.copytree(REPOSITORY / "book" / "runs", root / "book" / "runs")
+        shutil.copytree(REPOSITORY / "params" / "lexicons", root / "params" / "lexicons")
+        for name, script in FAKES.items():
+            (root / "bin" / name).write_text(script)
+            (root / "bin" / name).chmod(0o755)
+        (root / "weights" / "config.json").write_text("{}")
+        (root / "weights" / "model.safetensors").write_bytes(b"weights")
+        (root / "regions.yaml").write_text("late_language: [A5, STGa]\nearly_auditory: [A1]\n")
+        self.write({})
+
+    def write(self, overrides):
+        """Have the smoke profile hold other values, and models and regions of its own."""
+        parameters = to_dict(load(REPOSITORY / "params" / "smoke.yaml", overrides))
+        del parameters["name"]
+        parameters["dataset"]["regions"] = "regions.yaml"
+        parameters["models"] = {"mini": {"path": "weights", "revision": None}}
+        parameters["models"] |= overrides.get("models", {})
+        (self.root / "params" / "smoke.yaml").write_text(yaml.safe_dump(parameters))
+
+    @contextlib.contextmanager
+    def holding(self, path, text):
+        file = self.root / path
+        before = file.read_text()
+        file.write_text(text)
+        yield
+        file.write_text(before)
+
+    def snakemake(self, *options):
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", *options]
+        done = subprocess.run(
+            [*command, "--config", "profile=smoke"],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def planned(self):
+        """Runs that a workflow would execute now, by the notebooks that they would leave."""
+        return set(re.findall(r"^    log: results/(\S+)\.ipynb$", self.snakemake("-n"), re.M))
+
+    def calls(self):
+        """Parameters of the runs executed so far, by their notebooks."""
+        lines = (self.root / "calls").read_text().splitlines()
+        found = [re.fullmatch(r"(.*) - results/(\S+)\.ipynb", line) for line in lines]
+        return {match[2]: dict(re.findall(r"-r (\S+) (\S+)", match[1])) for match in found}
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    """All runs are done."""
+    trial = Trial(tmp_path_factory.mktemp("repository"))
+    assert trial.planned() == EVERY_RUN
+    assert not (trial.root / "data").exists()
+    trial.snakemake()
+    return trial
+
+
+def test_every_run_is_executed_once_with_its_parameters(trial):
+    calls = trial.calls()
+    assert calls.keys() == EVERY_RUN
+    assert len((trial.root / "calls").read_text().splitlines()) == len(EVERY_RUN)
+    assert calls["smoke/dataset"] == {"profile": "smoke"}
+    assert calls["smoke/SIM01/voxels"] == {"profile": "smoke", "participant": "SIM01"}
+    pretrained = {"profile": "smoke", "model": "mini", "condition": "pretrained"}
+    assert calls["smoke/mini/pretrained/representations"] == pretrained
+    for step in ("tuning", "representations", "alignment"):
+        assert calls[f"smoke/mini/SIM01/block-permuted/{step}"] == {
+            "profile": "smoke",
+            "model": "mini",
+            "participant": "SIM01",
+            "condition": "block-permuted",
+        }
+
+
+def test_what_is_up_to_date_is_not_made_again(trial):
+    assert trial.planned() == set()
+
+
+def of_steps(*steps):
+    return {run for run in EVERY_RUN if run.rpartition("/")[2] in steps}
+
+
+TUNED = {run for run in EVERY_RUN if "brain-tuned" in run or "block-permuted" in run}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"dataset.simulate.repeats": 4}, EVERY_RUN),
+        ({"voxels.ceiling": 0.5}, {"smoke/SIM01/voxels"} | TUNED | of_steps("alignment")),
+        ({"tuning.epochs": 2}, TUNED),
+        ({"representation.stride": 0.5}, of_steps("representations", "alignment")),
+        ({"encoding.folds": 2}, of_steps("alignment")),
+        ({"statistics.block": 6}, of_steps("alignment")),
+        ({"conditions": ["pretrained", "brain-tuned"]}, set()),
+        ({"models": {"two": {"path": "x", "revision": "1"}}}, None),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_changed_parameters_make_outdated_runs_again_and_no_others(trial, overrides, expected):
+    if expected is None:  # another model: its own runs
+        expected = {r.replace("/mini/", "/two/") for r in EVERY_RUN if "/mini/" in r}
+    trial.write(overrides)
+    assert trial.planned() == expected
+    trial.write({})
+    assert trial.planned() == set()  # nothing was made since: the results are of these parameters
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        (
+            "regions.yaml",
+            "late_language: [A5]\nearly_auditory: [A1]\n",
+            {"smoke/SIM01/voxels"} | TUNED | of_steps("alignment"),
+        ),
+        ("regions.yaml", "early_auditory: [A1] # the same\nlate_language: [A5, STGa]\n", None),
+        ("weights/model.safetensors", "others", {r for r in EVERY_RUN if "/mini/" in r}),
+        ("params/lexicons/english.yaml", "other: [words]\n", EVERY_RUN),
+        ("book/runs/alignment.md", "jupytext: changed", of_steps("alignment")),
+    ],
+)
+def test_changed_files_make_outdated_runs_again(trial, file, text, expected):
+    with trial.holding(file, text):
+        if expected is not None:
+            assert trial.planned() == expected
+    assert trial.planned() == set()
+
+
+def test_a_workflow_that_was_interrupted_after_the_dataset_makes_the_rest(tmp_path):
+    """The dataset that was made again has the same table of stories, but other responses."""
+    trial = Trial(tmp_path)
+    trial.snakemake()
+    trial.write({"dataset.simulate.noise_autocorrelation": 0.2})
+    trial.snakemake("data/smoke/derivative/respdict.json")
+    assert trial.planned() == EVERY_RUN - {"smoke/dataset"}
+
+
+@pytest.fixture
+def commands(monkeypatch, tmp_path):
+    """Commands that a workflow would start, of a repository where all that it needs is there."""
+    Trial(tmp_path)
+    started = []
+
+    def run(command, **options):
+        started.append((command, options))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(workflow.subprocess, "run", run)
+    monkeypatch.chdir(tmp_path)
+    return started
+
+
+def test_snakemake_is_started_with_this_python(commands, tmp_path):
+    run_workflow(tmp_path, "smoke", 3, 2, ["--quiet"])
+    [(command, options)] = commands
+    assert command[:3] == [sys.executable, "-m", "snakemake"]
+    text = " ".join(command)
+    assert "--cores 3 " in text
+    assert "--resources gpu=2" in text
+    assert "--config profile=smoke" in text
+    assert command[-1] == "--quiet"
+    assert options["cwd"] == tmp_path
+    assert options["env"]["PATH"].startswith(str(Path(sys.executable).parent))
+    run_workflow(tmp_path, "smoke", 1, 0, [])
+    assert "--resources" not in commands[1][0]
+
+
+def test_a_failed_run_is_an_error(commands, tmp_path, monkeypatch):
+    failed = SimpleNamespace(returncode=3)
+    monkeypatch.setattr(workflow.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(SystemExit, match=r"workflow failed \(exit status 3\).*results/smoke"):
+        run_workflow(tmp_path, "smoke", 1, 0, [])
+
+
+def test_a_second_workflow_at_the_same_time_is_refused(commands, tmp_path):
+    (tmp_path / "results" / "smoke").mkdir(parents=True)
+    with (tmp_path / "results" / "smoke" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit, match=r"another workflow is at work in .*results/smoke"):
+            run_workflow(tmp_path, "smoke", 1, 0, [])
+    assert commands == []
+    run_workflow(tmp_path, "smoke", 1, 0, [])
+    assert len(commands) == 1
+
+
+def test_snakemake_that_outlives_the_workflow_keeps_others_out(commands, tmp_path, monkeypatch):
+    orphans = []
+
+    def run(command, pass_fds=(), **options):
+        orphans.append(subprocess.Popen(["sleep", "60"], pass_fds=pass_fds))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(workflow.subprocess, "run", run)
+    run_workflow(tmp_path, "smoke", 1, 0, [])
+    try:
+        with pytest.raises(SystemExit, match="another workflow is at work"):
+            run_workflow(tmp_path, "smoke", 1, 0, [])
+    finally:
+        orphans[0].kill()
+        orphans[0].wait()
+    run_workflow(tmp_path, "smoke", 1, 0, [])
+    orphans[1].kill()
+    orphans[1].wait()
+
+
+def main(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["workflow", *arguments])
+    workflow.main()
+
+
+def test_an_unknown_profile_is_an_error_before_any_work(commands, tmp_path, monkeypatch):
+    with pytest.raises(SystemExit, match=r"smok\.yaml: no such parameter file.*smoke\.yaml"):
+        main(monkeypatch, "smok")
+    assert commands == []
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_missing_model_is_an_error_before_any_work(commands, tmp_path, monkeypatch):
+    (tmp_path / "weights" / "config.json").unlink()
+    with pytest.raises(SystemExit, match="weights holds no model"):
+        main(monkeypatch, "smoke")
+    assert commands == []
+    assert not (tmp_path / "results").exists()
+
+
+def test_options_are_handed_on(commands, monkeypatch):
+    main(monkeypatch, "smoke", "--cores", "2", "--gpus", "1", "--dry-run")
+    command, _ = commands[-1]
+    assert " ".join(command).endswith("--resources gpu=1 --dry-run")
+    assert command[command.index("--cores") + 1] == "2"
