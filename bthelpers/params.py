@@ -32,6 +32,7 @@ Names = Annotated[tuple[str, ...], DISTINCT]
 Span = Annotated[tuple[int, int], Rule("[low, high) with low < high", lambda x: x[0] < x[1])]
 Grid = Annotated[tuple[float, float, Count], Rule("[low, high, number]", lambda x: x[0] <= x[1])]
 Quantiles = Annotated[tuple[Share, ...], Rule("ascending", lambda x: list(x) == sorted(x))]
+Precision = Literal["float32", "bfloat16"]
 Condition = Literal["pretrained", "brain-tuned", "block-permuted"]
 
 # Quantiles (0, 5, …, 100 % of the voxels) of the published noise ceilings of ds003020, averaged
@@ -126,7 +127,7 @@ class TuningSettings:
     head_lr: Positive  # peak learning rate of the linear head
     warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
     patience: Count  # epochs without a lower validation loss after which tuning stops
-    precision: Literal["float32", "bfloat16"]  # of the transformer's arithmetic
+    precision: Precision  # of the transformer's arithmetic
     permutation_block: Count  # TRs that stay together in the block-permuted control (D.2)
 
 
@@ -137,6 +138,7 @@ class RepresentationSettings:
     window: Positive  # T, seconds of sound that a window holds
     stride: Positive  # W, seconds from one window to the next
     pooling: Literal["last", "mean", "stride"]  # of a window: last token, all, those of a stride
+    precision: Precision  # of the transformer's arithmetic
 
 
 @dataclass(frozen=True)

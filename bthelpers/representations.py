@@ -71,8 +71,10 @@ def window_features(
     for _, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
         for batch in torch.split(torch.from_numpy(np.stack(list(group))), WINDOWS_PER_BATCH):
             inputs = torch.stack([frames.window(start, stop) for start, stop in batch.tolist()])
-            states = encoder.hidden_states(inputs)
-            pooled.append(torch.stack([pool(state, stride_tokens) for state in states]).cpu())
+            with encoder.arithmetic(settings.precision):
+                states = encoder.hidden_states(inputs)
+            features = [pool(state.float(), stride_tokens) for state in states]
+            pooled.append(torch.stack(features).cpu())
     return torch.cat(pooled, dim=1).numpy(), times
 
 

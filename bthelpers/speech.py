@@ -21,6 +21,7 @@ from bthelpers.results import atomic_folder
 
 SAMPLE_RATE = 16_000  # Hz
 FAMILIES = ("hubert", "wav2vec2", "wavlm")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 FRONT_END_SECONDS = 30  # of sound per call of the front end: bounds its memory
 
 
@@ -196,6 +197,10 @@ class SpeechEncoder:
         """Front-end output of shape (channels, frames) for standardised samples."""
         front_end = self._front_end.to(self.device)
         return front_end(samples.to(self.device)[None])[0]
+
+    def arithmetic(self, precision: str) -> torch.autocast:
+        """Context in which the model computes in "float32", or in "bfloat16" where that is safe."""
+        return torch.autocast(self.device.type, DTYPES[precision], precision != "float32")
 
     def hidden_states(self, frames: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Output of every layer for a batch of windows of one length.

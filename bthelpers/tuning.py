@@ -24,7 +24,6 @@ from bthelpers.speech import SpeechEncoder
 
 GRADIENT_NORM = 1.0
 STRETCHES_AT_ONCE = 8  # of sound, without gradients
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -51,16 +50,15 @@ def pool(
     encoder: SpeechEncoder, examples: Examples, batch: list[Stretch], precision: str
 ) -> torch.Tensor:
     """Pooled features (tr, feature) of some stretches, one after another."""
-    device, dtype = encoder.device, DTYPES[precision]
     lengths = [stretch.stop - stretch.start for stretch in batch]
     pooled: list[torch.Tensor | None] = [None] * len(batch)
     for length in sorted(set(lengths)):
         chosen = [k for k, other in enumerate(lengths) if other == length]
         frames = torch.stack([examples.window(batch[k]) for k in chosen])
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        with encoder.arithmetic(precision):
             states = encoder.last_hidden_state(frames)
         for k, state in zip(chosen, states, strict=True):
-            pooled[k] = examples.pooling(batch[k]).to(device) @ state.float()
+            pooled[k] = examples.pooling(batch[k]).to(encoder.device) @ state.float()
     return torch.cat(pooled)
 
 

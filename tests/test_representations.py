@@ -20,6 +20,7 @@ SETTINGS = replace(
     window=2.0,
     stride=0.3,
     pooling="last",
+    precision="float32",
 )
 
 
@@ -118,6 +119,15 @@ def test_a_feature_hears_nothing_after_its_time():
     changed, _ = window_features(encoder, other, SETTINGS)
     np.testing.assert_allclose(features[:, times <= 4], changed[:, times <= 4], atol=1e-4)
     assert np.abs(features - changed)[:, times > 4.1].max(axis=(0, 2)).min() > 1e-2
+
+
+def test_lower_precision_gives_nearly_the_same():
+    encoder, waveform = SpeechEncoder(tiny_model()), sound(3)
+    full, _ = window_features(encoder, waveform, SETTINGS)
+    half, _ = window_features(encoder, waveform, replace(SETTINGS, precision="bfloat16"))
+    assert half.dtype == np.float32
+    assert not np.array_equal(full, half)
+    np.testing.assert_allclose(full, half, atol=0.1)
 
 
 def test_dropout_is_off():

@@ -217,6 +217,18 @@ def test_a_loaded_model_evaluates_in_float32(tmp_path):
     assert encoder.device == torch.device("cpu")
 
 
+def test_the_model_computes_in_the_precision_that_is_asked_for(encoder, waveform):
+    window = encoder.frames(waveform).window(0, 60)[None]
+    with torch.no_grad():
+        plain = encoder.last_hidden_state(window)
+        with encoder.arithmetic("float32"):
+            torch.testing.assert_close(encoder.last_hidden_state(window), plain, atol=0, rtol=0)
+        with encoder.arithmetic("bfloat16"):
+            half = encoder.last_hidden_state(window)
+    assert not torch.equal(half.float(), plain)
+    torch.testing.assert_close(half.float(), plain, atol=0.1, rtol=0.1)
+
+
 def test_a_copy_is_independent():
     encoder = SpeechEncoder(tiny_model())
     state = copy.deepcopy(encoder.model.state_dict())
