@@ -121,17 +121,23 @@ class Examples:
         ages = (np.arange(self.window_tokens) + 0.5) * encoder.hop / SAMPLE_RATE
         self.kernel = POOLING[settings.pooling](ages).astype(np.float32)  # newest token first
 
-    def stretches(self, offsets) -> list[Stretch]:
-        """Cut each story's TRs into stretches; a story's first one holds ``offset`` TRs."""
+    def stretches(self, offsets: Sequence[int]) -> list[Stretch]:
+        """Cut each story's TRs into stretches; a story's first one holds ``offset`` TRs.
+
+        Stretches that serve several TRs have one length, so that they make one batch: those of
+        fewer TRs, at a story's beginning and end, hear more sound than their TRs' windows.
+        """
+        length = self.window_tokens + math.ceil((self.trs_per_stretch - 1) * self.tr_tokens)
         pieces = []
         for story, (token_windows, offset) in enumerate(zip(self.windows, offsets, strict=True)):
             cuts = np.arange(offset, len(token_windows), self.trs_per_stretch)
             for rows in np.split(np.arange(len(token_windows)), cuts):
                 if len(rows):
-                    # Stretches of as many TRs have one length, so that they make one batch.
-                    length = self.window_tokens + math.ceil((len(rows) - 1) * self.tr_tokens)
                     stop = int(token_windows[rows[-1], 1])
-                    pieces.append(Stretch(story, rows, max(stop - length, 0), stop))
+                    start = max(stop - length, 0)
+                    if self.trs_per_stretch > 1:
+                        stop = max(stop, min(length, self.frames[story].n_frames))
+                    pieces.append(Stretch(story, rows, start, stop))
         return pieces
 
     def window(self, stretch: Stretch) -> torch.Tensor:
