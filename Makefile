@@ -30,7 +30,7 @@ results: $(INSTALLED)  ## make the results of PROFILE, without the book
 	$(BIN)/python -m bthelpers.workflow $(PROFILE) $(if $(CORES),--cores $(CORES)) $(if $(GPUS),--gpus $(GPUS))
 
 test: $(INSTALLED)  ## run all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(INSTALLED)  ## check format and style
 	$(BIN)/ruff check .

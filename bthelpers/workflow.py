@@ -96,7 +96,8 @@ def _json(content: dict) -> str:
 def visible_gpus() -> int:
     """Number of GPUs that runs may use; 0 where there is none."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return len([name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name])
+        names = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
+        return len([name for name in names if name not in ("", "-1")])
     if shutil.which("nvidia-smi") is None:
         return 0
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
