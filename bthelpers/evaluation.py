@@ -79,6 +79,38 @@ def delayed_features(
     )
 
 
+def rows_kept(test: StoryResponses, skip_rows: int) -> np.ndarray:
+    """Boolean array (tr,): False for the first rows of each story."""
+    return np.concatenate(
+        [np.arange(test.story_of_row.count(story)) >= skip_rows for story in test.stories]
+    )
+
+
+def layer_alignment(
+    predicted: np.ndarray,
+    actual: np.ndarray,
+    ceiling: np.ndarray,
+    regions: xr.DataArray,
+    statistics: StatisticsSettings,
+    seed: int,
+) -> xr.Dataset:
+    """``r`` (voxel), ``alignment`` (region) and its ``draws`` (region, draw) of one prediction."""
+    r = pearson_r(predicted, actual)
+    draws = bootstrap_alignment(
+        predicted, actual, ceiling, regions, statistics.block, statistics.bootstrap_draws, seed
+    )
+    return xr.Dataset(
+        {
+            "r": ("voxel", r.astype(np.float32)),
+            "alignment": (
+                "region",
+                [normalized_alignment(r, ceiling, mask) for mask in regions.values],
+            ),
+            "draws": draws.astype(np.float32),
+        }
+    )
+
+
 def evaluate_layers(
     representations: xr.DataArray,
     training: StoryResponses,
@@ -106,44 +138,22 @@ def evaluate_layers(
     Returns
     -------
     Dataset
-        ``r`` (layer, voxel), ``alignment`` (layer, region), ``draws`` (layer, region, draw).
+        ``r`` and ``alpha`` (layer, voxel), ``alignment`` (layer, region), ``draws`` (layer, region,
+        draw).
     """
     folds = story_folds(training.story_of_row, encoding.folds)
-    kept = np.concatenate(  # not the first rows of each test story
-        [
-            np.arange(test.story_of_row.count(story)) >= encoding.skip_test_rows
-            for story in test.stories
-        ]
-    )
+    kept = rows_kept(test, encoding.skip_test_rows)
     actual = test.responses[kept]
     layers = []
     progress = Progress("layers", representations.sizes["layer"])
-    for layer in representations["layer"].values:
-        features = representations.sel(layer=layer)
-        X = delayed_features(features, training.stories, encoding.fir_delays)
-        X_test = delayed_features(features, test.stories, encoding.fir_delays)
+    for features in representations.transpose("layer", ...):
+        X, X_test = (
+            delayed_features(features, split.stories, encoding.fir_delays)
+            for split in (training, test)
+        )
         model = fit_ridge(X, training.responses, folds, np.logspace(*encoding.alphas))
         predicted = model.predict(X_test)[kept]
-        r = pearson_r(predicted, actual)
-        alignment = [normalized_alignment(r, ceiling, mask) for mask in regions.values]
-        draws = bootstrap_alignment(
-            predicted,
-            actual,
-            ceiling,
-            regions,
-            statistics.block,
-            statistics.bootstrap_draws,
-            seed,
-        )
-        layers.append(
-            xr.Dataset(
-                {
-                    "r": ("voxel", r.astype(np.float32)),
-                    "alpha": ("voxel", model.best_alphas_.astype(np.float32)),
-                    "alignment": ("region", alignment),
-                    "draws": draws.astype(np.float32),
-                }
-            )
-        )
+        layer = layer_alignment(predicted, actual, ceiling, regions, statistics, seed)
+        layers.append(layer.assign(alpha=("voxel", model.best_alphas_.astype(np.float32))))
         progress.advance()
     return xr.concat(layers, dim="layer").assign_coords(layer=representations["layer"].values)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from praatio import textgrid
 
-from bthelpers.dataset import Dataset, DatasetError, Splits, invalid_voxels
+from bthelpers.ceiling import invalid_voxels
+from bthelpers.dataset import Dataset, DatasetError, Splits
 from bthelpers.formats import read_columns
 
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}  # respdict: 10, 7 and 13 response rows
