@@ -137,9 +137,11 @@ def run_workflow(repository: Path, profile: str, cores: int, gpus: int, extra: l
             raise SystemExit(
                 f"another workflow is at work in {folder}: wait for it, or end it first"
             ) from None
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nolock"]
-        command += ["--rerun-incomplete", "--keep-incomplete", "--config", f"profile={profile}"]
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
+        command += ["--config", f"profile={profile}"]
         command += ["--resources", f"gpu={gpus}"] if gpus else []
+        # Last, an option without values: what follows may be results to make.
+        command += ["--rerun-incomplete", "--keep-incomplete", "--nolock"]
         # Notebooks run by the same Python, whether or not its environment is activated.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = os.environ | {"PATH": path}
