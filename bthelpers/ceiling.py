@@ -1,4 +1,4 @@
-"""Noise ceiling: how well any model could predict a voxel, from repeats of one story."""
+"""Noise ceiling from repeats of one story, and the voxels that can be modelled."""
 
 from __future__ import annotations
 
