@@ -26,13 +26,13 @@ from torch.nn.functional import cross_entropy
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from bthelpers.lowlevel import mfcc
-from bthelpers.results import atomic_folder, provenance
+from bthelpers.results import atomic_folder, file_digest, provenance
 from bthelpers.speech import SAMPLE_RATE, standardize
 from bthelpers.stories import load_lexicon, random_speaker, tell_story
 from bthelpers.synthesis import restart
 
 STORY_SEED_OFFSET = 1_000_000  # keeps the pretraining stories apart from every dataset's
-HOP = 640  # samples per token: 25 tokens per second
+HOP, RECEPTIVE_FIELD = 640, 1810  # samples: from token to token, and seen by one token
 CLUSTERING_STORIES = 120
 
 
@@ -102,6 +102,16 @@ def pretraining_waveforms(settings: PretrainingSettings) -> Iterator[np.ndarray]
         yield standardize(waveform)
 
 
+def cepstral_frames(waveform: np.ndarray) -> np.ndarray:
+    """Cepstra and slopes (tokens, 26) around the centre of each token's receptive field.
+
+    A token is the mean of two frames, so that their windows leave no sound out.
+    """
+    halves = mfcc(waveform[(RECEPTIVE_FIELD - HOP) // 2 :], SAMPLE_RATE, HOP // 2)
+    n_tokens = len(halves) // 2
+    return halves[: 2 * n_tokens].reshape(n_tokens, 2, -1).mean(axis=1)
+
+
 def cluster(features: list[np.ndarray], n_clusters: int, seed: int) -> list[np.ndarray]:
     """Labels of every frame: k-means of features standardised within each story."""
     scaled = [(f - f.mean(0)) / f.std(0) for f in features]
@@ -146,7 +156,7 @@ class Pretrainer:
     def run(self) -> HubertModel:
         """Go through all phases; returns the model in eval mode."""
         settings = self.settings
-        cepstra = [mfcc(waveform, SAMPLE_RATE, HOP) for waveform in self.waveforms]
+        cepstra = [cepstral_frames(waveform) for waveform in self.waveforms]
         targets = [cluster(cepstra, k, settings.seed) for k in settings.cepstral_clusters]
         heads = self._heads(settings.cepstral_clusters)
         size = (settings.front_end_batch, settings.front_end_tokens)
@@ -170,7 +180,7 @@ class Pretrainer:
             return nn.ModuleList([nn.Linear(self.model.config.hidden_size, k) for k in n_clusters])
 
     def _sounds(self, story: int, first: int, n_tokens: int) -> torch.Tensor:
-        # A token sees 1,810 samples: two hops more give exactly so many tokens.
+        # The last token's receptive field ends within two hops more: exactly so many tokens.
         samples = self.waveforms[story][first * HOP : (first + n_tokens + 2) * HOP]
         return torch.from_numpy(samples)
 
@@ -246,7 +256,11 @@ def save_miniature(model: HubertModel, folder: str | Path, settings: Pretraining
     with atomic_folder(folder) as temporary:
         half.save_pretrained(temporary)
         Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(temporary)
-        record = provenance(asdict(settings), data="synthetic stories")
+        record = provenance(
+            asdict(settings),
+            data="synthetic stories",
+            lexicon_digest=file_digest(settings.lexicon),
+        )
         (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
 
 

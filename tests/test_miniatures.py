@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel
 
 from bthelpers import miniatures
-from bthelpers.lowlevel import mfcc
 from bthelpers.miniatures import (
     HOP,
+    RECEPTIVE_FIELD,
     Pretrainer,
     PretrainingSettings,
+    cepstral_frames,
     cluster,
     masked_prediction_loss,
     miniature_config,
@@ -23,6 +24,7 @@ from bthelpers.miniatures import (
     save_miniature,
     span_mask,
 )
+from bthelpers.results import file_digest
 from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
 from bthelpers.synthesis import speak
 
@@ -200,18 +202,33 @@ def test_model_is_a_hubert_of_25_tokens_a_second():
     assert (config.num_hidden_layers, config.hidden_size) == (5, 128)
     assert math.prod(config.conv_stride) == HOP == SAMPLE_RATE // 25
     assert 2 * sum(p.numel() for p in model.parameters()) < 4e6  # bytes in fp16
-    assert SpeechEncoder(model).receptive_field == 1810
+    assert SpeechEncoder(model).receptive_field == RECEPTIVE_FIELD
 
 
-def test_tokens_and_cepstra_are_in_step():
-    """As many samples as `_sounds` cuts give as many tokens as there are targets."""
+def test_cut_sounds_give_as_many_tokens_as_there_are_targets():
     model = HubertModel(miniature_config()).eval()
     for n_tokens in (1, 50, 100):
         frames = model.feature_extractor(torch.zeros(1, (n_tokens + 2) * HOP))
         assert frames.shape[2] == n_tokens
-        assert len(
-            mfcc(np.random.default_rng(0).normal(size=(n_tokens + 2) * HOP), SAMPLE_RATE, HOP)
-        )
+
+
+@pytest.mark.parametrize("token", [5, 11])
+def test_cepstra_are_centred_on_what_their_token_sees(token):
+    """A click in the middle of a receptive field is nearest to that token's frame."""
+    click = np.zeros(20 * HOP, np.float32)
+    click[token * HOP + RECEPTIVE_FIELD // 2] = 1
+    energy = cepstral_frames(click)[:, 0]
+    assert energy.argmax() == token
+    assert energy[token - 1] == pytest.approx(energy[token + 1], abs=1e-3)
+
+
+def test_cepstra_hear_every_sample():
+    rng = np.random.default_rng(0)
+    silence = np.zeros(12 * HOP, np.float32)
+    for sample in rng.integers(2 * HOP, 8 * HOP, size=30):
+        click = silence.copy()
+        click[sample] = 1
+        assert not np.allclose(cepstral_frames(click), cepstral_frames(silence))
 
 
 def test_pretraining_goes_through_its_phases(pretrained):
@@ -288,6 +305,7 @@ def test_provenance_says_how_it_was_made(pretrained, folder):
     record = json.loads((folder / "provenance.json").read_text())
     assert json.loads(record["parameters"]) == json.loads(json.dumps(asdict(pretrained[1])))
     assert record["data"] == "synthetic stories"
+    assert record["lexicon_digest"] == file_digest(LEXICON)
 
 
 def test_saving_leaves_the_model_as_it_was(tmp_path):
