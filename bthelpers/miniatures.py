@@ -27,7 +27,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from bthelpers.lowlevel import mfcc
 from bthelpers.results import atomic_folder, file_digest, provenance
-from bthelpers.speech import SAMPLE_RATE, standardize
+from bthelpers.speech import SAMPLE_RATE
 from bthelpers.stories import load_lexicon, random_speaker, tell_story
 from bthelpers.synthesis import restart
 
@@ -99,7 +99,7 @@ def pretraining_waveforms(settings: PretrainingSettings) -> Iterator[np.ndarray]
         speaker = random_speaker(settings.voices, settings.rate, settings.pitch, rng)
         story = tell_story(lexicon, speaker, 1.0, rng)
         waveform = soxr.resample(story.waveform.astype(np.float32), story.rate, SAMPLE_RATE)
-        yield standardize(waveform)
+        yield (waveform - waveform.mean()) / waveform.std()
 
 
 def cepstral_frames(waveform: np.ndarray) -> np.ndarray:

@@ -122,6 +122,7 @@ class TuningSettings:
     sharing: Literal["window", "chunk"]  # one example a TR, or one chunk of sound for many TRs
     chunk_trs: Count  # TRs that a chunk serves; only where sharing is by chunk
     batch_trs: Count  # TRs per optimiser step
+    stretches_at_once: Count  # windows or chunks per forward pass: bounds memory
     epochs: Count  # at most
     transformer_lr: Positive  # peak learning rate of the transformer layers
     head_lr: Positive  # peak learning rate of the linear head

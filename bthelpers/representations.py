@@ -68,11 +68,11 @@ def window_features(
     heard = stops >= encoder.receptive_field  # earlier windows are shorter than one token
     times, token_windows = times[heard], encoder.token_windows(stops[heard], settings.window)
     pooled = []
-    for _, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
+    for n_tokens, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
         for batch in torch.split(torch.from_numpy(np.stack(list(group))), WINDOWS_PER_BATCH):
             inputs = torch.stack([frames.window(start, stop) for start, stop in batch.tolist()])
             with encoder.arithmetic(settings.precision):
-                states = encoder.hidden_states(inputs)
+                states = encoder.all_layers(inputs, n_tokens)
             features = [pool(state.float(), stride_tokens) for state in states]
             pooled.append(torch.stack(features).cpu())
     return torch.cat(pooled, dim=1).numpy(), times

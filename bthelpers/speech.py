@@ -1,114 +1,103 @@
-"""Speech models, split at their frozen convolutional front end.
+"""Pretrained speech models: Wav2vec2, HuBERT, WavLM, and the encoder of Whisper.
 
-Sound enters through one preprocessor: 16 kHz, mono, standardised over the whole story. The front
-end turns it into frames, of which windows are cut; the transformer turns a window of frames into
-tokens, layer by layer.
+Sound (mono, 16 kHz) enters through the model's frozen front end, which gives frames; of these,
+windows are cut, and the transformer turns a window into tokens, layer by layer.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from huggingface_hub import errors as hub
 from torch import nn
-from transformers import AutoModel, Wav2Vec2FeatureExtractor
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
+from bthelpers.front_ends import (
+    SAMPLE_RATE,
+    ConvolutionalFrontEnd,
+    MelFrontEnd,
+    StoryFrames,
+    WindowFrames,
+)
 from bthelpers.results import atomic_folder
 
-SAMPLE_RATE = 16_000  # Hz
-FAMILIES = ("hubert", "wav2vec2", "wavlm")
+FRONT_ENDS = {
+    "hubert": ConvolutionalFrontEnd,
+    "wav2vec2": ConvolutionalFrontEnd,
+    "wavlm": ConvolutionalFrontEnd,
+    "whisper": MelFrontEnd,
+}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# PyTorch's fused attention takes 1.5 times as long to tune on a CPU, in bfloat16.
-ATTENTION = {"cpu": "eager"}
-FRONT_END_SECONDS = 30  # of sound per call of the front end: bounds its memory
+# PyTorch's fused attention takes 1.5 times as long to tune on a CPU, in bfloat16; but a window of
+# Whisper's has 1,500 tokens, whose attention weights would fill the memory.
+ATTENTION = {("cpu", ConvolutionalFrontEnd): "eager"}
+PRETRAINING_ONLY = {"masked_spec_embed"}  # weights that some published checkpoints lack
+REMEDIES = {
+    hub.GatedRepoError: "accept its terms on its page, then log in with `hf auth login`",
+    hub.RevisionNotFoundError: "correct `revision` in the parameter file",
+    hub.RepositoryNotFoundError: "correct `path` in the parameter file",
+}
+OFFLINE = (
+    "where the hub cannot be reached, fetch the model on a machine that can"
+    " (`hf download NAME --revision REVISION --local-dir FOLDER`), and name that folder as `path`"
+    " with `revision: null`"
+)
 
 
-def standardize(waveform: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance over the whole waveform, float32.
-
-    Raises
-    ------
-    ValueError
-        If the waveform is empty, constant or not finite.
-    """
-    waveform = np.asarray(waveform, np.float32)
-    if waveform.size == 0 or not np.isfinite(waveform).all() or waveform.std() == 0:
-        raise ValueError("the waveform is empty, silent throughout, or not finite")
-    return (waveform - waveform.mean()) / waveform.std()
+class ModelError(ValueError):
+    """A speech model that cannot be had; the message says what to do."""
 
 
-class StoryFrames:
-    """Front-end frames of one story, computed once: for front ends that normalise each frame."""
+class HiddenStates(NamedTuple):
+    """Every layer's output for some waveforms.
 
-    def __init__(self, encoder: SpeechEncoder, waveform: np.ndarray):
-        hop, field = encoder.hop, encoder.receptive_field
-        samples = torch.from_numpy(standardize(waveform))
-        self.n_frames = (len(samples) - field) // hop + 1
-        per_call = FRONT_END_SECONDS * SAMPLE_RATE // hop
-        self._frames = torch.cat(
-            [
-                encoder.front_end_frames(samples[k * hop : (k + per_call - 1) * hop + field])
-                for k in range(0, self.n_frames, per_call)
-            ],
-            dim=1,
-        )
-
-    def window(self, start: int, stop: int) -> torch.Tensor:
-        """Frames ``start`` to ``stop`` (exclusive), shape (channels, stop - start)."""
-        return self._frames[:, start:stop]
-
-
-class WindowFrames:
-    """Front-end frames computed window by window: for front ends with a group norm.
-
-    A group norm normalises over the length of its input, so frames cannot be shared by windows.
+    Attributes
+    ----------
+    layers : tuple of ``n_layers + 1`` tensors of shape (waveform, token, hidden_size)
+        The first is the input of the first transformer layer. Zero from each waveform's length on.
+    lengths : int tensor of shape (waveform,)
+        Tokens that hold sound.
     """
 
-    def __init__(self, encoder: SpeechEncoder, waveform: np.ndarray):
-        self._encoder = encoder
-        self._samples = torch.from_numpy(standardize(waveform))
-        self.n_frames = (len(waveform) - encoder.receptive_field) // encoder.hop + 1
-
-    def window(self, start: int, stop: int) -> torch.Tensor:
-        """Frames ``start`` to ``stop`` (exclusive), shape (channels, stop - start)."""
-        hop, field = self._encoder.hop, self._encoder.receptive_field
-        return self._encoder.front_end_frames(self._samples[start * hop : (stop - 1) * hop + field])
-
-
-FRAMES = {"layer": StoryFrames, "group": WindowFrames}
+    layers: tuple[torch.Tensor, ...]
+    lengths: torch.Tensor
 
 
 class SpeechEncoder:
     """A pretrained speech model.
 
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        As ``AutoModel`` gives it.
+    extractor : transformers feature extractor, optional
+        Its preprocessor; by default that of the family.
+
     Attributes
     ----------
     model : transformers.PreTrainedModel
-        Its front end is taken out: it is called with frames.
+        What is called with frames: without its convolutions, and of Whisper only the encoder.
+    front_end : ConvolutionalFrontEnd or MelFrontEnd
     hop, receptive_field : int
-        Samples from one frame to the next, and samples that a frame sees.
+        Samples from one token to the next, and samples that a token's frame sees.
     """
 
-    def __init__(self, model: nn.Module):
-        config = model.config
-        if config.model_type not in FAMILIES:
-            raise ValueError(
-                f"model type {config.model_type!r} is not supported; these are:"
-                f" {', '.join(FAMILIES)}"
-            )
+    def __init__(self, model: PreTrainedModel, extractor=None):
+        front_end = _front_end(model.config)
         # Masking and layer drop belong to pretraining.
-        config.apply_spec_augment = False
-        config.layerdrop = 0.0
-        self.model = model
-        self._front_end = model.feature_extractor
-        model.feature_extractor = nn.Identity()
-        self.hop = math.prod(config.conv_stride)
-        strides_before = np.cumprod([1, *config.conv_stride[:-1]])
-        self.receptive_field = 1 + int(np.dot(np.subtract(config.conv_kernel, 1), strides_before))
+        model.config.apply_spec_augment = False
+        model.config.layerdrop = 0.0
+        self._whole = model
+        self.model = model.get_encoder() if front_end is MelFrontEnd else model
+        self.model.layerdrop = 0.0
+        self.front_end = front_end(self.model, extractor)
+        self.hop, self.receptive_field = self.front_end.hop, self.front_end.receptive_field
 
     @classmethod
     def load(cls, source: str | Path, revision: str | None = None, device="cpu") -> SpeechEncoder:
@@ -116,35 +105,51 @@ class SpeechEncoder:
 
         Raises
         ------
-        FileNotFoundError
-            If no revision is given and ``source`` is no folder of a model.
+        ModelError
+            If there is no such model, it cannot be fetched, its family is not supported, or its
+            weights do not fit its configuration.
         """
         if revision is None and not (Path(source) / "config.json").is_file():
-            raise FileNotFoundError(
+            raise ModelError(
                 f"{source}: no speech model here (config.json is missing); make a miniature with"
                 f" `python -m bthelpers.miniatures --output {source}`, or name another path under"
                 " `models` in the parameter file, with its revision if it is on the hub"
             )
-        model = AutoModel.from_pretrained(
-            source,
-            revision=revision,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            attn_implementation=ATTENTION.get(torch.device(device).type, "sdpa"),
-        )
-        return cls(model.to(device).eval())
+        where = {"revision": revision, "trust_remote_code": False}
+        try:
+            config = AutoConfig.from_pretrained(source, **where)
+            front_end = _front_end(config)
+            extractor = AutoFeatureExtractor.from_pretrained(source, **where)
+            model, report = AutoModel.from_pretrained(
+                source,
+                dtype=torch.float32,
+                attn_implementation=ATTENTION.get((torch.device(device).type, front_end), "sdpa"),
+                output_loading_info=True,
+                **where,
+            )
+        except OSError as error:
+            remedy = REMEDIES.get(type(error.__cause__), OFFLINE)
+            raise ModelError(f"{source} at {revision} cannot be loaded: {remedy}") from error
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{source} cannot be loaded: {error}") from error
+        if missing := set(report["missing_keys"]) - PRETRAINING_ONLY:
+            raise ModelError(
+                f"{source}: the weights do not fit config.json: {len(missing)} are missing, such as"
+                f" {min(missing)}; use the configuration that the weights were saved with"
+            )
+        return cls(model.to(device).eval(), extractor)
 
     def save(self, folder: str | Path, record: dict[str, str]) -> None:
         """Write a folder that ``AutoModel.from_pretrained`` loads, with its provenance."""
-        self.model.feature_extractor = self._front_end
+        self.front_end.complete(self.model)
         try:
             with atomic_folder(folder) as temporary:
-                self.model.save_pretrained(temporary)
-                Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(temporary)
+                self._whole.save_pretrained(temporary)
+                self.front_end.extractor.save_pretrained(temporary)
                 text = json.dumps(record, indent=1) + "\n"
                 (temporary / "provenance.json").write_text(text, encoding="utf-8")
         finally:
-            self.model.feature_extractor = nn.Identity()
+            self.front_end.detach(self.model)
 
     def copy(self) -> SpeechEncoder:
         """An independent copy, to be tuned."""
@@ -167,7 +172,7 @@ class SpeechEncoder:
 
     def transformer_parameters(self) -> list[nn.Parameter]:
         """Everything but the front end, which stays frozen (ICLR paper, section 3.3)."""
-        return list(self.model.parameters())
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def n_tokens(self, seconds: float) -> int:
         """Tokens that lie wholly within a window of so many seconds."""
@@ -196,24 +201,52 @@ class SpeechEncoder:
 
     def frames(self, waveform: np.ndarray) -> StoryFrames | WindowFrames:
         """Frames of a story (mono, 16 kHz), to cut windows from."""
-        return FRAMES[self.model.config.feat_extract_norm](self, waveform)
-
-    @torch.no_grad()
-    def front_end_frames(self, samples: torch.Tensor) -> torch.Tensor:
-        """Front-end output of shape (channels, frames) for standardised samples."""
-        front_end = self._front_end.to(self.device)
-        return front_end(samples.to(self.device)[None])[0]
+        return self.front_end.frames(waveform, self.device)
 
     def arithmetic(self, precision: str) -> torch.autocast:
         """Context in which the model computes in "float32", or in "bfloat16" where that is safe."""
         return torch.autocast(self.device.type, DTYPES[precision], precision != "float32")
 
-    def hidden_states(self, frames: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    @torch.no_grad()
+    def hidden_states(self, waveforms: Sequence[np.ndarray]) -> HiddenStates:
+        """Output of every layer for waveforms of any lengths, each preprocessed by itself.
+
+        Waveforms of one length go through the model together, so that none is padded: each gets
+        what it would get alone, and what transformers gives for it on tokens that hold sound.
+
+        Parameters
+        ----------
+        waveforms : sequence of arrays of shape (n_samples,)
+            Mono, 16 kHz.
+
+        Raises
+        ------
+        ValueError
+            If a waveform is silent, not finite, too short for one token or, for Whisper, too long.
+        """
+        samples = [self.front_end.prepare(waveform) for waveform in waveforms]
+        lengths = [self.front_end.n_frames(len(one)) for one in samples]
+        if min(lengths) < 1:
+            raise ValueError(f"waveform {lengths.index(0)} is shorter than one token")
+        layers = [
+            torch.zeros(len(samples), max(lengths), self.hidden_size, device=self.device)
+            for _ in range(self.n_layers + 1)
+        ]
+        for length in sorted(set(lengths)):
+            chosen = [k for k, other in enumerate(lengths) if other == length]
+            frames = torch.stack([self.front_end(samples[k], self.device) for k in chosen])
+            for layer, states in zip(layers, self.all_layers(frames, length), strict=True):
+                layer[chosen, :length] = states.float()
+        return HiddenStates(tuple(layers), torch.tensor(lengths))
+
+    def all_layers(self, frames: torch.Tensor, n_tokens: int) -> tuple[torch.Tensor, ...]:
         """Output of every layer for a batch of windows of one length.
 
         Parameters
         ----------
-        frames : tensor of shape (window, channels, n_tokens)
+        frames : tensor of shape (window, channels, time)
+        n_tokens : int
+            Tokens that hold sound; Whisper's silence after them is left out.
 
         Returns
         -------
@@ -223,8 +256,16 @@ class SpeechEncoder:
         states = self.model(frames, output_hidden_states=True).hidden_states
         if len(states) != self.n_layers + 1:
             raise RuntimeError(f"expected {self.n_layers + 1} hidden states, got {len(states)}")
-        return states
+        return tuple(state[:, :n_tokens] for state in states)
 
-    def last_hidden_state(self, frames: torch.Tensor) -> torch.Tensor:
+    def last_layer(self, frames: torch.Tensor, n_tokens: int) -> torch.Tensor:
         """Output of the last layer, shape (window, n_tokens, hidden_size)."""
-        return self.model(frames).last_hidden_state
+        return self.model(frames).last_hidden_state[:, :n_tokens]
+
+
+def _front_end(config) -> type[ConvolutionalFrontEnd | MelFrontEnd]:
+    if config.model_type not in FRONT_ENDS:
+        raise ModelError(
+            f"model type {config.model_type!r} is not supported; these are: {', '.join(FRONT_ENDS)}"
+        )
+    return FRONT_ENDS[config.model_type]

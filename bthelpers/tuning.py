@@ -54,9 +54,9 @@ def pool(
     pooled: list[torch.Tensor | None] = [None] * len(batch)
     for length in sorted(set(lengths)):
         chosen = [k for k, other in enumerate(lengths) if other == length]
-        frames = torch.stack([examples.window(batch[k]) for k in chosen])
+        frames = torch.stack([examples.window(batch[k]) for k in chosen]).to(encoder.device)
         with encoder.arithmetic(precision):
-            states = encoder.last_hidden_state(frames)
+            states = encoder.last_layer(frames, length)
         for k, state in zip(chosen, states, strict=True):
             pooled[k] = examples.pooling(batch[k]).to(encoder.device) @ state.float()
     return torch.cat(pooled)
@@ -69,10 +69,12 @@ def pooled_features(
     """Pooled features (tr, feature) of all TRs, story after story, in evaluation mode."""
     encoder.model.eval()
     stretches = examples.stretches([0] * len(examples.windows))
-    batches = [
-        stretches[k : k + STRETCHES_AT_ONCE] for k in range(0, len(stretches), STRETCHES_AT_ONCE)
-    ]
+    batches = _cut(stretches, STRETCHES_AT_ONCE)
     return torch.cat([pool(encoder, examples, batch, precision) for batch in batches])
+
+
+def _cut(stretches: list[Stretch], size: int) -> list[list[Stretch]]:
+    return [stretches[k : k + size] for k in range(0, len(stretches), size)]
 
 
 class _Head(nn.Module):
@@ -159,10 +161,6 @@ class _Loop:
     def _stretches_per_step(self) -> int:
         return max(1, self.settings.batch_trs // self.trs)
 
-    def _batches(self, stretches: list[Stretch]) -> list[list[Stretch]]:
-        size = self._stretches_per_step
-        return [stretches[k : k + size] for k in range(0, len(stretches), size)]
-
     def train_epoch(self) -> None:
         """One pass over all training TRs, and the validation loss after it.
 
@@ -178,18 +176,8 @@ class _Loop:
         self.encoder.model.train()
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**31)))  # of dropout
-            for batch in self._batches(stretches):
-                targets = self.training.responses(batch).to(self.encoder.device)
-                predicted = self.head(
-                    pool(self.encoder, self.training, batch, self.settings.precision)
-                )
-                loss = nn.functional.mse_loss(predicted, targets)
-                self.optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.encoder.transformer_parameters(), GRADIENT_NORM)
-                self.optimizer.step()
-                self.schedule.step()
-                total += loss.item() * len(targets)
+            for batch in _cut(stretches, self._stretches_per_step):
+                total += self._step(batch)
         self.training_loss.append(total / sum(map(len, self.training.targets)))
         self.validation_loss.append(self.validate())
         if not math.isfinite(self.validation_loss[-1]):
@@ -199,6 +187,22 @@ class _Loop:
             )
         if self.best_epoch == epoch:
             self.best = {k: v.clone() for k, v in self.encoder.model.state_dict().items()}
+
+    def _step(self, batch: list[Stretch]) -> float:
+        """One optimiser step; returns the squared error, summed over TRs."""
+        n_trs = sum(len(stretch.rows) for stretch in batch)
+        total = 0.0
+        self.optimizer.zero_grad()
+        for part in _cut(batch, self.settings.stretches_at_once):
+            targets = self.training.responses(part).to(self.encoder.device)
+            pooled = pool(self.encoder, self.training, part, self.settings.precision)
+            loss = nn.functional.mse_loss(self.head(pooled), targets)
+            (loss * (len(targets) / n_trs)).backward()
+            total += loss.item() * len(targets)
+        nn.utils.clip_grad_norm_(self.encoder.transformer_parameters(), GRADIENT_NORM)
+        self.optimizer.step()
+        self.schedule.step()
+        return total
 
     @torch.no_grad()
     def validate(self) -> float:

@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import gamma
+from tiny_models import standardized
 from transformers import HubertModel
 
 from bthelpers.examples import POOLING, Examples, TuningStory, permute_blocks, read_stories
 from bthelpers.miniatures import miniature_config
 from bthelpers.params import load
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder, standardize
+from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
 from bthelpers.timing import TR, response_times
 
 SETTINGS = load(Path(__file__).parent.parent / "params" / "smoke.yaml").tuning
@@ -84,8 +85,8 @@ def test_by_window_each_tr_is_pooled_over_the_sound_before_it(encoder, stories, 
         assert 0 <= round((FIRST + row * TR) * SAMPLE_RATE) - last < encoder.hop
         with torch.no_grad():
             frames = by_window.window(stretch)[None]
-            pooled = by_window.pooling(stretch) @ encoder.last_hidden_state(frames)[0]
-            samples = torch.from_numpy(standardize(sound)[first:last])
+            pooled = by_window.pooling(stretch) @ encoder.last_layer(frames, frames.shape[2])[0]
+            samples = torch.from_numpy(standardized(sound)[first:last])
             expected = direct(samples[None]).last_hidden_state[0].mean(dim=0)
         torch.testing.assert_close(pooled[0], expected, atol=1e-5, rtol=1e-4)
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from tiny_models import standardized
 from transformers import HubertModel
 
 from bthelpers import representations
 from bthelpers.miniatures import miniature_config
 from bthelpers.params import load
 from bthelpers.representations import POOLING, extract, window_features
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder, standardize
+from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
 from bthelpers.timing import TR, tr_times
 
 SETTINGS = replace(
@@ -41,7 +42,7 @@ def sound(seconds, seed=0):
 def naive_features(model, waveform, window, stride, pooling):
     """Every layer's features of every window, by a direct call on the window's own samples."""
     hop, field = 640, 1810  # samples: of a miniature's token
-    samples = torch.from_numpy(standardize(waveform))
+    samples = torch.from_numpy(standardized(waveform))
     longest = (round(window * SAMPLE_RATE) - field) // hop + 1
     features, times = [], []
     for k in range(1, 10_000):

@@ -5,43 +5,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import errors as hub
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import (
-    AutoFeatureExtractor,
-    AutoModel,
-    HubertModel,
-    Wav2Vec2Config,
-    Wav2Vec2Model,
-    WavLMConfig,
-    WavLMModel,
-)
+from safetensors.torch import load_file, save_file
+from tiny_models import FAMILIES, standardized, tiny_extractor, tiny_model
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
-from bthelpers.miniatures import miniature_config
-from bthelpers.speech import FRONT_END_SECONDS, SAMPLE_RATE, SpeechEncoder, standardize
-
-CLASSES = {
-    "hubert": (HubertModel, None),
-    "wav2vec2": (Wav2Vec2Model, Wav2Vec2Config),
-    "wavlm": (WavLMModel, WavLMConfig),
-}
-SMALL = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "conv_dim": (16,) * 5}
+from bthelpers.front_ends import SAMPLE_RATE
+from bthelpers.speech import ModelError, SpeechEncoder
 
 
-def tiny_model(family="hubert", **changes):
-    """A random model of two layers."""
-    parameters = miniature_config().to_dict() | SMALL | changes
-    parameters.pop("model_type")
-    model_class, config_class = CLASSES[family]
-    config = (config_class or type(miniature_config()))(**parameters)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return model_class(config).eval()
+def tiny_encoder(family="hubert", **changes):
+    return SpeechEncoder(tiny_model(family, **changes), tiny_extractor(family))
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    return SpeechEncoder(tiny_model())
+    return tiny_encoder()
 
 
 @pytest.fixture(scope="module")
@@ -49,90 +30,135 @@ def waveform():
     return np.random.default_rng(0).normal(0.1, 0.3, 5 * SAMPLE_RATE + 77).astype(np.float32)
 
 
+@torch.no_grad()
+def direct_call(family, model, waveform):
+    """Every layer as transformers gives it for one sound, with whatever silence follows it."""
+    if family == "whisper":
+        features = tiny_extractor(family)(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        return model.encoder(features.input_features, output_hidden_states=True).hidden_states
+    samples = torch.from_numpy(standardized(waveform))
+    return model(samples[None], output_hidden_states=True).hidden_states
+
+
 def samples_of(encoder, waveform, start, stop):
     """Samples that tokens from start to stop see."""
     hop, field = encoder.hop, encoder.receptive_field
-    return torch.from_numpy(standardize(waveform)[start * hop : (stop - 1) * hop + field])
+    return torch.from_numpy(standardized(waveform)[start * hop : (stop - 1) * hop + field])
+
+
+# Hidden states
 
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
-@pytest.mark.parametrize("family", CLASSES)
-def test_windows_of_frames_give_the_hidden_states_of_a_direct_call(family, norm, waveform):
-    model = tiny_model(family, feat_extract_norm=norm)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_hidden_states_are_those_of_a_direct_call(family, norm, waveform):
+    changes = {} if family == "whisper" else {"feat_extract_norm": norm}
+    model = tiny_model(family, **changes)
     direct = copy.deepcopy(model)
-    encoder = SpeechEncoder(model)
+    encoder = SpeechEncoder(model, tiny_extractor(family))
+    sounds = [waveform, waveform[:20_000], waveform[3_000:23_000], waveform[:2_000]]
+    layers, lengths = encoder.hidden_states(sounds)
+    assert len(layers) == encoder.n_layers + 1 == 3
+    for k, sound in enumerate(sounds):
+        expected = direct_call(family, direct, sound)
+        if family == "whisper":
+            assert lengths[k] == np.ceil(len(sound) / 640)
+        else:
+            assert lengths[k] == expected[0].shape[1]
+        for ours, theirs in zip(layers, expected, strict=True):
+            assert ours.shape == (4, max(lengths), 32)
+            valid = theirs[0, : lengths[k]]
+            torch.testing.assert_close(ours[k, : lengths[k]], valid, atol=1e-5, rtol=1e-5)
+            assert (ours[k, lengths[k] :] == 0).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_of_one_equals_a_batch_of_many(family, waveform):
+    encoder = tiny_encoder(family)
+    sounds = [waveform[start : start + n] for start, n in [(0, 30_000), (9, 30_000), (5, 41_234)]]
+    many, lengths = encoder.hidden_states(sounds)
+    for k, sound in enumerate(sounds):
+        one, [length] = encoder.hidden_states([sound])
+        assert length == lengths[k]
+        for alone, together in zip(one, many, strict=True):
+            torch.testing.assert_close(alone[0], together[k, :length], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_windows_of_a_story_give_what_their_sound_alone_does(family, waveform):
+    """Standardised over the whole story, where the family standardises."""
+    encoder = tiny_encoder(family)
+    direct = tiny_model(family)
     frames = encoder.frames(waveform)
     for start, stop in [(0, 1), (0, 40), (13, 90), (frames.n_frames - 7, frames.n_frames)]:
         window = frames.window(start, stop)
-        assert window.shape == (16, stop - start)
-        samples = samples_of(encoder, waveform, start, stop)
         with torch.no_grad():
-            states = encoder.hidden_states(window[None])
-            expected = direct(samples[None], output_hidden_states=True).hidden_states
-            last = encoder.last_hidden_state(window[None])
-        assert len(states) == len(expected) == 3
+            states = encoder.all_layers(window[None], stop - start)
+            last = encoder.last_layer(window[None], stop - start)
+        if family == "whisper":
+            sound = waveform[start * encoder.hop : stop * encoder.hop]
+            expected = direct_call(family, direct, sound)
+        else:
+            samples = samples_of(encoder, waveform, start, stop)
+            with torch.no_grad():
+                expected = direct(samples[None], output_hidden_states=True).hidden_states
         for ours, theirs in zip(states, expected, strict=True):
             assert ours.shape == (1, stop - start, 32)
-            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(last, expected[-1], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(ours, theirs[:, : stop - start], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(last, states[-1], atol=1e-6, rtol=1e-5)
 
 
-def test_the_first_hidden_state_is_the_input_of_the_first_layer(encoder, waveform):
-    seen = []
-    layer = encoder.model.encoder.layers[0]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_first_hidden_state_is_the_input_of_the_first_layer(family, waveform):
+    encoder, seen = tiny_encoder(family), []
+    layer = encoder.model.encoder.layers[0] if family != "whisper" else encoder.model.layers[0]
     handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
-    with torch.no_grad():
-        states = encoder.hidden_states(encoder.frames(waveform).window(3, 50)[None])
+    layers, [length] = encoder.hidden_states([waveform])
     handle.remove()
-    torch.testing.assert_close(states[0], seen[0])
+    torch.testing.assert_close(layers[0], seen[0][:, :length])
 
 
-def test_a_group_norm_normalises_each_window_by_itself(waveform):
-    encoder = SpeechEncoder(tiny_model(feat_extract_norm="group"))
-    frames = encoder.frames(waveform)
-    assert not torch.allclose(frames.window(0, 90)[:, :40], frames.window(0, 40), atol=1e-3)
+def test_the_silence_after_the_sound_is_no_part_of_whispers_states(waveform):
+    encoder = tiny_encoder("whisper")
+    layers, lengths = encoder.hidden_states([waveform[: 2 * SAMPLE_RATE]])
+    assert lengths.tolist() == [50]
+    assert layers[-1].shape == (1, 50, 32)
 
 
-@pytest.mark.parametrize("n_frames", [1, 749, 750, 751, 1500, 1501])
-@pytest.mark.parametrize("extra", [0, 639])
-def test_frames_of_a_long_story_equal_those_of_one_call(encoder, n_frames, extra):
-    assert encoder.hop * 750 == FRONT_END_SECONDS * SAMPLE_RATE
-    n_samples = (n_frames - 1) * encoder.hop + encoder.receptive_field + extra
-    waveform = np.random.default_rng(n_frames).normal(size=n_samples).astype(np.float32)
-    frames = encoder.frames(waveform)
-    assert frames.n_frames == n_frames
-    whole = encoder.front_end_frames(torch.from_numpy(standardize(waveform)))
-    assert whole.shape == (16, n_frames)
-    torch.testing.assert_close(frames.window(0, n_frames), whole, atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_masking_and_layer_drop_are_off_in_training(family, tmp_path, waveform):
+    drop = {"encoder_layerdrop": 0.9} if family == "whisper" else {"layerdrop": 0.9}
+    dropouts = {"dropout": 0.0} if family == "whisper" else {"hidden_dropout": 0.0}
+    others = ("attention_dropout", "activation_dropout", "feat_proj_dropout")
+    pretraining = {"apply_spec_augment": True, "mask_time_prob": 0.9} | drop | dropouts
+    model = tiny_model(family, **pretraining, **dict.fromkeys(others, 0.0))
+    tiny_encoder(family).front_end.extractor.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    for encoder in (SpeechEncoder.load(tmp_path), SpeechEncoder(model, tiny_extractor(family))):
+        outputs = []
+        for training in (False, True):
+            encoder.model.train(training)
+            outputs.append(encoder.hidden_states([waveform]).layers[-1])
+        torch.testing.assert_close(*outputs)
 
 
-@pytest.mark.parametrize("norm", ["layer", "group"])
-def test_both_kinds_of_frames_count_the_same(norm, encoder):
-    frames = SpeechEncoder(tiny_model(feat_extract_norm=norm)).frames
-    rng = np.random.default_rng(1)
-    for n_samples in (encoder.receptive_field, 12_345, 16_000, 3 * 16_000 + 1):
-        naive = sum(1 for k in range(200) if k * 640 + encoder.receptive_field <= n_samples)
-        assert frames(rng.normal(size=n_samples)).n_frames == naive
+def test_the_model_computes_in_the_precision_that_is_asked_for(encoder, waveform):
+    plain = encoder.hidden_states([waveform]).layers[-1]
+    with encoder.arithmetic("float32"):
+        same = encoder.hidden_states([waveform]).layers[-1]
+    with encoder.arithmetic("bfloat16"):
+        half = encoder.hidden_states([waveform]).layers[-1]
+    torch.testing.assert_close(same, plain, atol=0, rtol=0)
+    assert not torch.equal(half, plain)
+    torch.testing.assert_close(half, plain, atol=0.1, rtol=0.1)
 
 
-def test_hop_and_receptive_field_are_those_of_the_convolutions(encoder):
-    """A token changes with the first and the last sample it sees, and with none beyond."""
-    field, hop = encoder.receptive_field, encoder.hop
-    assert (hop, field) == (640, 1810)
-    rng = np.random.default_rng(2)
-    samples = torch.from_numpy(rng.normal(size=field + 3 * hop).astype(np.float32))
-    token = 1
-    reference = encoder.front_end_frames(samples)[:, token]
-    for place, seen in [
-        (hop - 1, False),
-        (hop, True),
-        (hop + field - 1, True),
-        (hop + field, False),
-    ]:
-        changed = samples.clone()
-        changed[place] += 100
-        difference = (encoder.front_end_frames(changed)[:, token] - reference).abs().max()
-        assert (difference > 1e-6) == seen, place
+def test_a_waveform_without_a_token_is_an_error(encoder, waveform):
+    with pytest.raises(ValueError, match="waveform 1 is shorter than one token"):
+        encoder.hidden_states([waveform, waveform[: encoder.receptive_field - 1]])
+
+
+# Windows
 
 
 @given(st.floats(0.12, 20), st.lists(st.integers(1810, 500_000), min_size=1, max_size=5))
@@ -164,51 +190,62 @@ def test_a_window_without_a_token_is_an_error(encoder):
     assert encoder.token_windows(np.array([encoder.receptive_field]), 1.0).tolist() == [[0, 1]]
 
 
-def test_a_batch_of_one_equals_a_batch_of_many(encoder, waveform):
-    frames = encoder.frames(waveform)
-    windows = [frames.window(start, start + 60) for start in (0, 17, 55)]
-    with torch.no_grad():
-        many = encoder.hidden_states(torch.stack(windows))
-        for k, window in enumerate(windows):
-            for one, batch in zip(encoder.hidden_states(window[None]), many, strict=True):
-                torch.testing.assert_close(one[0], batch[k], atol=1e-5, rtol=1e-5)
+# What is tuned
 
 
-@pytest.mark.parametrize("family", CLASSES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_front_end_is_not_among_what_is_tuned(family):
+    encoder = tiny_encoder(family)
+    frozen = ("feature_extractor.", "conv1.", "conv2.", "embed_positions.")
+    whole = tiny_model(family)
+    whole = whole.encoder if family == "whisper" else whole
+    expected = {name for name, _ in whole.named_parameters() if not name.startswith(frozen)}
+    tuned = {id(parameter) for parameter in encoder.transformer_parameters()}
+    assert {n for n, p in encoder.model.named_parameters() if id(p) in tuned} == expected
+    assert len(tuned) == len(expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_copy_is_independent(family, waveform):
+    encoder = tiny_encoder(family)
+    before = encoder.hidden_states([waveform]).layers
+    other = encoder.copy()
+    for parameter in [*other.model.parameters(), *other._whole.parameters()]:
+        parameter.data.add_(1)
+    for one, again in zip(before, encoder.hidden_states([waveform]).layers, strict=True):
+        torch.testing.assert_close(one, again, atol=0, rtol=0)
+
+
+def test_a_copy_of_whisper_is_saved_with_its_own_encoder(tmp_path):
+    other = tiny_encoder("whisper").copy()
+    other.model.layer_norm.bias.data.add_(1)
+    other.save(tmp_path / "model", {})
+    bias = AutoModel.from_pretrained(tmp_path / "model").encoder.layer_norm.bias
+    torch.testing.assert_close(bias, other.model.layer_norm.bias)
+
+
+# Saving and loading
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_saved_model_is_one_that_transformers_loads(family, tmp_path, waveform):
-    encoder = SpeechEncoder(tiny_model(family))
-    window = encoder.frames(waveform).window(10, 60)[None]
-    with torch.no_grad():
-        expected = encoder.last_hidden_state(window)
+    encoder = tiny_encoder(family)
+    expected = encoder.hidden_states([waveform]).layers
     encoder.save(tmp_path / "model", {"model": "tiny"})
-    samples = samples_of(encoder, waveform, 10, 60)
-    loaded = AutoModel.from_pretrained(tmp_path / "model")
+    loaded = AutoModel.from_pretrained(tmp_path / "model").eval()
     assert loaded.config.model_type == family
-    with torch.no_grad():
-        torch.testing.assert_close(loaded(samples[None]).last_hidden_state, expected)
-        torch.testing.assert_close(encoder.last_hidden_state(window), expected)  # still of use
-        again = SpeechEncoder.load(tmp_path / "model")
-        torch.testing.assert_close(again.last_hidden_state(window), expected)
+    for theirs, ours in zip(direct_call(family, loaded, waveform), expected, strict=True):
+        torch.testing.assert_close(theirs[:, : ours.shape[1]], ours, atol=1e-5, rtol=1e-5)
+    again = SpeechEncoder.load(tmp_path / "model")
+    for states in (encoder.hidden_states([waveform]), again.hidden_states([waveform])):
+        torch.testing.assert_close(states.layers[-1], expected[-1])
     assert json.loads((tmp_path / "model" / "provenance.json").read_text()) == {"model": "tiny"}
-    preprocessor = AutoFeatureExtractor.from_pretrained(tmp_path / "model")
-    inputs = preprocessor(waveform, sampling_rate=SAMPLE_RATE).input_values[0]
-    np.testing.assert_allclose(inputs, standardize(waveform), atol=1e-5)
-
-
-def test_masking_and_layer_drop_are_off_in_training(tmp_path, waveform):
-    pretraining = {"apply_spec_augment": True, "mask_time_prob": 0.9, "layerdrop": 0.9}
-    tiny_model(**pretraining).save_pretrained(tmp_path)
-    for encoder in (SpeechEncoder.load(tmp_path), SpeechEncoder(tiny_model(**pretraining))):
-        window = encoder.frames(waveform).window(0, 100)[None]
-        outputs = []
-        for training in (False, True):
-            encoder.model.train(training)
-            with torch.no_grad():
-                outputs.append(encoder.last_hidden_state(window))
-        torch.testing.assert_close(*outputs)
+    extractor = AutoFeatureExtractor.from_pretrained(tmp_path / "model")
+    assert extractor.to_dict() == encoder.front_end.extractor.to_dict()
 
 
 def test_a_loaded_model_evaluates_in_float32(tmp_path):
+    tiny_encoder().save(tmp_path, {})
     tiny_model(hidden_dropout=0.5).half().save_pretrained(tmp_path)
     encoder = SpeechEncoder.load(tmp_path)
     assert not encoder.model.training
@@ -217,72 +254,58 @@ def test_a_loaded_model_evaluates_in_float32(tmp_path):
     assert encoder.device == torch.device("cpu")
 
 
-def test_the_model_computes_in_the_precision_that_is_asked_for(encoder, waveform):
-    window = encoder.frames(waveform).window(0, 60)[None]
-    with torch.no_grad():
-        plain = encoder.last_hidden_state(window)
-        with encoder.arithmetic("float32"):
-            torch.testing.assert_close(encoder.last_hidden_state(window), plain, atol=0, rtol=0)
-        with encoder.arithmetic("bfloat16"):
-            half = encoder.last_hidden_state(window)
-    assert not torch.equal(half.float(), plain)
-    torch.testing.assert_close(half.float(), plain, atol=0.1, rtol=0.1)
-
-
-def test_a_copy_is_independent():
-    encoder = SpeechEncoder(tiny_model())
-    state = copy.deepcopy(encoder.model.state_dict())
-    samples = torch.from_numpy(np.random.default_rng(0).normal(size=8000).astype(np.float32))
-    frames = encoder.front_end_frames(samples)
-    other = encoder.copy()
-    for parameter in [*other.transformer_parameters(), *other._front_end.parameters()]:
-        parameter.data.add_(1)
-    for name, value in encoder.model.state_dict().items():
-        torch.testing.assert_close(value, state[name], atol=0, rtol=0)
-    torch.testing.assert_close(encoder.front_end_frames(samples), frames, atol=0, rtol=0)
-
-
-def test_the_front_end_is_not_among_what_is_tuned(encoder):
-    whole = tiny_model()
-    expected = {n for n, _ in whole.named_parameters() if not n.startswith("feature_extractor.")}
-    assert {n for n, _ in encoder.model.named_parameters()} == expected
-    assert len(encoder.transformer_parameters()) == len(expected)
-    samples = torch.zeros(8000)
-    samples[4000] = 1
-    assert not encoder.front_end_frames(samples).requires_grad
-
-
 @pytest.mark.parametrize("name", ["nowhere", "no/where", "./no/where", "a/b/c", "/no/where", "."])
 def test_a_missing_folder_is_an_error_that_says_what_to_do(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no speech model here") as caught:
+    with pytest.raises(ModelError, match="no speech model here") as caught:
         SpeechEncoder.load(name)
     assert "python -m bthelpers.miniatures" in str(caught.value)
 
 
-def test_a_folder_without_a_model_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "checkpoints" / "mini").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r"config\.json is missing"):
-        SpeechEncoder.load("checkpoints/mini")
+def test_another_family_is_an_error(tmp_path):
+    with pytest.raises(ModelError, match=r"'bert' is not supported.* hubert, wav2vec2, wavlm, wh"):
+        SpeechEncoder(SimpleNamespace(config=SimpleNamespace(model_type="bert")))
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ModelError, match="'bert' is not supported"):
+        SpeechEncoder.load(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "no such model"}')
+    with pytest.raises(ModelError, match=f"{tmp_path} cannot be loaded"):
+        SpeechEncoder.load(tmp_path)
 
 
-def test_another_family_is_an_error():
-    with pytest.raises(ValueError, match=r"'whisper' is not supported.* hubert, wav2vec2, wavlm"):
-        SpeechEncoder(SimpleNamespace(config=SimpleNamespace(model_type="whisper")))
+def test_weights_that_do_not_fit_their_configuration_are_an_error(tmp_path):
+    tiny_encoder().save(tmp_path, {})
+    config = json.loads((tmp_path / "config.json").read_text())
+    for change, message in [
+        ({"num_hidden_layers": 3}, r"\d+ are missing, such as encoder\.layers\.2"),
+        ({"intermediate_size": 50}, "cannot be loaded.*mismatch"),
+    ]:
+        (tmp_path / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(ModelError, match=f"(?s){message}"):
+            SpeechEncoder.load(tmp_path)
 
 
-@given(st.integers(2, 50), st.floats(-1e3, 1e3), st.floats(1e-2, 1e3))
-def test_standardize_agrees_with_numpy_in_float64(n_samples, mean, scale):
-    waveform = np.random.default_rng(n_samples).normal(mean, scale, n_samples)
-    standardized = standardize(waveform)
-    assert standardized.dtype == np.float32
-    expected = (waveform - waveform.mean()) / waveform.std()
-    tolerance = 1e-5 * (1 + abs(mean) / waveform.std())  # digits that float32 cancels
-    np.testing.assert_allclose(standardized, expected, atol=tolerance)
+def test_weights_that_only_pretraining_uses_may_be_missing(tmp_path):
+    tiny_encoder().save(tmp_path, {})
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["masked_spec_embed"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    assert SpeechEncoder.load(tmp_path).n_layers == 2
 
 
-@pytest.mark.parametrize("waveform", [[], [0.5, 0.5, 0.5], [0.1, np.nan, 0.2], [0.1, np.inf]])
-def test_a_waveform_without_sound_is_an_error(waveform):
-    with pytest.raises(ValueError, match="empty, silent throughout, or not finite"):
-        standardize(np.array(waveform))
+@pytest.mark.parametrize(
+    ("cause", "remedy"),
+    [
+        (hub.GatedRepoError, "accept its terms.* `hf auth login`"),
+        (hub.RepositoryNotFoundError, "correct `path`"),
+        (hub.RevisionNotFoundError, "correct `revision`"),
+        (hub.LocalEntryNotFoundError, "hf download NAME .*revision: null"),
+    ],
+)
+def test_a_model_that_the_hub_does_not_give_is_an_error_with_a_remedy(cause, remedy, monkeypatch):
+    def refused(*args, **kwargs):
+        raise OSError("something long") from cause.__new__(cause)
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", refused)
+    with pytest.raises(ModelError, match=f"facebook/x at abc cannot be loaded: .*{remedy}"):
+        SpeechEncoder.load("facebook/x", "abc")

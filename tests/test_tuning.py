@@ -8,11 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import FAMILIES, tiny_extractor, tiny_model
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import HubertModel
 
 from bthelpers import tuning
 from bthelpers.examples import Examples, TuningStory
+from bthelpers.front_ends import ConvolutionalFrontEnd
 from bthelpers.miniatures import miniature_config
 from bthelpers.params import load
 from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
@@ -91,7 +93,7 @@ def moved(encoder, tuned):
 
 @pytest.mark.parametrize("sharing", ["window", "chunk"])
 def test_tuning_learns_what_can_be_learnt(encoder, training, validation, sharing):
-    before = weights(encoder), copy.deepcopy(encoder._front_end.state_dict())
+    before = weights(encoder), copy.deepcopy(encoder.front_end._convolutions.state_dict())
     settings = replace(SETTINGS, sharing=sharing, epochs=8, patience=8)
     result = brain_tune(encoder, training, validation, settings, seed=0)
     assert result.training_loss[-1] < 0.5 * result.training_loss[0]
@@ -99,8 +101,8 @@ def test_tuning_learns_what_can_be_learnt(encoder, training, validation, sharing
     assert len(result.training_loss) == len(result.validation_loss) == 8
     # the pretrained model stays as it was, and so does the tuned one's front end
     assert same(before[0], encoder.model.state_dict())
-    assert same(before[1], encoder._front_end.state_dict())
-    assert same(before[1], result.encoder._front_end.state_dict())
+    assert same(before[1], encoder.front_end._convolutions.state_dict())
+    assert same(before[1], result.encoder.front_end._convolutions.state_dict())
     assert moved(encoder, result.encoder) > 1e-3
     assert not result.encoder.model.training
 
@@ -349,6 +351,47 @@ def test_the_seed_decides(encoder, training, validation):
     assert first.training_loss != other.training_loss  # by the order of examples alone
 
 
+@pytest.mark.parametrize("sharing", ["window", "chunk"])
+def test_how_many_stretches_go_through_at_once_does_not_matter(
+    encoder, training, validation, sharing
+):
+    many = replace(SETTINGS, sharing=sharing, batch_trs=11)
+    assert many.stretches_at_once >= 4
+    few = replace(many, stretches_at_once=1)
+    one, other = (brain_tune(encoder, training, validation, s, seed=0) for s in (many, few))
+    np.testing.assert_allclose(one.training_loss, other.training_loss, rtol=1e-4)
+    np.testing.assert_allclose(one.validation_loss, other.validation_loss, rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("sharing", ["window", "chunk"])
+def test_every_family_is_tuned_and_goes_on_after_an_interruption(
+    family, sharing, training, validation, tmp_path, monkeypatch
+):
+    encoder = SpeechEncoder(tiny_model(family), tiny_extractor(family))
+    arguments = (encoder, training[:2], validation, replace(SETTINGS, sharing=sharing, epochs=2), 0)
+    undisturbed = brain_tune(*arguments)
+    checkpoint = tmp_path / "checkpoint.pt"
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=1)
+        with pytest.raises(KeyboardInterrupt):
+            brain_tune(*arguments, checkpoint)
+    assert_equal_bits(brain_tune(*arguments, checkpoint), undisturbed)
+    assert moved(encoder, undisturbed.encoder) > 0
+
+
+def test_windows_that_are_the_same_in_every_epoch_are_computed_once(training, validation):
+    encoder = SpeechEncoder(tiny_model(feat_extract_norm="group"))
+    calls = []
+    front_end = ConvolutionalFrontEnd.__call__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ConvolutionalFrontEnd, "__call__", lambda *a: calls.append(a) or front_end(*a)
+        )
+        brain_tune(encoder, training, validation, replace(SETTINGS, sharing="window"), seed=0)
+    assert len(calls) == sum(len(story.times) for story in [*training, *validation])
+
+
 def test_dropout_is_on_while_tuning(training, validation):
     with_dropout, without = (
         brain_tune(tiny_encoder(share), training, validation, SETTINGS, 0) for share in (0.2, 0)
@@ -416,7 +459,8 @@ def test_pooled_features_come_story_after_story(encoder, training):
     for story, token_windows in enumerate(examples.windows):
         for start, stop in token_windows:
             with torch.no_grad():
-                states = encoder.last_hidden_state(examples.frames[story].window(start, stop)[None])
+                window = examples.frames[story].window(start, stop)[None]
+                states = encoder.last_layer(window, stop - start)
             naive.append(states[0].mean(dim=0))
     torch.testing.assert_close(features["window"], torch.stack(naive), atol=1e-5, rtol=1e-4)
 
