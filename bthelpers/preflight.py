@@ -6,28 +6,32 @@ from pathlib import Path
 
 from bthelpers.dataset import Dataset, DatasetError
 from bthelpers.formats import did_you_mean
-from bthelpers.params import DatasetSettings, Profile
+from bthelpers.params import DatasetSettings, ModelSettings, Profile
 from bthelpers.regions import load_regions
 
 
-def require(profile: Profile, repository: Path) -> None:
+def problems(profile: Profile, repository: Path) -> list[str]:
     """Check names and files that a profile points to.
 
     Of a dataset that is there, every file is looked at; of one that will be simulated, whether it
-    will hold the profile's participants and stories.
+    will hold the profile's participants and stories. Models of the hub are fetched and loaded.
 
-    Raises
-    ------
-    ValueError
-        With a line for everything that is wrong and its remedy.
+    Returns
+    -------
+    list of str
+        A line for everything that is wrong, with its remedy.
     """
-    problems = [
+    return [
         *_unknown_regions(profile, repository),
         *_missing_models(profile, repository),
         *_dataset_problems(profile.dataset, repository),
     ]
-    if problems:
-        listed = "\n- ".join(problems)
+
+
+def require(profile: Profile, repository: Path) -> None:
+    """Raise a ValueError that lists every problem of a profile, if there is any."""
+    if found := problems(profile, repository):
+        listed = "\n- ".join(found)
         raise ValueError(f"profile {profile.name!r} cannot be run:\n- {listed}")
 
 
@@ -45,13 +49,25 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
 
 
 def _missing_models(profile: Profile, repository: Path) -> list[str]:
-    """Local models that are not there; a model of the hub is looked for when it is loaded."""
-    return [
-        f"models.{name}.path: {repository / model.path} holds no model (config.json is missing);"
-        f" `python -m bthelpers.miniatures --output {model.path}` makes a miniature"
-        for name, model in profile.models.items()
-        if model.revision is None and not (repository / model.path / "config.json").is_file()
-    ]
+    found = (_missing_model(name, model, repository) for name, model in profile.models.items())
+    return [problem for problem in found if problem]
+
+
+def _missing_model(name: str, model: ModelSettings, repository: Path) -> str | None:
+    """What is wrong with a model; of a folder here, only whether it holds one."""
+    if model.revision is not None:
+        from bthelpers.speech import ModelError, SpeechEncoder  # slow, and rarely needed here
+
+        try:
+            SpeechEncoder.load(model.path, model.revision)
+        except ModelError as error:
+            return f"models.{name}: {error}"
+    elif not (repository / model.path / "config.json").is_file():
+        return (
+            f"models.{name}.path: {repository / model.path} holds no model (config.json is"
+            f" missing); `python -m bthelpers.miniatures --output {model.path}` makes a miniature"
+        )
+    return None
 
 
 def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
@@ -70,16 +86,16 @@ def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
             )
         except DatasetError as error:
             return [str(error)]
-    problems = []
+    found = []
     if not (repository / spec.lexicon).is_file():
-        problems.append(f"dataset.simulate.lexicon: {repository / spec.lexicon} is not there")
+        found.append(f"dataset.simulate.lexicon: {repository / spec.lexicon} is not there")
     for key, names, simulated in (
         ("participants", settings.participants, spec.participant_names),
         ("splits", settings.splits.stories, spec.story_minutes),
     ):
-        problems += [
+        found += [
             f"dataset.{key}: {name!r} will not be simulated{did_you_mean(name, simulated)}"
             for name in names
             if name not in simulated
         ]
-    return problems
+    return found

@@ -123,7 +123,7 @@ def run_digest(
     return digest.hexdigest()
 
 
-class _Loop:
+class TuningRun:
     """One tuning run; its state after each epoch can be written and taken up again."""
 
     def __init__(self, encoder, training, validation, settings: TuningSettings, seed: int):
@@ -177,7 +177,7 @@ class _Loop:
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**31)))  # of dropout
             for batch in _cut(stretches, self._stretches_per_step):
-                total += self._step(batch)
+                total += self.step(batch)
         self.training_loss.append(total / sum(map(len, self.training.targets)))
         self.validation_loss.append(self.validate())
         if not math.isfinite(self.validation_loss[-1]):
@@ -188,7 +188,7 @@ class _Loop:
         if self.best_epoch == epoch:
             self.best = {k: v.clone() for k, v in self.encoder.model.state_dict().items()}
 
-    def _step(self, batch: list[Stretch]) -> float:
+    def step(self, batch: list[Stretch]) -> float:
         """One optimiser step; returns the squared error, summed over TRs."""
         n_trs = sum(len(stretch.rows) for stretch in batch)
         total = 0.0
@@ -285,7 +285,7 @@ def brain_tune(
     voxels = {story.responses.shape[1] for story in [*training, *validation]}
     if len(voxels) != 1:
         raise ValueError(f"the stories have different numbers of voxels: {sorted(voxels)}")
-    loop = _Loop(encoder, training, validation, settings, seed)
+    loop = TuningRun(encoder, training, validation, settings, seed)
     if checkpoint is not None and checkpoint.exists():
         loop.restore(checkpoint)
     progress = Progress("epochs", settings.epochs - len(loop.training_loss))

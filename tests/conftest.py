@@ -1,9 +1,11 @@
 """Fixtures that several test modules share. Imports are local: those of torch take seconds."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # tests never touch the network
 LEXICONS = Path(__file__).parents[1] / "params" / "lexicons"
 
 

@@ -180,7 +180,7 @@ def scripted(monkeypatch, losses):
         states.append(weights(loop.encoder))
         return next(losses)
 
-    monkeypatch.setattr(tuning._Loop, "validate", validate)
+    monkeypatch.setattr(tuning.TuningRun, "validate", validate)
     return states
 
 
@@ -279,7 +279,7 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_result(
     resumed = brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint)
     assert_equal_bits(resumed, undisturbed)
     with monkeypatch.context() as patch:  # all epochs are done: none is done again
-        patch.setattr(tuning._Loop, "train_epoch", None)
+        patch.setattr(tuning.TuningRun, "train_epoch", None)
         assert_equal_bits(
             brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint), undisturbed
         )

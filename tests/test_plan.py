@@ -1,0 +1,145 @@
+"""What a profile would compute, and what it takes."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bthelpers import plan
+from bthelpers.params import load
+from bthelpers.plan import Cost, model_costs, plan_table, planned_runs, print_plan, story_rows
+from bthelpers.speech import SpeechEncoder
+
+ROOT = Path(__file__).parents[1]
+TUNED = ("brain-tuned", "block-permuted")
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    return load(ROOT / "params/smoke.yaml", {"tuning.window": 2.0, "tuning.stretches_at_once": 2})
+
+
+@pytest.mark.parametrize("profile", ["smoke", "demo", "paper"])
+def test_every_run_is_planned_once_and_after_what_it_needs(profile):
+    profile = load(ROOT / f"params/{profile}.yaml")
+    runs = planned_runs(profile)
+    n_participants, n_models = len(profile.dataset.participants), len(profile.models)
+    tuned = n_models * n_participants * len(TUNED)
+    counts = {step: sum(run.step == step for run in runs) for step in plan.NEEDS}
+    assert counts == {
+        "voxels": n_participants,
+        "tuning": tuned,
+        "representations": tuned + n_models,
+        "alignment": n_models * n_participants * 3,
+    }
+    assert len({run.output for run in runs}) == len(runs)
+    steps = [run.step for run in runs]
+    assert steps == sorted(steps, key=list(plan.NEEDS).index)
+
+
+def test_planned_runs_are_those_of_the_workflow(smoke):
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "profile=smoke"]
+    listed = subprocess.run([*command, "--summary"], cwd=ROOT, capture_output=True, text=True)
+    outputs = {line.split("\t")[0] for line in listed.stdout.splitlines()[1:]}
+    found = {o.removeprefix("results/smoke/") for o in outputs if o.startswith("results/")}
+    assert {run.output for run in planned_runs(smoke)} == {
+        output for output in found if not output.endswith("model.safetensors")
+    }
+
+
+def test_what_is_done_is_not_counted_again(smoke, tmp_path):
+    costs = {"hubert-mini": {"tuning": Cost(2.0, 0.5), "representations": Cost(1.0, 0.1)}}
+    before = plan_table(smoke, costs, tmp_path).set_index("step")
+    assert before.loc["tuning", ["runs", "to do", "hours", "GB"]].tolist() == [2, 2, 4.0, 1.0]
+    assert before.loc["representations", ["to do", "hours"]].tolist() == [3, 3.0]
+    done = tmp_path / "hubert-mini/SIM01/brain-tuned/training.nc"
+    done.parent.mkdir(parents=True)
+    done.touch()
+    after = plan_table(smoke, costs, tmp_path).set_index("step")
+    assert after.loc["tuning", ["runs", "to do", "hours", "GB"]].tolist() == [2, 1, 2.0, 0.5]
+
+
+def test_rows_of_stories_that_are_not_simulated_yet_follow_from_their_length(smoke):
+    rows = story_rows(smoke, ROOT)
+    assert rows["story01"] == pytest.approx(60 / 2.0045, abs=1)
+    assert rows["story05"] == pytest.approx(90 / 2.0045, abs=1)
+
+
+def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypatch):
+    monkeypatch.setattr(plan, "tuning_seconds", lambda *_: 3.0)
+    monkeypatch.setattr(plan, "window_seconds", lambda *_: 0.5)
+    encoder = SpeechEncoder.load(tiny_encoder_folder)
+    rows = {f"story{k:02d}": 100 for k in range(1, 6)}
+    costs = model_costs(encoder, smoke, rows, n_voxels=1000)
+    # 3 training stories, 1 validation story, 1 epoch and one pass without gradients before it
+    assert costs["tuning"].hours == pytest.approx(3.0 * (300 + 100 / 3 + 300 / 3) / 3600)
+    twice = replace(smoke, tuning=replace(smoke.tuning, epochs=2))
+    more = model_costs(encoder, twice, rows, n_voxels=1000)["tuning"].hours
+    assert more - costs["tuning"].hours == pytest.approx(3.0 * (300 + 100 / 3) / 3600)
+    windows = 400 * 2.0045 / smoke.representation.stride
+    assert costs["representations"].hours == pytest.approx(0.5 * windows / 3600)
+    # three layers with that of the input, 128 units
+    assert costs["representations"].gigabytes == pytest.approx(400 * 3 * 128 * 4 / 1e9)
+
+
+def test_noise_is_a_story_of_that_length():
+    story = plan.noise_story(20.0, n_voxels=3)
+    assert story.responses.shape == (len(story.times), 3) == (9, 3)
+    assert story.times[-1] < len(story.waveform) / 16_000
+    assert np.isfinite(story.waveform).all()
+
+
+@pytest.fixture
+def runnable(tiny_encoder_folder):
+    return load(
+        ROOT / "params/smoke.yaml",
+        {
+            "tuning.window": 2.0,
+            "representation.window": 2.0,
+            "models.hubert-mini.path": str(tiny_encoder_folder),
+        },
+    )
+
+
+def test_a_plan_that_can_be_run(runnable, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "ASSUMED_VOXELS", 10)
+    assert print_plan(runnable, ROOT)
+    printed = capsys.readouterr().out
+    for step in plan.NEEDS:
+        assert step in printed
+    assert "hours of this device" in printed
+    assert "\n- " not in printed
+
+
+def test_a_plan_lists_all_that_is_missing(runnable, capsys, monkeypatch, tmp_path):
+    models = {name: replace(m, path="no/model") for name, m in runnable.models.items()}
+    dataset = replace(runnable.dataset, root=str(tmp_path / "none"), simulate=None)
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda _: SimpleNamespace(free=-1))
+    assert not print_plan(replace(runnable, models=models, dataset=dataset), ROOT)
+    problems = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
+    assert any("holds no model" in line for line in problems)
+    assert any("holds no dataset" in line for line in problems)
+    assert any("GB are free: make room" in line for line in problems)
+
+
+def test_a_model_that_does_not_fit_the_device_is_a_problem(runnable, capsys, monkeypatch):
+    def too_large(*_):
+        raise plan.torch.OutOfMemoryError
+
+    monkeypatch.setattr(plan, "tuning_seconds", too_large)
+    assert not print_plan(runnable, ROOT)
+    assert "hubert-mini does not fit cpu: lower `tuning.stretches_at_once`" in (
+        capsys.readouterr().out
+    )
+
+
+def test_measured_times_are_those_of_the_second_execution(monkeypatch):
+    clock = iter([10.0, 12.5])
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
+    done = []
+    assert plan._seconds(lambda: done.append(1)) == 2.5
+    assert len(done) == 2
