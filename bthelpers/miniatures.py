@@ -4,6 +4,8 @@
 brain-tunes: the masked prediction of Hsu et al. (2021, section II) on synthetic stories. The first
 targets are clusters of cepstra; twice after that, clusters of the model's own middle layer.
 No phone or word label is used. The stories are told with another seed than any dataset's.
+Miniatures of Wav2vec2 and WavLM (``--family``) have their own architectures and HuBERT's objective:
+neither contrastive, nor on mixed utterances.
 """
 
 from __future__ import annotations
@@ -23,7 +25,16 @@ import torch
 from sklearn.cluster import MiniBatchKMeans
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    PreTrainedModel,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+)
 
 from bthelpers.lowlevel import mfcc
 from bthelpers.results import atomic_folder, file_digest, provenance
@@ -34,12 +45,18 @@ from bthelpers.synthesis import restart
 STORY_SEED_OFFSET = 1_000_000  # keeps the pretraining stories apart from every dataset's
 HOP, RECEPTIVE_FIELD = 640, 1810  # samples: from token to token, and seen by one token
 CLUSTERING_STORIES = 120
+FAMILIES = {
+    "hubert": (HubertModel, HubertConfig),
+    "wav2vec2": (Wav2Vec2Model, Wav2Vec2Config),
+    "wavlm": (WavLMModel, WavLMConfig),
+}
 
 
 @dataclass(frozen=True)
 class PretrainingSettings:
     """How a miniature is pretrained. Steps are optimiser steps, lengths are tokens."""
 
+    family: str = "hubert"
     seed: int = 0
     lexicon: str = "params/lexicons/english.yaml"
     words_per_category: int = 8
@@ -64,9 +81,17 @@ class PretrainingSettings:
     unmasked_weight: float = 0.3
 
 
-def miniature_config() -> HubertConfig:
-    """HuBERT with 5 layers of 128 units and 25 tokens a second."""
-    return HubertConfig(
+def random_miniature(family: str, seed: int) -> PreTrainedModel:
+    """A model of 5 layers of 128 units and 25 tokens a second, with random weights."""
+    model_class, config_class = FAMILIES[family]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return model_class(miniature_config(config_class))
+
+
+def miniature_config(config_class: type = HubertConfig):
+    """5 layers of 128 units, and 25 tokens a second."""
+    return config_class(
         hidden_size=128,
         num_hidden_layers=5,
         num_attention_heads=4,
@@ -142,9 +167,7 @@ class Pretrainer:
     def __init__(self, settings: PretrainingSettings, log=print):
         self.settings = settings
         self.rng = np.random.default_rng(settings.seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(settings.seed)
-            self.model = HubertModel(miniature_config())
+        self.model = random_miniature(settings.family, settings.seed)
         self.front_end = self.model.feature_extractor
         self.started = time.monotonic()
         self.log = lambda text: log(
@@ -153,7 +176,7 @@ class Pretrainer:
         self.waveforms = list(pretraining_waveforms(settings))
         self.log(f"told {len(self.waveforms)} stories")
 
-    def run(self) -> HubertModel:
+    def run(self) -> PreTrainedModel:
         """Go through all phases; returns the model in eval mode."""
         settings = self.settings
         cepstra = [cepstral_frames(waveform) for waveform in self.waveforms]
@@ -248,7 +271,9 @@ class Pretrainer:
                 self.log(f"{name}: step {step + 1} of {n_steps}, loss {loss.item():.3f}")
 
 
-def save_miniature(model: HubertModel, folder: str | Path, settings: PretrainingSettings) -> None:
+def save_miniature(
+    model: PreTrainedModel, folder: str | Path, settings: PretrainingSettings
+) -> None:
     """Write weights (fp16 safetensors), configuration, preprocessor and provenance."""
     half = copy.deepcopy(model).half()
     # Masking belongs to pretraining: brain-tuning and evaluation see all of the sound.
@@ -268,12 +293,13 @@ def main() -> None:
     """Pretrain one miniature."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", required=True, help="folder to write")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--family", choices=FAMILIES, default=PretrainingSettings.family)
+    parser.add_argument("--seed", type=int, default=PretrainingSettings.seed)
     parser.add_argument("--lexicon", default=PretrainingSettings.lexicon)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    settings = PretrainingSettings(seed=arguments.seed, lexicon=arguments.lexicon)
+    settings = PretrainingSettings(arguments.family, arguments.seed, arguments.lexicon)
     save_miniature(Pretrainer(settings).run(), arguments.output, settings)
 
 

@@ -21,6 +21,7 @@ from bthelpers.miniatures import (
     masked_prediction_loss,
     miniature_config,
     pretraining_waveforms,
+    random_miniature,
     save_miniature,
     span_mask,
 )
@@ -245,13 +246,21 @@ def test_pretraining_goes_through_its_phases(pretrained):
 
 def test_pretraining_changes_front_end_and_transformer(pretrained):
     model, settings, _ = pretrained
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
-        initial = weights(HubertModel(miniature_config()))
+    initial = weights(random_miniature("hubert", settings.seed))
     changed = {
         name for name, array in weights(model).items() if not torch.equal(array, initial[name])
     }
     assert changed == set(initial)
+
+
+@pytest.mark.parametrize("family", ["wav2vec2", "wavlm"])
+def test_other_families_are_pretrained_saved_and_loaded(family, tmp_path):
+    model, settings, _ = pretrain(family=family)
+    assert model.config.model_type == family
+    save_miniature(model, tmp_path / "mini", settings)
+    encoder = SpeechEncoder.load(tmp_path / "mini")
+    assert (encoder.n_layers, encoder.hop, encoder.receptive_field) == (5, HOP, RECEPTIVE_FIELD)
+    assert sum(file.stat().st_size for file in (tmp_path / "mini").iterdir()) < 4e6
 
 
 def test_front_end_is_frozen_after_its_phase():
@@ -329,14 +338,15 @@ def test_command_line(monkeypatch, tmp_path):
     monkeypatch.setattr(miniatures, "Pretrainer", Recorder)
     monkeypatch.setattr(miniatures, "save_miniature", lambda *args: made.update(saved=args))
     lexicon = "params/lexicons/english_second.yaml"
-    arguments = ["--output", str(tmp_path), "--seed", "3", "--lexicon", lexicon, "--threads", "1"]
+    arguments = ["--output", str(tmp_path), "--family", "wavlm", "--seed", "3"]
+    arguments += ["--lexicon", lexicon, "--threads", "1"]
     monkeypatch.setattr("sys.argv", ["miniatures", *arguments])
     threads = torch.get_num_threads()
     try:
         miniatures.main()
     finally:
         torch.set_num_threads(threads)
-    assert made["settings"] == PretrainingSettings(seed=3, lexicon=lexicon)
+    assert made["settings"] == PretrainingSettings("wavlm", 3, lexicon)
     assert made["saved"] == ("model", str(tmp_path), made["settings"])
 
 
