@@ -109,6 +109,7 @@ class VoxelSettings:
     """The voxels that a model is tuned towards (ICLR paper, section 3.2)."""
 
     ceiling: Share  # noise ceiling that a voxel must exceed
+    published: str | None  # folder of published ceilings, <participant>.npy; null: from the repeats
     regions: Names  # region sets whose voxels are taken
 
 

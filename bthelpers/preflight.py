@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bthelpers.ceiling import load_published
 from bthelpers.dataset import Dataset, DatasetError
 from bthelpers.formats import did_you_mean
 from bthelpers.params import DatasetSettings, ModelSettings, Profile
@@ -24,6 +25,7 @@ def problems(profile: Profile, repository: Path) -> list[str]:
     return [
         *_unknown_regions(profile, repository),
         *_missing_models(profile, repository),
+        *_unusable_ceilings(profile, repository),
         *_dataset_problems(profile.dataset, repository),
     ]
 
@@ -46,6 +48,24 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
         for name in profile.voxels.regions
         if name not in known
     ]
+
+
+def _unusable_ceilings(profile: Profile, repository: Path) -> list[str]:
+    """Published noise ceilings that a participant of the dataset lacks or that do not fit."""
+    folder, found = profile.voxels.published, []
+    if folder is None or profile.dataset.simulate is not None:
+        return found
+    dataset = Dataset(repository / profile.dataset.root)
+    for participant in profile.dataset.participants:
+        try:
+            n_voxels = dataset.n_voxels(participant)
+        except DatasetError:  # the dataset's own problems are listed with it
+            continue
+        try:
+            load_published(repository / folder / f"{participant}.npy", n_voxels)
+        except ValueError as error:
+            found.append(f"voxels.published: {error}")
+    return found
 
 
 def _missing_models(profile: Profile, repository: Path) -> list[str]:

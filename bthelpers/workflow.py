@@ -40,6 +40,7 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
             "dataset": dataset,
             "splits": splits,
             "voxels": everything["voxels"],
+            "published": _digests(profile.voxels.published, "*.npy"),
             "regions": load_regions(profile.dataset.regions),
         },
         "representations": {
@@ -73,9 +74,15 @@ def _dataset_parameters(profile: Profile) -> dict:
 
 def _model_parameters(model: ModelSettings) -> dict:
     """Name of a pretrained model and, where it is a folder, digests of what is in it."""
-    patterns = ("config.json", "*.safetensors")
-    files = [file for pattern in patterns for file in sorted(Path(model.path).glob(pattern))]
-    return asdict(model) | {"files": {file.name: file_digest(file) for file in files}}
+    return asdict(model) | {"files": _digests(model.path, "config.json", "*.safetensors")}
+
+
+def _digests(folder: str | None, *patterns: str) -> dict[str, str]:
+    """Digests of what is in a folder that a profile names, if it names one that is here."""
+    if folder is None:
+        return {}
+    files = (file for pattern in patterns for file in sorted(Path(folder).glob(pattern)))
+    return {file.name: file_digest(file) for file in files}
 
 
 def parameter_files(profile: Profile, folder: Path) -> dict[str, str]:

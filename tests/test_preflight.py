@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bthelpers import preflight
@@ -56,3 +57,18 @@ def test_a_dataset_that_is_there_is_checked(tmp_path):
     text = problems({"dataset.root": str(root), "dataset.participants": ["UTS1"]}, "paper")
     assert "'UTS1'" in text
     assert "wheretheressmoke.wav" in text
+
+
+def test_published_ceilings_must_be_there_and_fit(small_dataset, tmp_path):
+    participant = small_dataset.participants[0]
+    overrides = {
+        "dataset.root": str(small_dataset.root),
+        "dataset.participants": [participant],
+        "voxels.published": str(tmp_path),
+    }
+    array = tmp_path / f"{participant}.npy"
+    assert f"voxels.published: {array} is missing" in problems(overrides, "paper")
+    np.save(array, np.full(3, 0.5))
+    assert f"shape ({small_dataset.n_voxels(participant)},)" in problems(overrides, "paper")
+    np.save(array, np.full(small_dataset.n_voxels(participant), 0.5))
+    assert "voxels.published" not in problems(overrides, "paper")

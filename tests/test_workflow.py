@@ -128,12 +128,15 @@ def test_what_the_files_hold_counts(in_repository, tmp_path, monkeypatch):
     table.write_text("late_language: [A5, STGa]\nprimary_auditory: [A1]\n")
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_bytes(b"weights")
+    ceilings = tmp_path / "SIM01.npy"
+    ceilings.write_bytes(b"0.5")
     profile = load(
         REPOSITORY / "params" / "smoke.yaml",
         {
             "dataset.simulate.lexicon": str(lexicon),
             "dataset.regions": str(table),
             "models.hubert-mini.path": str(model),
+            "voxels.published": str(tmp_path),
         },
     )
 
@@ -143,6 +146,7 @@ def test_what_the_files_hold_counts(in_repository, tmp_path, monkeypatch):
         os.utime(path, ns=times)  # as a copy that keeps times
 
     assert changed_steps(profile, lambda: None) == set()
+    assert changed_steps(profile, lambda: changed(ceilings, "0.6")) == {"voxels"}
     assert changed_steps(profile, lambda: changed(lexicon, "other")) == DATASET_STEPS
     remark = "# a remark\n" + table.read_text()
     assert changed_steps(profile, lambda: changed(table, remark)) == set()
