@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book results test lint miniature clean
+.PHONY: help setup book results plan test lint miniature clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -28,6 +28,9 @@ book: $(INSTALLED)  ## make the results of PROFILE and build the book to book/_b
 
 results: $(INSTALLED)  ## make the results of PROFILE, without the book
 	$(BIN)/python -m bthelpers.workflow $(PROFILE) $(if $(CORES),--cores $(CORES)) $(if $(GPUS),--gpus $(GPUS))
+
+plan: $(INSTALLED)  ## say what PROFILE would compute, what that takes and what is missing
+	@$(BIN)/bthelpers plan $(PROFILE)
 
 test: $(INSTALLED)  ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile

@@ -73,14 +73,15 @@ class MelFrontEnd:
     """Whisper's log-mel spectrogram of sound that silence fills up to the length it was trained on.
 
     A token stands for ``hop`` samples; those after the sound are not valid. The two convolutions
-    over the spectrogram stay in the model and are frozen.
+    over the spectrogram and the positions stay in the model and are frozen.
     """
 
     def __init__(self, encoder: PreTrainedModel, extractor: WhisperFeatureExtractor | None):
         self.extractor = extractor or WhisperFeatureExtractor(encoder.config.num_mel_bins)
         strides = [convolution.stride[0] for convolution in (encoder.conv1, encoder.conv2)]
-        for convolution in (encoder.conv1, encoder.conv2):
-            convolution.requires_grad_(False)
+        # Loading a model forgets that its positions are fixed.
+        for frozen in (encoder.conv1, encoder.conv2, encoder.embed_positions):
+            frozen.requires_grad_(False)
         self.hop = self.receptive_field = self.extractor.hop_length * math.prod(strides)
         self.max_samples = self.hop * encoder.config.max_source_positions
 

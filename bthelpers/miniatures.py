@@ -40,7 +40,7 @@ from bthelpers.lowlevel import mfcc
 from bthelpers.results import atomic_folder, file_digest, provenance
 from bthelpers.speech import SAMPLE_RATE
 from bthelpers.stories import load_lexicon, random_speaker, tell_story
-from bthelpers.synthesis import restart
+from bthelpers.synthesis import Utterance, restart
 
 STORY_SEED_OFFSET = 1_000_000  # keeps the pretraining stories apart from every dataset's
 HOP, RECEPTIVE_FIELD = 640, 1810  # samples: from token to token, and seen by one token
@@ -115,16 +115,20 @@ def miniature_config(config_class: type = HubertConfig):
     )
 
 
-def pretraining_waveforms(settings: PretrainingSettings) -> Iterator[np.ndarray]:
-    """One-minute stories, each by another speaker: 16 kHz, standardised, float32."""
+def pretraining_stories(settings: PretrainingSettings) -> Iterator[Utterance]:
+    """One-minute stories, each by another speaker."""
     lexicon = load_lexicon(settings.lexicon, settings.words_per_category)
     rng = np.random.default_rng(STORY_SEED_OFFSET + settings.seed)
     restart()
     for _ in range(settings.minutes):
         speaker = random_speaker(settings.voices, settings.rate, settings.pitch, rng)
-        story = tell_story(lexicon, speaker, 1.0, rng)
-        waveform = soxr.resample(story.waveform.astype(np.float32), story.rate, SAMPLE_RATE)
-        yield (waveform - waveform.mean()) / waveform.std()
+        yield tell_story(lexicon, speaker, 1.0, rng)
+
+
+def standardized_waveform(story: Utterance) -> np.ndarray:
+    """16 kHz, zero mean, unit variance, float32."""
+    waveform = soxr.resample(story.waveform.astype(np.float32), story.rate, SAMPLE_RATE)
+    return (waveform - waveform.mean()) / waveform.std()
 
 
 def cepstral_frames(waveform: np.ndarray) -> np.ndarray:
@@ -173,7 +177,7 @@ class Pretrainer:
         self.log = lambda text: log(
             f"[{time.monotonic() - self.started:6.0f} s] {text}", flush=True
         )
-        self.waveforms = list(pretraining_waveforms(settings))
+        self.waveforms = [standardized_waveform(s) for s in pretraining_stories(settings)]
         self.log(f"told {len(self.waveforms)} stories")
 
     def run(self) -> PreTrainedModel:

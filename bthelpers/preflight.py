@@ -50,6 +50,22 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
     ]
 
 
+def _empty_regions(dataset: Dataset, settings: DatasetSettings, repository: Path) -> list[str]:
+    """Regions without a voxel, looked for once the participants' files are known to be there."""
+    from bthelpers.surface import region_masks  # slow, and needed for real datasets only
+
+    found = []
+    for participant in settings.participants:
+        try:
+            table = repository / settings.regions if settings.regions else None
+            region_masks(dataset, participant, load_regions(table))
+        except DatasetError as error:
+            found.append(str(error))
+        except (OSError, ValueError):
+            return found  # of the table itself, which is reported with the regions
+    return found
+
+
 def _unusable_ceilings(profile: Profile, repository: Path) -> list[str]:
     """Published noise ceilings that a participant of the dataset lacks or that do not fit."""
     folder, found = profile.voxels.published, []
@@ -96,16 +112,18 @@ def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
         if not (repository / settings.root / "derivative/respdict.json").is_file():
             return [
                 f"dataset.root: {repository / settings.root} holds no dataset"
-                " (derivative/respdict.json is missing); download OpenNeuro ds003020 to it, or name"
-                " the folder that holds it"
+                " (derivative/respdict.json is missing);"
+                f" `bthelpers download {repository / settings.root}` gets OpenNeuro ds003020; or"
+                " name the folder that holds it"
             ]
         try:
             dataset = Dataset(repository / settings.root)
-            return dataset.check(
+            found = dataset.check(
                 settings.participants, settings.splits.stories, settings.splits.test
             )
         except DatasetError as error:
             return [str(error)]
+        return found or _empty_regions(dataset, settings, repository)
     found = []
     if not (repository / spec.lexicon).is_file():
         found.append(f"dataset.simulate.lexicon: {repository / spec.lexicon} is not there")

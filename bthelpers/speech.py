@@ -40,13 +40,13 @@ ATTENTION = {("cpu", ConvolutionalFrontEnd): "eager"}
 PRETRAINING_ONLY = {"masked_spec_embed"}  # weights that some published checkpoints lack
 REMEDIES = {
     hub.GatedRepoError: "accept its terms on its page, then log in with `hf auth login`",
-    hub.RevisionNotFoundError: "correct `revision` in the parameter file",
-    hub.RepositoryNotFoundError: "correct `path` in the parameter file",
+    hub.RevisionNotFoundError: "correct its revision",
+    hub.RepositoryNotFoundError: "correct its name",
 }
 OFFLINE = (
     "where the hub cannot be reached, fetch the model on a machine that can"
-    " (`hf download NAME --revision REVISION --local-dir FOLDER`), and name that folder as `path`"
-    " with `revision: null`"
+    " (`hf download NAME --revision REVISION --local-dir FOLDER`), and name that folder instead,"
+    " without a revision"
 )
 
 
@@ -139,8 +139,17 @@ class SpeechEncoder:
             )
         return cls(model.to(device).eval(), extractor)
 
-    def save(self, folder: str | Path, record: dict[str, str]) -> None:
-        """Write a folder that ``AutoModel.from_pretrained`` loads, with its provenance."""
+    def save(self, folder: str | Path, record: dict[str, str], card: str | None = None) -> None:
+        """Write a folder that ``AutoModel.from_pretrained`` loads, with its provenance.
+
+        Parameters
+        ----------
+        folder : path
+        record : dict of str
+            Provenance.
+        card : str, optional
+            What `bthelpers.model_card.model_card` says of the model.
+        """
         self.front_end.complete(self.model)
         try:
             with atomic_folder(folder) as temporary:
@@ -148,6 +157,8 @@ class SpeechEncoder:
                 self.front_end.extractor.save_pretrained(temporary)
                 text = json.dumps(record, indent=1) + "\n"
                 (temporary / "provenance.json").write_text(text, encoding="utf-8")
+                if card is not None:
+                    (temporary / "README.md").write_text(card, encoding="utf-8")
         finally:
             self.front_end.detach(self.model)
 

@@ -20,10 +20,11 @@ from bthelpers.miniatures import (
     cluster,
     masked_prediction_loss,
     miniature_config,
-    pretraining_waveforms,
+    pretraining_stories,
     random_miniature,
     save_miniature,
     span_mask,
+    standardized_waveform,
 )
 from bthelpers.results import file_digest
 from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
@@ -158,12 +159,16 @@ def told(monkeypatch):
     return told
 
 
+def waveforms_of(settings):
+    return map(standardized_waveform, pretraining_stories(settings))
+
+
 def runs(words, length=12):
     return {tuple(words[k : k + length]) for k in range(len(words) - length)}
 
 
 def test_stories_are_others_than_those_of_the_dataset(small_dataset, told):
-    list(pretraining_waveforms(PretrainingSettings(**{**SETTINGS, "minutes": 4})))
+    list(waveforms_of(PretrainingSettings(**{**SETTINGS, "minutes": 4})))
     dataset = [
         [word.label for word in small_dataset.words(story) if word.label != "sp"]
         for story in small_dataset.stories
@@ -173,7 +178,7 @@ def test_stories_are_others_than_those_of_the_dataset(small_dataset, told):
 
 
 def test_waveforms_are_a_minute_of_standardised_sound(told):
-    waveforms = list(pretraining_waveforms(PretrainingSettings(**{**SETTINGS, "minutes": 3})))
+    waveforms = list(waveforms_of(PretrainingSettings(**{**SETTINGS, "minutes": 3})))
     assert len({speaker for _, speaker in told}) == 3
     for waveform in waveforms:
         assert waveform.dtype == np.float32
@@ -186,7 +191,7 @@ def test_waveforms_follow_the_seed_and_not_what_was_said_before():
     def first_story(seed):
         voices = ("en-us+f2",)  # breathy
         settings = PretrainingSettings(**{**SETTINGS, "seed": seed, "voices": voices})
-        return next(pretraining_waveforms(settings))
+        return next(waveforms_of(settings))
 
     first = first_story(0)
     speak("something else")

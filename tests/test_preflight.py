@@ -20,7 +20,7 @@ def problems(overrides, profile="smoke"):
 @pytest.mark.parametrize("profile", [p.stem for p in ROOT.glob("params/*.yaml")])
 def test_profiles_can_be_run_or_say_what_is_missing(profile):
     if load(ROOT / f"params/{profile}.yaml").dataset.simulate is None:
-        assert "download OpenNeuro ds003020" in problems({}, profile)
+        assert "bthelpers download" in problems({}, profile)
     else:
         preflight.require(load(ROOT / f"params/{profile}.yaml"), ROOT)
 

@@ -216,6 +216,12 @@ def test_a_copy_is_independent(family, waveform):
         torch.testing.assert_close(one, again, atol=0, rtol=0)
 
 
+def test_the_positions_of_a_loaded_whisper_are_not_tuned(tmp_path):
+    tiny_encoder("whisper").save(tmp_path / "model", {})
+    tuned = {id(p) for p in SpeechEncoder.load(tmp_path / "model").transformer_parameters()}
+    assert len(tuned) == len(tiny_encoder("whisper").transformer_parameters())
+
+
 def test_a_copy_of_whisper_is_saved_with_its_own_encoder(tmp_path):
     other = tiny_encoder("whisper").copy()
     other.model.layer_norm.bias.data.add_(1)
@@ -231,7 +237,8 @@ def test_a_copy_of_whisper_is_saved_with_its_own_encoder(tmp_path):
 def test_a_saved_model_is_one_that_transformers_loads(family, tmp_path, waveform):
     encoder = tiny_encoder(family)
     expected = encoder.hidden_states([waveform]).layers
-    encoder.save(tmp_path / "model", {"model": "tiny"})
+    encoder.save(tmp_path / "model", {"model": "tiny"}, "# A card")
+    assert (tmp_path / "model/README.md").read_text() == "# A card"
     loaded = AutoModel.from_pretrained(tmp_path / "model").eval()
     assert loaded.config.model_type == family
     for theirs, ours in zip(direct_call(family, loaded, waveform), expected, strict=True):
@@ -297,9 +304,9 @@ def test_weights_that_only_pretraining_uses_may_be_missing(tmp_path):
     ("cause", "remedy"),
     [
         (hub.GatedRepoError, "accept its terms.* `hf auth login`"),
-        (hub.RepositoryNotFoundError, "correct `path`"),
-        (hub.RevisionNotFoundError, "correct `revision`"),
-        (hub.LocalEntryNotFoundError, "hf download NAME .*revision: null"),
+        (hub.RepositoryNotFoundError, "correct its name"),
+        (hub.RevisionNotFoundError, "correct its revision"),
+        (hub.LocalEntryNotFoundError, "hf download NAME .*without a revision"),
     ],
 )
 def test_a_model_that_the_hub_does_not_give_is_an_error_with_a_remedy(cause, remedy, monkeypatch):
