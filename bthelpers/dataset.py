@@ -1,16 +1,15 @@
 """The dataset folder: stories, transcriptions and responses, in the layout of OpenNeuro ds003020.
 
 Everything is checked when it is read, and `Dataset.check` finds what would fail later in
-seconds, from file headers.
+seconds, from the headers of large files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import astuple, dataclass, fields
 from functools import cached_property
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 
 import h5py
@@ -19,59 +18,35 @@ import soundfile
 import soxr
 
 from bthelpers import timing
+from bthelpers.annotation import count_vertices, vertex_parcels
 from bthelpers.formats import (
     RESTORE,
     DatasetError,
+    MissingError,
+    Sound,
+    column_numbers,
     existing,
-    listed,
     look_up,
     open_responses,
     read_columns,
     read_table,
     read_tiers,
     read_volume,
-    wav_duration,
+    wav_header,
 )
+from bthelpers.inventory import take_inventory
+from bthelpers.response_cache import cached
 from bthelpers.synthesis import Interval
 
 TIERS = ("phone", "word")
 HEMISPHERES = ("lh", "rh")
 SURFACES = ("wm", "pia", "inflated", "flat")
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Names of the stories of each split.
-
-    Raises
-    ------
-    DatasetError
-        If a split is empty or a story occurs twice.
-    """
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-    def __post_init__(self):
-        for field in fields(self):
-            stories = getattr(self, field.name)
-            if isinstance(stories, str) or not stories:
-                raise DatasetError(f"split {field.name!r}: list its stories, not {stories!r}")
-            if repeated := {story for story in stories if list(stories).count(story) > 1}:
-                raise DatasetError(f"split {field.name!r} names twice: {listed(repeated)}")
-            object.__setattr__(self, field.name, tuple(stories))
-        for one, other in combinations(fields(self), 2):
-            if shared := set(getattr(self, one.name)) & set(getattr(self, other.name)):
-                raise DatasetError(
-                    f"in both splits {one.name!r} and {other.name!r}: {listed(shared)}; "
-                    "keep each story in one"
-                )
-
-    @property
-    def stories(self) -> tuple[str, ...]:
-        """All stories, training first."""
-        return sum(astuple(self), ())
+STEREO = Sound(rate=44_100, coding="PCM_16", channels=2)
+# Stimuli of ds003020 in one channel: their files are half as long. None is among the papers' 27.
+MONO = (
+    "beneaththemushroomcloud", "birthofanation", "cautioneating", "food", "jugglingandjesus",
+    "listo", "mayorofthefreaks", "metsmagic", "theinterview", "theshower", "threemonths",
+)  # fmt: skip
 
 
 class Dataset:
@@ -81,10 +56,14 @@ class Dataset:
     ----------
     root : Path
         Folder that holds ``stimuli`` and ``derivative``.
+    cache : Path, optional
+        Folder for selected responses as float32 (see `bthelpers.response_cache`), for readers that
+        come back; none is kept by default.
     """
 
-    def __init__(self, root: Path | str):
+    def __init__(self, root: Path | str, cache: Path | str | None = None):
         self.root = Path(root)
+        self.cache = None if cache is None else Path(cache)
 
     @cached_property
     def _respdict(self) -> dict[str, int]:
@@ -114,6 +93,11 @@ class Dataset:
         """Folder of the pycortex subjects."""
         return self.root / "derivative/pycortex-db"
 
+    @property
+    def freesurfer_subjects(self) -> Path:
+        """Folder of the FreeSurfer subjects: participants, and fsaverage with the atlas."""
+        return self.root / "derivative/freesurfer_subjdir"
+
     def n_respdict(self, story: str) -> int:
         """Return the story's number in ``respdict.json``, 20 more than its response rows."""
         path = self.root / "derivative/respdict.json"
@@ -132,6 +116,32 @@ class Dataset:
         """Return the times of the response rows (n_respdict − 20,), in seconds."""
         return timing.response_times(self.n_respdict(story))
 
+    def require_audio(self, story: str) -> Path:
+        """Return the story's wav file, checked by its header.
+
+        Raises
+        ------
+        DatasetError
+            If it is missing, truncated, in another form than the published stimuli, or shorter
+            than the responses.
+        """
+        path = self.root / "stimuli" / f"{story}.wav"
+        sound, duration = wav_header(path)
+        expected = STEREO._replace(channels=1) if story in MONO else STEREO
+        if sound != expected:
+            raise DatasetError(
+                f"{path} is {sound}; the published stimulus is {expected}: {RESTORE}; or convert "
+                f"it: ffmpeg -i IN.wav -ar {expected.rate} -ac {expected.channels} -c:a pcm_s16le "
+                f"{story}.wav"
+            )
+        last = self.response_times(story)[-1]
+        if duration < last:
+            raise DatasetError(
+                f"{path} lasts {duration:.1f} s, but the responses to it last until {last:.1f} s: "
+                f"{RESTORE}"
+            )
+        return path
+
     def audio(self, story: str) -> tuple[np.ndarray, int]:
         """Read a story's sound.
 
@@ -145,9 +155,9 @@ class Dataset:
         Raises
         ------
         DatasetError
-            If the file is missing, truncated or shorter than the story's responses.
+            As `require_audio`.
         """
-        path = self._check_audio(story)
+        path = self.require_audio(story)
         waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
         return waveform.mean(axis=1), rate
 
@@ -178,15 +188,21 @@ class Dataset:
         Returns
         -------
         float32 array of shape (tr, voxel)
-            Row k at ``response_times(story)[k]``.
+            Row k at ``response_times(story)[k]``. Where the dataset has a cache, it is mapped from
+            there and cannot be written.
 
         Raises
         ------
         DatasetError
             If the file is missing, truncated or of another shape.
+        ValueError
+            If the selection is of another number of voxels.
         """
         with self._open_responses(participant, story) as (data, _):
-            return read_columns(data, voxels)
+            columns = column_numbers(data, voxels)
+            if self.cache is None:
+                return read_columns(data, columns)
+            return cached(self.cache, data, columns)
 
     def repeats(self, participant: str, story: str, voxels: np.ndarray | None = None) -> np.ndarray:
         """Read the responses to every repeat of a test story.
@@ -196,14 +212,33 @@ class Dataset:
         Returns
         -------
         float32 array of shape (repeat, tr, voxel)
+            Not cached: noise ceilings are estimated once. Blocks of neighbouring voxels are read
+            without the others.
         """
         with self._open_responses(participant, story, repeated=True) as (_, repeats):
-            return read_columns(repeats, voxels)
+            return read_columns(repeats, column_numbers(repeats, voxels))
+
+    def response_shape(self, participant: str, story: str) -> tuple[int, int]:
+        """Return the shape (tr, voxel) of a story's responses, from the file's header."""
+        with self._open_responses(participant, story) as (data, _):
+            return data.shape
+
+    def repeats_shape(self, participant: str, story: str) -> tuple[int, int, int]:
+        """Return the shape (repeat, tr, voxel) of a test story's repeats, from the header."""
+        with self._open_responses(participant, story, repeated=True) as (_, repeats):
+            return repeats.shape
+
+    def response_folder(self, participant: str) -> Path:
+        """Folder of a participant's response files."""
+        return self.root / "derivative/preprocessed_data" / participant
+
+    def mask(self, participant: str) -> Path:
+        """File of the thick cortical mask, whose voxels are the columns of responses."""
+        return self._transform_folder(participant) / "mask_thick.nii.gz"
 
     def n_voxels(self, participant: str) -> int:
         """Return the number of voxels in the thick cortical mask, the columns of responses."""
-        path = self._transform_folder(participant) / "mask_thick.nii.gz"
-        return int(np.count_nonzero(read_volume(path)))
+        return int(np.count_nonzero(read_volume(self.mask(participant))))
 
     def transform(self, participant: str) -> str:
         """Return the name of the participant's pycortex transform."""
@@ -214,7 +249,7 @@ class Dataset:
         """Raise a DatasetError if the pycortex subject lacks surfaces, transform or mask."""
         folder = self._transform_folder(participant)
         for surface, hemisphere in product(SURFACES, HEMISPHERES):
-            existing(self.pycortex_store / participant / f"surfaces/{surface}_{hemisphere}.gii")
+            self._surface(participant, f"{surface}_{hemisphere}")
         if "coord" not in read_table(folder / "matrices.xfm"):
             raise DatasetError(f"{folder / 'matrices.xfm'} has no matrix 'coord': {RESTORE}")
         reference, mask = (
@@ -226,67 +261,56 @@ class Dataset:
                 f"{reference}: {RESTORE}"
             )
 
-    def freesurfer(self, participant: str) -> Path:
-        """Return the participant's FreeSurfer folder."""
-        return self.root / "derivative/freesurfer_subjdir" / participant
+    def vertex_parcels(self, participant: str) -> np.ndarray:
+        """Read the Glasser parcel of every surface vertex, those of the left hemisphere first.
 
-    def annotation(self, participant: str, hemisphere: str) -> Path:
-        """Return the file of Glasser labels per vertex of hemisphere ``lh`` or ``rh``.
+        Returns
+        -------
+        str array of shape (vertex,)
+            Names such as ``L_A1``; '' outside the atlas.
 
-        Where there is none, the DatasetError says how to get it.
+        Raises
+        ------
+        DatasetError
+            If FreeSurfer's files are missing, malformed or do not fit the pycortex surfaces; of
+            the atlas, the message says how to get it.
         """
-        path = self.freesurfer(participant) / f"label/{hemisphere}.HCP-MMP1.annot"
-        if not path.exists():
-            raise DatasetError(
-                f"{path} is missing. Download the atlas on fsaverage with "
-                "mne.datasets.fetch_hcp_mmp_parcellation(), then bring it to the participant with "
-                f"FreeSurfer: mri_surf2surf --hemi {hemisphere} --srcsubject fsaverage "
-                f"--trgsubject {participant} --sval-annot {hemisphere}.HCPMMP1.annot --tval {path}"
-            )
-        return path
+        parcels = []
+        for hemisphere in HEMISPHERES:
+            surface = self._surface(participant, f"wm_{hemisphere}")
+            n_vertices = count_vertices(surface)
+            parcels.append(vertex_parcels(self.freesurfer_subjects, participant, hemisphere))
+            if len(parcels[-1]) != n_vertices:
+                raise DatasetError(
+                    f"{surface} has {n_vertices} vertices, but FreeSurfer's files of the "
+                    f"{hemisphere} in {self.freesurfer_subjects / participant} have "
+                    f"{len(parcels[-1])}: both must come from one reconstruction: {RESTORE}"
+                )
+        return np.concatenate(parcels)
 
     def check(
-        self, participants: Iterable[str], stories: Iterable[str], test_stories: Iterable[str] = ()
+        self,
+        participants: Iterable[str],
+        stories: Iterable[str],
+        test_stories: Iterable[str] = (),
+        absent: Mapping[str, Collection[str]] | None = None,
     ) -> list[str]:
-        """Find what is missing or malformed, from file headers, before any long work.
+        """Find what is missing or malformed, before any long work: no responses or sound are read.
 
         Parameters
         ----------
         participants, stories : iterable of str
         test_stories : iterable of str
             Stories that need the responses to every repeat.
+        absent : mapping of str to names, optional
+            Stories that a participant did not hear.
 
         Returns
         -------
         list of str
             One line per problem with its remedy.
         """
-        problems: list[str] = []
-
-        def attempt(read, *args):
-            try:
-                return read(*args)
-            except DatasetError as error:
-                problems.append(str(error))
-
-        test_stories = tuple(test_stories)
-        stories = dict.fromkeys([*stories, *test_stories])
-        stories = [story for story in stories if attempt(self.n_respdict, story)]
-        for story in stories:
-            attempt(self._check_audio, story)
-            attempt(self._tiers, story)
-        for participant in dict.fromkeys(participants):
-            if attempt(self.transform, participant) is None:
-                continue
-            for hemisphere in HEMISPHERES:
-                attempt(self.annotation, participant, hemisphere)
-            attempt(self.require_anatomy, participant)
-            counts = {
-                story: attempt(self._count_columns, participant, story, story in test_stories)
-                for story in stories
-            }
-            attempt(self._check_columns, participant, counts)
-        return list(dict.fromkeys(problems))
+        return take_inventory(self, participants, stories, test_stories, absent).messages
 
     def require(
         self, participants: Iterable[str], stories: Iterable[str], test_stories: Iterable[str] = ()
@@ -294,16 +318,6 @@ class Dataset:
         """Raise a DatasetError that lists every problem `check` finds, if any."""
         if problems := self.check(participants, stories, test_stories):
             raise DatasetError("\n- ".join([f"{self.root} has problems:", *problems]))
-
-    def _check_audio(self, story: str) -> Path:
-        path = self.root / "stimuli" / f"{story}.wav"
-        duration, last = wav_duration(path), self.response_times(story)[-1]
-        if duration < last:
-            raise DatasetError(
-                f"{path} lasts {duration:.1f} s, but the responses to it last until {last:.1f} s: "
-                f"{RESTORE}"
-            )
-        return path
 
     def _tiers(self, story: str) -> dict[str, list[Interval]]:
         self.n_respdict(story)
@@ -313,23 +327,19 @@ class Dataset:
         self, participant: str, story: str, repeated: bool = False
     ) -> AbstractContextManager[tuple[h5py.Dataset, h5py.Dataset | None]]:
         self.transform(participant)  # a participant of that name
-        folder = existing(self.root / "derivative/preprocessed_data" / participant)
-        return open_responses(folder / f"{story}.hf5", len(self.response_times(story)), repeated)
-
-    def _count_columns(self, participant: str, story: str, repeated: bool) -> int:
-        with self._open_responses(participant, story, repeated) as (data, _):
-            return data.shape[1]
-
-    def _check_columns(self, participant: str, counts: dict[str, int | None]) -> None:
-        n_voxels = self.n_voxels(participant)
-        mask = self._transform_folder(participant) / "mask_thick.nii.gz"
-        odd = [f"{story}.hf5 ({n})" for story, n in counts.items() if n not in (None, n_voxels)]
-        if odd:
-            raise DatasetError(
-                f"{mask} has {n_voxels} voxels, but in "
-                f"{self.root / 'derivative/preprocessed_data' / participant} other numbers of "
-                f"columns are found: {listed(odd)}: {RESTORE}"
+        path = existing(self.response_folder(participant)) / f"{story}.hf5"
+        if not path.exists():
+            raise MissingError(
+                f"{path} is missing: {RESTORE}; where the dataset has no responses of "
+                f"{participant} to {story!r}, say so under dataset.absent"
             )
+        return open_responses(path, len(self.response_times(story)), repeated)
+
+    def _surface(self, participant: str, name: str) -> Path:
+        """File of a pycortex surface: GIfTI, or an archive of NumPy as older versions wrote it."""
+        path = existing(self.pycortex_store / participant) / f"surfaces/{name}.gii"
+        archive = path.with_suffix(".npz")
+        return archive if archive.exists() and not path.exists() else existing(path)
 
     def _transform_folder(self, participant: str) -> Path:
         subject = existing(self.pycortex_store / participant)

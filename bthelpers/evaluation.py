@@ -40,10 +40,15 @@ class StoryResponses:
 def read_responses(
     dataset: Dataset, participant: str, stories: list[str], voxels: np.ndarray
 ) -> StoryResponses:
-    """Read and standardise the responses of the given voxels to the given stories."""
-    pieces = [zscore(dataset.responses(participant, story, voxels)) for story in stories]
-    story_of_row = [story for story, piece in zip(stories, pieces, strict=True) for _ in piece]
-    return StoryResponses(list(stories), np.concatenate(pieces), story_of_row)
+    """Read and standardise the responses of voxels, given by number, to the given stories.
+
+    Each story goes to its rows of one array: to join pieces, they and the whole would be held.
+    """
+    lengths = [len(dataset.response_times(story)) for story in stories]
+    responses = np.empty((sum(lengths), len(voxels)), np.float32)
+    for rows, story in zip(np.split(responses, np.cumsum(lengths)[:-1]), stories, strict=True):
+        rows[:] = zscore(dataset.responses(participant, story, voxels))
+    return StoryResponses(list(stories), responses, np.repeat(stories, lengths).tolist())
 
 
 def delayed_features(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import itertools
 import json
+import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import nibabel
@@ -18,18 +21,38 @@ from praatio import textgrid
 
 from bthelpers.synthesis import Interval
 
-RESTORE = "download it again, or make the simulated dataset again"
-ROWS_AT_ONCE = 32  # of a response array in memory as float64: 28 MB at 110,000 voxels
+RESTORE = "download it again (`bthelpers download`), or make the simulated dataset again"
+BLOCK_BYTES = 6_000_000  # of a response array in memory as float64: what a processor's cache holds
+REMEDIES = {
+    "data": RESTORE,
+    "individual_repeats": f"{RESTORE}; or choose a test story that was heard several times "
+    "(dataset.splits.test)",
+}
 
 
 class DatasetError(ValueError):
     """Something in the dataset folder is missing or malformed; the message says what to do."""
 
 
+class MissingError(DatasetError):
+    """A file or folder that is not there."""
+
+
+class Sound(NamedTuple):
+    """Form of a wav file."""
+
+    rate: int  # samples per second
+    coding: str  # of a sample, as libsndfile calls it
+    channels: int
+
+    def __str__(self):
+        return f"{self.rate} Hz, {self.coding}, {self.channels} channel(s)"
+
+
 def existing(path: Path) -> Path:
-    """Return `path`, or raise a DatasetError if nothing is there."""
+    """Return `path`, or raise a MissingError if nothing is there."""
     if not path.exists():
-        raise DatasetError(f"{path} is missing: {RESTORE}")
+        raise MissingError(f"{path} is missing: {RESTORE}")
     return path
 
 
@@ -71,8 +94,14 @@ def read_volume(path: Path) -> np.ndarray:
         raise DatasetError(f"{path} is truncated or no NIfTI ({error}): {RESTORE}") from error
 
 
-def wav_duration(path: Path) -> float:
-    """Length of a wav file in seconds; an error if its header announces more than is there."""
+def wav_header(path: Path) -> tuple[Sound, float]:
+    """Form of a wav file and its length in seconds.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such file, or its header announces more than is there.
+    """
     with existing(path).open("rb") as file:
         riff = file.read(12)
         if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
@@ -90,9 +119,10 @@ def wav_duration(path: Path) -> float:
             f"{path} is truncated, it holds {present} of {size} bytes of sound: {RESTORE}"
         )
     try:
-        return soundfile.info(path).duration
+        info = soundfile.info(path)
     except soundfile.LibsndfileError as error:
         raise DatasetError(f"{path} cannot be read ({error}): {RESTORE}") from error
+    return Sound(info.samplerate, info.subtype, info.channels), info.duration
 
 
 def read_tiers(path: Path, names: Iterable[str]) -> dict[str, list[Interval]]:
@@ -131,46 +161,102 @@ def open_responses(
     individual_repeats : h5py.Dataset of shape (repeat, tr, voxel), or None unless `repeated`
     """
     existing(path)
-    try:
-        with h5py.File(path) as file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(h5py.File(path))
             data = _checked_array(file, "data", (n_rows, None))
             repeats = None
             if repeated:
                 repeats = _checked_array(file, "individual_repeats", (None, *data.shape))
-                if len(repeats) < 2:
-                    raise DatasetError(
-                        f"{path} holds one repeat, a noise ceiling needs two or more"
-                    )
-            yield data, repeats
-    except OSError as error:
-        raise DatasetError(f"{path} is truncated or no HDF5 ({error}): {RESTORE}") from error
+        except OSError as error:
+            raise DatasetError(f"{path} is truncated or no HDF5 ({error}): {RESTORE}") from error
+        if repeated and len(repeats) < 2:
+            raise DatasetError(
+                f"{path} holds {len(repeats)} repeat(s), a noise ceiling needs two or more: "
+                f"{REMEDIES['individual_repeats']}"
+            )
+        yield data, repeats
 
 
 def _checked_array(file: h5py.File, key: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
     """Array `key` of a response file, of the expected shape (None: any length)."""
     if not isinstance(file.get(key), h5py.Dataset):
-        raise DatasetError(f"{file.filename} has no array {key!r}, only {listed(file)}: {RESTORE}")
+        raise DatasetError(
+            f"{file.filename} has no array {key!r}, only {listed(file)}: {REMEDIES[key]}"
+        )
     array = file[key]
-    if array.ndim != len(shape) or array.dtype.kind != "f":
+    # float64 is published; models read float32, so that an array of those loses nothing
+    if array.ndim != len(shape) or array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         raise DatasetError(
             f"{file.filename}: {key!r} has {array.ndim} dimensions of {array.dtype}, expected "
-            f"{len(shape)} of floating-point numbers: {RESTORE}"
+            f"{len(shape)} of float64 (or float32): {RESTORE}"
         )
     for name, length, found in zip(
         ("voxels", "rows", "repeats"), shape[::-1], array.shape[::-1], strict=False
     ):
         if length not in (None, found):
-            raise DatasetError(f"{file.filename}: {key!r} has {found} {name}, expected {length}")
+            raise DatasetError(
+                f"{file.filename}: {key!r} has {found} {name}, expected {length}: {RESTORE}"
+            )
     return array
 
 
-def read_columns(array: h5py.Dataset, voxels: np.ndarray | None) -> np.ndarray:
-    """Read columns of an array (..., tr, voxel) as float32, with few rows of float64 in memory."""
-    columns = np.arange(array.shape[-1])[slice(None) if voxels is None else voxels]
+def column_numbers(array: h5py.Dataset, voxels: np.ndarray | None) -> np.ndarray:
+    """Number the columns that a selection (bool mask, integers, or None for all) takes.
+
+    Raises
+    ------
+    ValueError
+        If the selection is of an array with another number of columns.
+    """
+    n_columns = array.shape[-1]
+    try:
+        return np.arange(n_columns)[slice(None) if voxels is None else voxels]
+    except IndexError as error:
+        raise ValueError(
+            f"{array.file.filename} has {n_columns} voxels, and the selection does not fit "
+            f"({error}): it was made for other responses; make it again"
+        ) from error
+
+
+def read_columns(array: h5py.Dataset, columns: np.ndarray) -> np.ndarray:
+    """Read columns of an array as float32, a few rows of float64 at a time.
+
+    No more than the span from the first column to the last is read, so that the array can also be
+    read by blocks of neighbouring columns.
+
+    Parameters
+    ----------
+    array : h5py.Dataset of shape (..., tr, voxel)
+    columns : int array of shape (column,)
+
+    Returns
+    -------
+    float32 array of shape (..., tr, column)
+
+    Raises
+    ------
+    DatasetError
+        If the file is damaged.
+    """
     selected = np.empty((*array.shape[:-1], len(columns)), np.float32)
-    at_once = max(ROWS_AT_ONCE, array.chunks[-2] if array.chunks else 0)  # no chunk read twice
-    for index in np.ndindex(array.shape[:-2]):
-        for start in range(0, array.shape[-2], at_once):
-            rows = (*index, slice(start, start + at_once))
-            selected[rows] = array[rows][:, columns]
+    if not selected.size:
+        return selected
+    first, last = columns.min(), columns.max()
+    for rows in _row_blocks(array, n_columns=last - first + 1):
+        try:
+            block = array[(*rows, slice(first, last + 1))]
+        except OSError as error:
+            raise DatasetError(f"{array.file.filename} is damaged ({error}): {RESTORE}") from error
+        selected[rows] = np.take(block, columns - first, axis=-1)
+        del block  # before the next one is read
     return selected
+
+
+def _row_blocks(array: h5py.Dataset, n_columns: int) -> Iterator[tuple[slice, ...]]:
+    """Cut all axes but the last into blocks of about BLOCK_BYTES, or of whole chunks if larger."""
+    steps = list(array.chunks[:-1] if array.chunks else [1] * (array.ndim - 1))
+    steps[-1] *= max(1, BLOCK_BYTES // (math.prod(steps) * n_columns * array.dtype.itemsize))
+    starts = (range(0, n, step) for n, step in zip(array.shape, steps, strict=False))
+    for block in itertools.product(*starts):
+        yield tuple(slice(start, start + step) for start, step in zip(block, steps, strict=True))

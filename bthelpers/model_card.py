@@ -92,7 +92,8 @@ def model_card(record: Mapping[str, str]) -> str:
     if missing := [key for key in needed if key not in record]:
         raise ValueError(f"a model card needs {', '.join(missing)} in the record of the run")
     parameters = json.loads(record["parameters"])
-    source, splits = parameters["models"][record["model"]], parameters["dataset"]["splits"]
+    source, dataset = parameters["models"][record["model"]], parameters["dataset"]
+    absent = (dataset["absent"] or {}).get(record["participant"], ())
     voxels = parameters["voxels"]
     revision = source["revision"]
     return CARD.format(
@@ -104,7 +105,10 @@ def model_card(record: Mapping[str, str]) -> str:
         purpose=CONDITIONS.get(record["condition"], "What it was tuned towards is said below."),
         data=_data(record, parameters),
         voxels=f"noise ceiling above {voxels['ceiling']}, in {', '.join(voxels['regions'])}",
-        **{name: ", ".join(stories) for name, stories in splits.items()},
+        **{
+            split: ", ".join(story for story in stories if story not in absent)
+            for split, stories in dataset["splits"].items()
+        },
         provenance="\n".join(
             f"| {key} | {_cell(value)} |" for key, value in record.items() if key != "parameters"
         ),

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
-from bthelpers.dataset import Splits
 from bthelpers.schema import ParameterError, Rule, convert
+from bthelpers.splits import Splits
 
 
 def _at_least(low: int) -> Rule:
@@ -90,10 +90,28 @@ class DatasetSettings:
     """Where the data are and which of them are used (ICLR paper, section 3.2)."""
 
     root: str  # folder in the layout of ds003020, from the repository's root
+    cache: str | None  # folder for selected responses in float32; null: none is kept
     participants: Names  # UTS01 … of ds003020, or any names where the dataset is simulated
     splits: Splits
+    absent: dict[str, Names] | None  # stories that a participant did not hear, out of the splits
     regions: str | None  # YAML table of region sets (appendix A.1); null: the package's own
     simulate: SimulationSpec | None  # null: the dataset is there, or downloaded
+
+    def __post_init__(self):
+        for participant, stories in (self.absent or {}).items():
+            if unknown := set(stories) - set(self.splits.stories):
+                raise ValueError(f"absent.{participant}: in no split: {', '.join(sorted(unknown))}")
+            self.splits_of(participant)
+
+    def splits_of(self, participant: str) -> Splits:
+        """The splits without the stories that a participant did not hear.
+
+        Raises
+        ------
+        DatasetError
+            If nothing is left of a split.
+        """
+        return self.splits.without((self.absent or {}).get(participant, ()))
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,10 @@ def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
         try:
             dataset = Dataset(repository / settings.root)
             found = dataset.check(
-                settings.participants, settings.splits.stories, settings.splits.test
+                settings.participants,
+                settings.splits.stories,
+                settings.splits.test,
+                settings.absent,
             )
         except DatasetError as error:
             return [str(error)]

@@ -33,8 +33,9 @@ def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
     ----------
     path : Path, optional
         YAML file that maps each region's name to a list of Glasser parcels (``A1`` for both
-        hemispheres, ``L_A1`` for one) or of other regions. Default: the region sets of Moussa et
-        al. (ICLR 2025), appendix A.1.
+        hemispheres, ``L_A1`` for one, ``L_*`` for a whole hemisphere) or of other regions. A
+        minus before a member takes its parcels away from those listed before. Default: the region
+        sets of Moussa et al. (ICLR 2025), appendix A.1.
 
     Returns
     -------
@@ -44,7 +45,7 @@ def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
     Raises
     ------
     ValueError
-        If a name is neither a parcel nor a region, or a region contains itself.
+        If a name is neither a parcel nor a region, or a region contains itself or nothing.
     """
     path = REGIONS if path is None else Path(path)
     table = yaml.safe_load(path.read_text())
@@ -52,7 +53,11 @@ def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
         raise ValueError(f"{path}: expected lines such as 'primary_auditory: [A1]'")
     # YAML reads areas such as 44 as numbers
     table = {str(name): [str(member) for member in members] for name, members in table.items()}
-    return {name: tuple(_resolve(name, table, path)) for name in table}
+    regions = {name: tuple(_resolve(name, table, path)) for name in table}
+    for name, parcels in regions.items():
+        if not parcels:
+            raise ValueError(f"{path}: region {name!r} holds no parcel")
+    return regions
 
 
 def _resolve(name: str, table: dict[str, list[str]], path: Path, inside: tuple = ()) -> list[str]:
@@ -60,8 +65,16 @@ def _resolve(name: str, table: dict[str, list[str]], path: Path, inside: tuple =
     if name in inside:
         raise ValueError(f"{path}: region {name!r} contains itself")
     if name in table:
-        members = [_resolve(member, table, path, (*inside, name)) for member in table[name]]
-        return list(dict.fromkeys(parcel for member in members for parcel in member))
+        parcels: list[str] = []
+        for member in table[name]:
+            named = _resolve(member.removeprefix("-"), table, path, (*inside, name))
+            if member.startswith("-"):
+                parcels = [parcel for parcel in parcels if parcel not in named]
+            else:
+                parcels += [parcel for parcel in named if parcel not in parcels]
+        return parcels
+    if name in ("L_*", "R_*"):
+        return [f"{name[0]}_{area}" for area in GLASSER_AREAS]
     if name in GLASSER_AREAS:
         return [f"{side}_{name}" for side in "LR"]
     if name[:2] in ("L_", "R_") and name[2:] in GLASSER_AREAS:

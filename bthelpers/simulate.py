@@ -21,7 +21,7 @@ import xarray as xr
 from praatio import textgrid
 from scipy.signal import fftconvolve, lfilter
 
-from bthelpers.cortex_template import write_participant_anatomy
+from bthelpers.cortex_template import write_atlas, write_participant_anatomy
 from bthelpers.dataset import Dataset
 from bthelpers.hrf import double_gamma
 from bthelpers.lowlevel import articulation, log_mel
@@ -243,6 +243,7 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
             latents.append(story_latents(story, vectors, rng))
             progress.advance(name)
         write_descriptions(folder, respdict, participants, spec, seed)
+        write_atlas(folder)
         for number, participant in enumerate(participants):
             write_participant(folder, participant, list(stories), latents, spec, [seed, 2, number])
             progress.advance(participant)

@@ -1,7 +1,7 @@
 """Cortical regions of a participant's voxels, and flatmaps.
 
-Glasser parcels come from the participant's FreeSurfer annotation, and reach the voxels through
-pycortex's mapping between surface and functional volume.
+Glasser parcels of the surface reach the voxels through pycortex's mapping between surface and
+functional volume.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from types import ModuleType
 
 import matplotlib.pyplot as plt
-import nibabel.freesurfer
 import numpy as np
 import scipy.sparse
 import xarray as xr
@@ -26,8 +25,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.tri import Triangulation
 
-from bthelpers.dataset import HEMISPHERES, Dataset, DatasetError
-from bthelpers.regions import GLASSER_AREAS, load_regions
+from bthelpers.dataset import Dataset, DatasetError
+from bthelpers.formats import listed
+from bthelpers.regions import load_regions
 
 FLATMAP_HEIGHT = 1024  # pixels
 LINE_STYLES = ("-", ":", "--", "-.")
@@ -43,9 +43,11 @@ COLOUR_BAR_ARROWS = {
 def pycortex_subject(store: Path, subject: str) -> Iterator[ModuleType]:
     """Let pycortex work on one subject of a store other than the user's own.
 
-    pycortex looks up everything in one global database. Within the context it is the given
-    store; afterwards it is the user's again. What pycortex caches is first written to a scratch
-    folder, so that a killed process leaves no truncated cache. pycortex's messages are dropped.
+    pycortex looks up everything in one global database. Within the context it is a scratch store
+    with links to the subject's files; afterwards it is the user's again, and new files, such as
+    caches, move to the given store. So a killed process leaves no truncated cache, and a store that
+    cannot be written can be used all the same: nothing is kept then. pycortex's messages are
+    dropped.
 
     Parameters
     ----------
@@ -59,22 +61,28 @@ def pycortex_subject(store: Path, subject: str) -> Iterator[ModuleType]:
     module
         ``cortex``.
     """
-    cache = store / subject / "cache"
+    tree = list(os.walk(store / subject, followlinks=True))
+    folders = [store.parent, *(folder for folder, _, _ in tree)]
+    kept = all(os.access(folder, os.W_OK) for folder in folders)
     with (
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(action="ignore", category=scipy.sparse.SparseEfficiencyWarning),
-        tempfile.TemporaryDirectory(prefix=".pycortex-", dir=store.parent) as scratch,
+        tempfile.TemporaryDirectory(
+            prefix=".pycortex-", dir=store.parent if kept else None
+        ) as scratch,
     ):
         import cortex  # slow, and prints about Inkscape
 
-        scratch_cache = Path(scratch, subject, "cache")
-        scratch_cache.mkdir(parents=True)
-        for known in cache.glob("*.npz"):
-            (scratch_cache / known.name).symlink_to(known.resolve())
+        for folder, _, files in tree:
+            linked = Path(scratch, Path(folder).relative_to(store))
+            linked.mkdir()
+            for file in map(Path(folder).joinpath, files):
+                if not _outdated(file, store / subject):
+                    (linked / file.name).symlink_to(file.resolve())
         database, basic = cortex.db, cortex.options.config["basic"]
         users_database, users_options = dict(vars(database)), dict(basic)
-        vars(database).update(filestore=str(store), auxfile=None, _subjects=None, _memocache={})
-        basic["cache"] = scratch
+        vars(database).update(filestore=scratch, auxfile=None, _subjects=None, _memocache={})
+        basic.pop("cache", None)  # the user's own, under which subjects of one name would meet
         try:
             yield cortex
         finally:
@@ -82,44 +90,21 @@ def pycortex_subject(store: Path, subject: str) -> Iterator[ModuleType]:
             vars(database).update(users_database)
             basic.clear()
             basic.update(users_options)
-        cache.mkdir(parents=True, exist_ok=True)
-        for made in scratch_cache.iterdir():
-            if not made.is_symlink():
-                os.replace(made, cache / made.name)
+        for made in Path(scratch).rglob("*") if kept else ():
+            target = store / made.relative_to(scratch)
+            if made.is_dir():
+                target.mkdir(exist_ok=True)
+            elif not made.is_symlink():
+                os.replace(made, target)
 
 
-def vertex_parcels(dataset: Dataset, participant: str) -> list[np.ndarray]:
-    """Glasser parcel of every surface vertex, from the FreeSurfer annotation.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    participant : str
-
-    Returns
-    -------
-    list of two str arrays of shape (vertex,)
-        Left and right hemisphere: names such as ``L_A1``, '' outside the atlas.
-
-    Raises
-    ------
-    DatasetError
-        If the annotation is missing or unreadable; the message says how to get it.
-    """
-    parcels = []
-    for hemisphere in HEMISPHERES:
-        path = dataset.annotation(participant, hemisphere)
-        try:
-            labels, _, names = nibabel.freesurfer.read_annot(path)
-        except (ValueError, IndexError, OSError) as error:
-            raise DatasetError(
-                f"{path} is truncated or no FreeSurfer annotation ({error}): make it again"
-            ) from error
-        names = np.array([name.decode().removesuffix("_ROI") for name in names])
-        side = hemisphere[0].upper()
-        names[~np.isin(names, [f"{side}_{area}" for area in GLASSER_AREAS])] = ""
-        parcels.append(np.where(labels < 0, "", names[labels]))
-    return parcels
+def _outdated(cached: Path, subject: Path) -> bool:
+    """Whether a mapping is older than its transform: pycortex would write through a link to it."""
+    return any(
+        cached.name.startswith(f"{matrices.parent.name}_")
+        and cached.stat().st_mtime <= matrices.stat().st_mtime
+        for matrices in subject.glob("transforms/*/matrices.xfm")
+    )
 
 
 def parcels(dataset: Dataset, participant: str) -> np.ndarray:
@@ -142,22 +127,14 @@ def parcels(dataset: Dataset, participant: str) -> np.ndarray:
     Raises
     ------
     DatasetError
-        If the annotation or the pycortex subject is missing or they do not fit together.
+        If the atlas or the pycortex subject is missing or they do not fit together.
     """
-    names, vertex_label = np.unique(
-        np.concatenate(labels := vertex_parcels(dataset, participant)), return_inverse=True
-    )
     dataset.require_anatomy(participant)
+    names, vertex_label = np.unique(dataset.vertex_parcels(participant), return_inverse=True)
     transform = dataset.transform(participant)
     with pycortex_subject(dataset.pycortex_store, participant) as cortex:
         mapper = cortex.get_mapper(participant, transform, "line_nearest")
         in_mask = cortex.db.get_mask(participant, transform, "thick").ravel()
-    for hemisphere, in_atlas, weights in zip(HEMISPHERES, labels, mapper.masks, strict=True):
-        if len(in_atlas) != weights.shape[0]:
-            raise DatasetError(
-                f"{dataset.annotation(participant, hemisphere)} has {len(in_atlas)} vertices, the "
-                f"pycortex surface {weights.shape[0]}: make it on the surface pycortex imported"
-            )
     weights = scipy.sparse.vstack(mapper.masks).tocsc()[:, in_mask]  # (vertex, voxel)
     one_hot = scipy.sparse.csr_array(
         (np.ones(len(vertex_label)), (np.arange(len(vertex_label)), vertex_label))
@@ -194,8 +171,8 @@ def region_masks(
     for name, mask in zip(regions, masks, strict=True):
         if not mask.any():
             raise DatasetError(
-                f"region {name!r} holds no voxel of {participant}: check its parcels and "
-                f"{dataset.annotation(participant, 'lh').parent}"
+                f"region {name!r} holds no voxel of {participant}: none lies mostly in one of its "
+                f"parcels ({listed(regions[name])}); add others in the table of regions"
             )
     return xr.DataArray(masks, dims=("region", "voxel"), coords={"region": list(regions)})
 
@@ -278,7 +255,7 @@ def flatmap(
         _, ax = plt.subplots(figsize=(9, 4.6), layout="constrained")
     ax.imshow(curvature, cmap="gray", vmin=-1.5, vmax=0.5, extent=extent)
     shown = ax.imshow(image, cmap=cmap, vmin=vmin, vmax=vmax, extent=extent)
-    _outline(ax, points, faces, np.concatenate(vertex_parcels(dataset, participant)), outlines)
+    _outline(ax, points, faces, dataset.vertex_parcels(participant), outlines)
     for name, x in (("left", 0.02), ("right", 0.98)):
         ax.text(x, 0.98, name, transform=ax.transAxes, ha=name, va="top", color="0.3")
     ax.set_axis_off()

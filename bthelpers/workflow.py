@@ -33,26 +33,27 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
     """
     everything = to_dict(profile)
     dataset = _dataset_parameters(profile)
-    splits, seed = everything["dataset"]["splits"], profile.seed
+    splits = {key: everything["dataset"][key] for key in ("splits", "absent")}
+    seed = profile.seed
     return {
         "dataset": dataset,
         "voxels": {
             "dataset": dataset,
-            "splits": splits,
+            **splits,
             "voxels": everything["voxels"],
             "published": _digests(profile.voxels.published, "*.npy"),
             "regions": load_regions(profile.dataset.regions),
         },
         "representations": {
             "dataset": dataset,
-            "splits": splits,
+            **splits,
             "representation": everything["representation"],
         },
-        "tuning": {"tuning": everything["tuning"], "splits": splits, "seed": seed},
+        "tuning": {"tuning": everything["tuning"], **splits, "seed": seed},
         "alignment": {
             "encoding": everything["encoding"],
             "statistics": everything["statistics"],
-            "splits": splits,
+            **splits,
             "seed": seed,
         },
         **{f"models/{name}": _model_parameters(model) for name, model in profile.models.items()},
@@ -74,7 +75,7 @@ def _dataset_parameters(profile: Profile) -> dict:
 
 def _model_parameters(model: ModelSettings) -> dict:
     """Name of a pretrained model and, where it is a folder, digests of what is in it."""
-    return asdict(model) | {"files": _digests(model.path, "config.json", "*.safetensors")}
+    return asdict(model) | {"files": _digests(model.path, "config.json", "*.safetensors", "*.bin")}
 
 
 def _digests(folder: str | None, *patterns: str) -> dict[str, str]:

@@ -7,49 +7,20 @@ import nibabel
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from praatio import textgrid
+from tiny_dataset import copy_tree, write_silence, write_tree
 
 from bthelpers.ceiling import invalid_voxels
-from bthelpers.dataset import Dataset, DatasetError, Splits
+from bthelpers.dataset import Dataset, DatasetError
 from bthelpers.formats import read_columns
+from bthelpers.splits import Splits
 
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}  # respdict: 10, 7 and 13 response rows
 TEST = "souls"
 PARTICIPANTS = ("UTS01", "UTS02")
 N_VOXELS = 6
-RATE = 8000
-
-
-def write_story(root, story, duration):
-    time = np.arange(int(duration * RATE)) / RATE
-    left = 0.5 * np.sin(2 * np.pi * 440 * time)
-    soundfile.write(root / f"stimuli/{story}.wav", np.stack([left, 0 * left], 1), RATE)
-    grid = textgrid.Textgrid()
-    phones = [(0.0, 0.5, "sp"), (0.5, 0.75, "K"), (0.75, 1.0, "AE1"), (1.0, 1.25, "T")]
-    grid.addTier(textgrid.IntervalTier("phone", phones, 0, duration))
-    grid.addTier(textgrid.IntervalTier("word", [(0.5, 1.25, "cat")], 0, duration))
-    path = str(root / f"derivative/TextGrids/{story}.TextGrid")
-    grid.save(path, "short_textgrid", includeBlankSpaces=True)
-
-
-def write_anatomy(root, participant):
-    store = root / "derivative/pycortex-db" / participant
-    transform = store / f"transforms/{participant}_auto"
-    labels = root / f"derivative/freesurfer_subjdir/{participant}/label"
-    for folder in (store / "surfaces", transform, labels):
-        folder.mkdir(parents=True)
-    for hemisphere in ("lh", "rh"):
-        for surface in ("wm", "pia", "inflated", "flat"):
-            (store / f"surfaces/{surface}_{hemisphere}.gii").touch()
-        (labels / f"{hemisphere}.HCP-MMP1.annot").touch()
-    (transform / "matrices.xfm").write_text(json.dumps({"coord": np.eye(4).tolist()}))
-    mask = np.zeros((3, 4, 5), np.uint8)
-    mask.flat[:N_VOXELS] = 1
-    nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), transform / "mask_thick.nii.gz")
-    nibabel.save(nibabel.Nifti1Image(0 * mask, np.eye(4)), transform / "reference.nii.gz")
 
 
 def response_array(participant, story, repeat=0):
@@ -57,35 +28,25 @@ def response_array(participant, story, repeat=0):
     return np.random.default_rng(seed).standard_normal((STORIES[story] - 20, N_VOXELS))
 
 
+def write_responses(file, participant, story):
+    file["data"] = response_array(participant, story)
+    if story == TEST:
+        file["individual_repeats"] = np.stack(
+            [response_array(participant, story, r) for r in range(3)]
+        )
+
+
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory):
     root = tmp_path_factory.mktemp("intact")
-    for folder in ("stimuli", "derivative/TextGrids"):
-        (root / folder).mkdir(parents=True)
-    (root / "derivative/respdict.json").write_text(json.dumps(STORIES))
-    transforms = {participant: f"{participant}_auto" for participant in PARTICIPANTS}
-    (root / "derivative/subject_xfms.json").write_text(json.dumps(transforms))
-    for story, n in STORIES.items():
-        write_story(root, story, duration=(n - 5) * 2.0045 - 10)
-    for participant in PARTICIPANTS:
-        write_anatomy(root, participant)
-        folder = root / "derivative/preprocessed_data" / participant
-        folder.mkdir(parents=True)
-        for story in STORIES:
-            with h5py.File(folder / f"{story}.hf5", "w") as file:
-                file["data"] = response_array(participant, story)
-                if story == TEST:
-                    file["individual_repeats"] = np.stack(
-                        [response_array(participant, story, r) for r in range(3)]
-                    )
+    write_tree(root, STORIES, dict.fromkeys(PARTICIPANTS, N_VOXELS), write_responses)
     return root
 
 
 @pytest.fixture
 def broken(intact, tmp_path):
     """Copy of the intact dataset to break."""
-    shutil.copytree(intact, tmp_path / "data")
-    return tmp_path / "data"
+    return copy_tree(intact, tmp_path / "data")
 
 
 def check(root):
@@ -129,29 +90,77 @@ def test_repeats_are_those_written(intact):
         np.testing.assert_array_equal(repeat, expected)
 
 
-@pytest.mark.parametrize("chunks", [None, (7, 50), (100, 33)])
-@pytest.mark.parametrize("shape", [(131, 60), (3, 70, 60), (1, 1)])
-def test_columns_do_not_depend_on_storage(tmp_path, shape, chunks):
-    if chunks is not None:
-        chunks = tuple(np.minimum((1,) * (len(shape) - 2) + chunks, shape))
-    values = np.random.default_rng(0).standard_normal(shape)
-    with h5py.File(tmp_path / "a.hf5", "w") as file:
-        array = file.create_dataset("data", data=values, chunks=chunks)
-        np.testing.assert_array_equal(read_columns(array, None), values.astype(np.float32))
-        np.testing.assert_array_equal(
-            read_columns(array, np.array([0])), values[..., :1].astype(np.float32)
-        )
+@settings(deadline=None, max_examples=60)
+@given(
+    shape=st.one_of(
+        st.tuples(st.integers(1, 40), st.integers(1, 9)),
+        st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 9)),
+    ),
+    dtype=st.sampled_from(["<f8", ">f8", "<f4"]),
+    data=st.data(),
+)
+def test_columns_do_not_depend_on_storage(tmp_path_factory, shape, dtype, data):
+    chunks = data.draw(st.one_of(st.none(), st.tuples(*(st.integers(1, n) for n in shape))))
+    columns = data.draw(st.lists(st.integers(0, shape[-1] - 1), max_size=12))
+    block = data.draw(st.sampled_from([1, 100, 6_000_000]))
+    values = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    path = tmp_path_factory.mktemp("storage") / "a.hf5"
+    with h5py.File(path, "w") as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bthelpers.formats.BLOCK_BYTES", block)
+        compression = None if chunks is None else "gzip"
+        array = file.create_dataset("data", data=values, chunks=chunks, compression=compression)
+        read = read_columns(array, np.array(columns, int))
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, values[..., columns].astype(np.float32))
+
+
+class CountedReads:
+    """Stands for an HDF5 array and remembers what was read."""
+
+    def __init__(self, shape, chunks):
+        self.shape, self.chunks, self.ndim, self.dtype = shape, chunks, len(shape), np.dtype("f8")
+        self.times = np.zeros(shape, int)
+        self.blocks = []
+
+    def __getitem__(self, index):
+        self.times[index] += 1
+        self.blocks.append(index)
+        return np.zeros(self.times[index].shape)
+
+
+@pytest.mark.parametrize("chunks", [None, (3, 7, 20), (1, 100, 33)])
+def test_each_chunk_is_read_once_and_only_the_span_of_the_columns(monkeypatch, chunks):
+    monkeypatch.setattr("bthelpers.formats.BLOCK_BYTES", 8 * 41 * 25)
+    array = CountedReads((5, 100, 60), chunks)
+    read_columns(array, np.array([50, 10, 30]))
+    np.testing.assert_array_equal(array.times[..., 10:51], 1)
+    np.testing.assert_array_equal(array.times.sum(axis=(0, 1)), np.repeat([0, 500, 0], [10, 41, 9]))
+    rows_at_once = 25 if chunks is None else chunks[0] * chunks[1]
+    for *rows, _ in array.blocks:
+        assert np.prod([axis.stop - axis.start for axis in rows]) <= max(rows_at_once, 25)
+        if chunks is not None:
+            assert [axis.start % chunk for axis, chunk in zip(rows, chunks[:2], strict=True)] == [
+                0,
+                0,
+            ]
+
+
+def test_a_selection_of_other_responses_is_refused(intact):
+    for voxels in (np.ones(N_VOXELS + 1, bool), np.ones(N_VOXELS - 1, bool), np.array([N_VOXELS])):
+        with pytest.raises(ValueError, match=r"legacy\.hf5 has 6 voxels, and the selection") as e:
+            Dataset(intact).responses("UTS01", "legacy", voxels)
+        assert "make it again" in str(e.value)
 
 
 def test_reading_few_voxels_takes_little_memory(tmp_path):
-    values = np.zeros((400, 4000))
+    shape = (2000, 9000)  # 144 MB, of which HDF5 stores none
     with h5py.File(tmp_path / "a.hf5", "w") as file:
-        array = file.create_dataset("data", data=values)
+        array = file.create_dataset("data", shape, "f8")
         tracemalloc.start()
-        read_columns(array, np.arange(10))
+        read_columns(array, np.arange(0, 9000, 900))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peak < values.nbytes / 4
+    assert peak < 8_000_000
 
 
 def test_rows_and_times(intact):
@@ -164,17 +173,27 @@ def test_rows_and_times(intact):
     assert dataset.transform("UTS01") == "UTS01_auto"
 
 
-def test_audio_is_the_mean_of_the_channels(intact):
-    waveform, rate = Dataset(intact).audio("legacy")
-    stereo, _ = soundfile.read(intact / "stimuli/legacy.wav")
-    assert rate == RATE
+@pytest.fixture
+def tone(broken):
+    """A dataset in which legacy is a tone of 440 Hz on the left channel."""
+    path = broken / "stimuli/legacy.wav"
+    left = 0.5 * np.sin(2 * np.pi * 440 * np.arange(soundfile.info(path).frames) / 44_100)
+    path.unlink()
+    soundfile.write(path, np.stack([left, 0 * left], 1), 44_100)
+    return broken
+
+
+def test_audio_is_the_mean_of_the_channels(tone):
+    waveform, rate = Dataset(tone).audio("legacy")
+    stereo, _ = soundfile.read(tone / "stimuli/legacy.wav")
+    assert rate == 44_100
     assert waveform.dtype == np.float32
     np.testing.assert_allclose(waveform, stereo.mean(1), atol=1e-6)
 
 
-def test_waveform_is_resampled(intact):
-    waveform = Dataset(intact).waveform("legacy", rate=16_000)
-    duration = soundfile.info(intact / "stimuli/legacy.wav").duration
+def test_waveform_is_resampled(tone):
+    waveform = Dataset(tone).waveform("legacy", rate=16_000)
+    duration = soundfile.info(tone / "stimuli/legacy.wav").duration
     assert len(waveform) == pytest.approx(duration * 16_000, abs=2)
     expected = 0.25 * np.sin(2 * np.pi * 440 * np.arange(len(waveform)) / 16_000)
     np.testing.assert_allclose(waveform[1000:-1000], expected[1000:-1000], atol=2e-3)
@@ -187,15 +206,70 @@ def test_transcription_keeps_silences_and_drops_blanks(intact):
     assert (word.start, word.stop, word.label) == (0.5, 1.25, "cat")
 
 
+# The cache
+
+
+@pytest.mark.parametrize("voxels", [None, np.array([4, 0, 4]), np.arange(N_VOXELS) % 2 == 0])
+def test_responses_come_from_the_cache_where_there_is_one(intact, tmp_path, voxels):
+    plain, caching = Dataset(intact), Dataset(intact, tmp_path / "cache")
+    for _ in range(2):
+        responses = caching.responses("UTS01", "legacy", voxels)
+        assert isinstance(responses.base, np.memmap)
+        np.testing.assert_array_equal(responses, plain.responses("UTS01", "legacy", voxels))
+    assert len(list((tmp_path / "cache").glob("UTS01-legacy-*.npy"))) == 1
+
+
+def test_nothing_is_cached_unasked_and_repeats_never(intact, tmp_path):
+    before = sorted(intact.rglob("*"))
+    Dataset(intact).responses("UTS01", TEST)
+    Dataset(intact, tmp_path / "cache").repeats("UTS01", TEST)
+    assert sorted(intact.rglob("*")) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_participants_and_stories_do_not_meet_in_the_cache(intact, tmp_path):
+    caching = Dataset(intact, tmp_path)
+    for _ in range(2):
+        for participant in PARTICIPANTS:
+            for story in STORIES:
+                np.testing.assert_array_equal(
+                    caching.responses(participant, story),
+                    response_array(participant, story).astype(np.float32),
+                )
+
+
+def test_headers_are_checked_before_the_cache_is_asked(broken, tmp_path):
+    caching = Dataset(broken, tmp_path / "cache")
+    caching.responses("UTS01", "avatar")
+    table = STORIES | {"avatar": 31}
+    (broken / "derivative/respdict.json").write_text(json.dumps(table))
+    with pytest.raises(DatasetError, match="has 10 rows, expected 11"):
+        Dataset(broken, tmp_path / "cache").responses("UTS01", "avatar")
+    with pytest.raises(ValueError, match="the selection does not fit"):
+        caching.responses("UTS01", "avatar", np.ones(N_VOXELS + 1, bool))
+
+
 # What is wrong: how to break a file, and what the message must say of it
 
 AVATAR = "UTS01/avatar.hf5"
+PUBLISHED = "44100 Hz, PCM_16, 2 channel(s)"
+CONVERT = ["download it again", "ffmpeg -i IN.wav -ar 44100 -ac 2 -c:a pcm_s16le avatar.wav"]
+REPEATS = ["download it again", "choose a test story", "dataset.splits.test"]
 SUBJECT = "derivative/pycortex-db/UTS01"
 TRANSFORM = f"{SUBJECT}/transforms/UTS01_auto"
 
 
+def replace(path, content):
+    path.unlink()
+    path.write_bytes(content)
+
+
 def cut(path, share=0.6):
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    replace(path, path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def reform(path, **form):
+    write_silence(path, soundfile.info(path).duration, **form)
 
 
 def rewrite(path, **changes):
@@ -229,26 +303,39 @@ BREAKS = {
         ["stimuli/avatar.wav", "truncated", "bytes of sound"],
     ),
     "wav truncated in its header": (
-        lambda root: (root / "stimuli/avatar.wav").write_bytes(
-            (root / "stimuli/avatar.wav").read_bytes()[:30]
+        lambda root: replace(
+            root / "stimuli/avatar.wav", (root / "stimuli/avatar.wav").read_bytes()[:30]
         ),
         ["stimuli/avatar.wav", "truncated before its sound"],
     ),
     "wav of something else": (
-        lambda root: (root / "stimuli/avatar.wav").write_text("<html>404</html>"),
+        lambda root: replace(root / "stimuli/avatar.wav", b"<html>404</html>"),
         ["stimuli/avatar.wav", "no wav file"],
     ),
     "wav in an unreadable coding": (
-        lambda root: (root / "stimuli/avatar.wav").write_bytes(
+        lambda root: replace(
+            root / "stimuli/avatar.wav",
             (root / "stimuli/avatar.wav").read_bytes()[:20]
             + b"\xaa\xaa"
-            + (root / "stimuli/avatar.wav").read_bytes()[22:]
+            + (root / "stimuli/avatar.wav").read_bytes()[22:],
         ),
         ["stimuli/avatar.wav", "cannot be read"],
     ),
     "wav shorter than its responses": (
-        lambda root: write_story(root, "avatar", 20),
-        ["stimuli/avatar.wav", "lasts 20.0 s", "28.1 s"],
+        lambda root: write_silence(root / "stimuli/avatar.wav", 20),
+        ["stimuli/avatar.wav", "lasts 20.0 s", "28.1 s", "download it again"],
+    ),
+    "wav of another rate": (
+        lambda root: reform(root / "stimuli/avatar.wav", rate=16_000),
+        ["avatar.wav is 16000 Hz, PCM_16, 2 channel", f"is {PUBLISHED}", *CONVERT],
+    ),
+    "wav in one channel": (
+        lambda root: reform(root / "stimuli/avatar.wav", channels=1),
+        ["avatar.wav is 44100 Hz, PCM_16, 1 channel", f"is {PUBLISHED}", *CONVERT],
+    ),
+    "wav of 24 bits": (
+        lambda root: reform(root / "stimuli/avatar.wav", bits=24),
+        ["avatar.wav is 44100 Hz, PCM_24, 2 channel", f"is {PUBLISHED}", *CONVERT],
     ),
     "TextGrid missing": (
         lambda root: (root / "derivative/TextGrids/avatar.TextGrid").unlink(),
@@ -268,7 +355,7 @@ BREAKS = {
     ),
     "HDF5 missing": (
         lambda root: responses(root).unlink(),
-        [AVATAR, "missing"],
+        [AVATAR, "missing", "no responses of UTS01 to 'avatar'", "dataset.absent"],
     ),
     "HDF5 truncated": (
         lambda root: cut(responses(root)),
@@ -284,7 +371,19 @@ BREAKS = {
     ),
     "HDF5 of integers": (
         lambda root: rewrite(responses(root), data=np.zeros((10, N_VOXELS), int)),
-        [AVATAR, "int64", "floating-point"],
+        [AVATAR, "int64", "expected 2 of float64 (or float32)"],
+    ),
+    "HDF5 of half precision": (
+        lambda root: rewrite(responses(root), data=np.zeros((10, N_VOXELS), np.float16)),
+        [AVATAR, "float16", "expected 2 of float64 (or float32)"],
+    ),
+    "HDF5 of text": (
+        lambda root: rewrite(responses(root), data=[["a"] * N_VOXELS] * 10),
+        [AVATAR, "object", "expected 2 of float64 (or float32)"],
+    ),
+    "HDF5 of nothing": (
+        lambda root: rewrite(responses(root), data=h5py.Empty("f8")),
+        [AVATAR, "0 dimensions of float64", "expected 2"],
     ),
     "HDF5 of other rows": (
         lambda root: rewrite(responses(root), data=np.zeros((11, N_VOXELS))),
@@ -296,13 +395,13 @@ BREAKS = {
     ),
     "test story without repeats": (
         lambda root: rewrite(responses(root, "UTS02/souls.hf5"), individual_repeats=None),
-        ["UTS02/souls.hf5", "no array 'individual_repeats'"],
+        ["UTS02/souls.hf5", "no array 'individual_repeats', only data", *REPEATS],
     ),
     "test story with one repeat": (
         lambda root: rewrite(
             responses(root, "UTS02/souls.hf5"), individual_repeats=np.zeros((1, 13, N_VOXELS))
         ),
-        ["UTS02/souls.hf5", "one repeat"],
+        ["UTS02/souls.hf5", "1 repeat(s)", "two or more", *REPEATS],
     ),
     "repeats of other rows": (
         lambda root: rewrite(
@@ -340,11 +439,15 @@ BREAKS = {
     ),
     "mask of another grid": (
         lambda root: resave(root / TRANSFORM / "reference.nii.gz", (3, 4, 6)),
-        ["mask_thick.nii.gz", "(3, 4, 5)", "(3, 4, 6)"],
+        ["mask_thick.nii.gz", "(2, 3, 4)", "(3, 4, 6)"],
     ),
     "mask of other voxels": (
-        lambda root: resave(root / TRANSFORM / "mask_thick.nii.gz", (3, 4, 5)),
-        ["mask_thick.nii.gz", "60 voxels", "avatar.hf5 (6)", "legacy.hf5 (6)"],
+        lambda root: resave(root / TRANSFORM / "mask_thick.nii.gz", (2, 3, 4)),
+        ["mask_thick.nii.gz", "24 voxels", "avatar.hf5 (6)", "legacy.hf5 (6)"],
+    ),
+    "no surfaces": (
+        lambda root: shutil.rmtree(root / SUBJECT / "surfaces"),
+        [SUBJECT, "surfaces/wm_lh.gii is missing", "download it again"],
     ),
     "surface missing": (
         lambda root: (root / SUBJECT / "surfaces/flat_rh.gii").unlink(),
@@ -354,7 +457,15 @@ BREAKS = {
         lambda root: (
             root / "derivative/freesurfer_subjdir/UTS01/label/rh.HCP-MMP1.annot"
         ).unlink(),
-        ["rh.HCP-MMP1.annot", "fetch_hcp_mmp_parcellation", "mri_surf2surf --hemi rh"],
+        ["rh.HCPMMP1.annot is missing", "fetch_hcp_mmp_parcellation"],
+    ),
+    "annotation truncated": (
+        lambda root: cut(root / "derivative/freesurfer_subjdir/UTS01/label/rh.HCP-MMP1.annot"),
+        ["rh.HCP-MMP1.annot", "truncated"],
+    ),
+    "surface truncated": (
+        lambda root: cut(root / SUBJECT / "surfaces/wm_lh.gii"),
+        ["wm_lh.gii", "truncated"],
     ),
     "respdict truncated": (
         lambda root: cut(root / "derivative/respdict.json"),
@@ -408,6 +519,7 @@ def test_unknown_names_come_with_the_nearest(intact):
     [
         ("wav truncated", lambda dataset: dataset.audio("avatar")),
         ("wav shorter than its responses", lambda dataset: dataset.waveform("avatar")),
+        ("wav in one channel", lambda dataset: dataset.waveform("avatar")),
         ("TextGrid truncated within a tier", lambda dataset: dataset.words("avatar")),
         ("HDF5 truncated", lambda dataset: dataset.responses("UTS01", "avatar")),
         ("HDF5 of other rows", lambda dataset: dataset.responses("UTS01", "avatar")),

@@ -199,6 +199,9 @@ def test_no_warning_is_given(representations, regions, recwarn):
 class TwoStories:
     """Stands for a dataset."""
 
+    def response_times(self, story):
+        return np.arange(len(story) + 3)
+
     def responses(self, participant, story, voxels):
         rng = np.random.default_rng(len(participant + story))
         return rng.normal(5, 2, (len(story) + 3, 8)).astype(np.float32)[:, voxels]

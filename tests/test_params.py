@@ -79,7 +79,20 @@ def test_the_paper_profile_has_the_published_settings():
     assert (paper.representation.window, paper.representation.stride) == (16.0, 0.1)
     assert paper.encoding.skip_test_rows == 40
     assert paper.dataset.simulate is None
-    assert len(paper.models["hubert-base"].revision) == 40
+    assert {model.path.split("/")[1].split("-")[0] for model in paper.models.values()} == {
+        "hubert",
+        "wav2vec2",
+        "wavlm",
+        "whisper",
+    }
+    assert all(len(model.revision) == 40 for model in paper.models.values())
+
+
+def test_stories_that_a_participant_did_not_hear_are_in_none_of_its_splits():
+    dataset = load(PARAMS / "paper.yaml").dataset
+    assert dataset.splits_of("UTS04").validation == ("stagefright",)
+    assert dataset.splits_of("UTS04").train == dataset.splits.train
+    assert dataset.splits_of("UTS01") == dataset.splits
 
 
 def test_default_ceilings_are_quantiles():
@@ -122,6 +135,8 @@ def test_whole_numbers_are_taken_for_numbers(demo):
         ("dataset", "participants", ["A", "A"], "dataset.participants: must be free of repet"),
         ("dataset", "participants", [1], "dataset.participants[0]: must be text, not 1; quote it"),
         ("dataset", "simulate", 3, "dataset.simulate: must hold keys such as 'lexicon', not 3"),
+        ("dataset", "absent", {"SIM01": ["story99"]}, "absent.SIM01: in no split: story99"),
+        ("dataset", "absent", {"SIM01": ["story19"]}, "split 'test': list its stories"),
         ("dataset", "splits", None, "dataset.splits: must hold keys such as 'train', not None"),
     ],
 )

@@ -100,6 +100,14 @@ def test_only_the_test_story_is_repeated(small_dataset, small_spec):
     np.testing.assert_allclose(found["data"], (mean - mean.mean(0)) / mean.std(0), atol=1e-10)
 
 
+def test_labels_are_on_the_template_only_as_with_the_real_participants(small_dataset):
+    surfaces = [f"{h}.{name}" for h in ("lh", "rh") for name in ("pial", "sphere.reg", "white")]
+    expected = {f"{p}/surf/{name}" for p in small_dataset.participants for name in surfaces}
+    for h in ("lh", "rh"):
+        expected |= {f"fsaverage/label/{h}.HCPMMP1.annot", f"fsaverage/surf/{h}.sphere.reg"}
+    assert set(tree(small_dataset.freesurfer_subjects, ".")) == expected
+
+
 def test_responses_are_standardised_and_complete(small_dataset):
     for story in STORIES:
         data = arrays(small_dataset, "SIM02", story)["data"]

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import matplotlib.pyplot as plt
@@ -7,17 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from bthelpers.cortex_template import _hcp_parcels, write_participant_anatomy
+from bthelpers.cortex_template import write_atlas, write_participant_anatomy
 from bthelpers.dataset import Dataset, DatasetError
-from bthelpers.regions import GLASSER_AREAS, load_regions
-from bthelpers.surface import (
-    flatmap,
-    parcels,
-    pycortex_subject,
-    region_masks,
-    symmetric_limits,
-    vertex_parcels,
-)
+from bthelpers.regions import load_regions
+from bthelpers.surface import flatmap, parcels, pycortex_subject, region_masks, symmetric_limits
 
 PARTICIPANT = "sim01"
 VOXEL_SIZE_MM = 8.0
@@ -25,6 +19,7 @@ FOUR_PARTS = ["angular_gyrus", "lateral_temporal", "inferior_frontal", "middle_f
 
 
 def write_dataset(root, seed):
+    write_atlas(root)
     n_voxels = write_participant_anatomy(root, PARTICIPANT, VOXEL_SIZE_MM, seed=seed)
     transforms = {PARTICIPANT: f"{PARTICIPANT}_auto"}
     (root / "derivative/subject_xfms.json").write_text(json.dumps(transforms))
@@ -69,7 +64,7 @@ def transform_folder(dataset):
 
 def midthickness(dataset):
     """Points (vertex, 3) halfway through the cortex, left then right, from FreeSurfer's files."""
-    folder = dataset.freesurfer(PARTICIPANT) / "surf"
+    folder = dataset.freesurfer_subjects / PARTICIPANT / "surf"
     white, pial = (
         np.vstack(
             [nibabel.freesurfer.read_geometry(folder / f"{h}.{name}")[0] for h in ("lh", "rh")]
@@ -79,76 +74,27 @@ def midthickness(dataset):
     return (white + pial) / 2
 
 
-# The region table
-
-
-def test_regions_of_the_paper():
-    regions = load_regions()
-    expected = {
-        "angular_gyrus": "PFm PGs PGi TPOJ2 TPOJ3",
-        "lateral_temporal": "STSda STSva STGa TE1a TE2a TGv TGd A5 STSdp STSvp PSL STV TPOJ1",
-        "inferior_frontal": "44 45 IFJa IFSp",
-        "middle_frontal": "55b",
-        "primary_auditory": "A1",
-        "early_auditory": "A1 PBelt MBelt LBelt RI A4",
-    }
-    for name, areas in expected.items():
-        assert set(regions[name]) == {f"{s}_{area}" for s in "LR" for area in areas.split()}
-    assert len(regions["late_language"]) == 2 * (5 + 13 + 4 + 1)
-    assert set(regions["late_language"]) == set().union(*(regions[part] for part in FOUR_PARTS))
-
-
-def test_areas_are_those_of_the_atlas():
-    for hemisphere in ("lh", "rh"):
-        _, _, names = _hcp_parcels(hemisphere)
-        assert sorted(name[2:-4] for name in names[1:]) == sorted(GLASSER_AREAS)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a: [44, 55b]", {"a": ("L_44", "R_44", "L_55b", "R_55b")}),
-        ("a: [R_A1, A1]", {"a": ("R_A1", "L_A1")}),
-        ("b: [a, A1]\na: [L_A1, L_V1]", {"b": ("L_A1", "L_V1", "R_A1"), "a": ("L_A1", "L_V1")}),
-    ],
-)
-def test_own_region_table(tmp_path, text, expected):
-    (tmp_path / "regions.yaml").write_text(text)
-    assert load_regions(tmp_path / "regions.yaml") == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: [STSdq]", "'STSdq' in region 'a'.*nearest is 'STSdp'"),
-        ("late_language: [A1]\na: [late_languag]", "nearest is 'late_language'"),
-        ("a: [L_XYZ]", "'L_XYZ' in region 'a' is neither"),
-        ("a: [b]\nb: [a]", "'a' contains itself"),
-        ("a: A1", "expected lines such as"),
-        ("- A1", "expected lines such as"),
-        ("", "expected lines such as"),
-    ],
-)
-def test_wrong_region_table(tmp_path, text, message):
-    (tmp_path / "regions.yaml").write_text(text)
-    with pytest.raises(ValueError, match=message) as caught:
-        load_regions(tmp_path / "regions.yaml")
-    assert "regions.yaml" in str(caught.value)
-
-
 # The written anatomy
 
 
-def test_anatomy_is_complete(dataset):
-    dataset.require_anatomy(PARTICIPANT)
-    folder = dataset.freesurfer(PARTICIPANT)
+def test_atlas_is_on_the_template(dataset):
+    folder = dataset.freesurfer_subjects / "fsaverage"
     for hemisphere, side in (("lh", "L"), ("rh", "R")):
         labels, _, names = nibabel.freesurfer.read_annot(
-            dataset.annotation(PARTICIPANT, hemisphere)
+            folder / f"label/{hemisphere}.HCPMMP1.annot"
         )
         assert len(names) == 181
         assert f"{side}_A1_ROI".encode() in names
         assert set(np.unique(labels)) == set(range(181))  # every parcel has a colour of its own
+        sphere, _ = nibabel.freesurfer.read_geometry(folder / f"surf/{hemisphere}.sphere.reg")
+        assert len(sphere) == len(labels)
+
+
+def test_anatomy_is_complete(dataset):
+    dataset.require_anatomy(PARTICIPANT)
+    folder = dataset.freesurfer_subjects / PARTICIPANT
+    assert not (folder / "label").exists()  # as in ds003020, which has no Glasser labels
+    for hemisphere, side in (("lh", "L"), ("rh", "R")):
         sphere, _ = nibabel.freesurfer.read_geometry(folder / f"surf/{hemisphere}.sphere.reg")
         np.testing.assert_allclose(np.linalg.norm(sphere, axis=1), 100, atol=0.1)
         for freesurfer, pycortex in (("white", "wm"), ("pial", "pia")):
@@ -160,7 +106,7 @@ def test_anatomy_is_complete(dataset):
             ).agg_data()
             np.testing.assert_allclose(points, same[0], atol=1e-4)
             np.testing.assert_array_equal(faces, same[1])
-            assert len(labels) == len(points)
+            assert len(sphere) == len(points)
             assert (points[:, 0].mean() < 0) == (side == "L")
 
 
@@ -198,7 +144,7 @@ def test_anatomy_is_replaced(copied):
     stale = copied.pycortex_store / PARTICIPANT / "cache/stale.npz"
     stale.parent.mkdir(exist_ok=True)
     stale.touch()
-    n_voxels = write_dataset(copied.root, seed=2)
+    n_voxels = write_participant_anatomy(copied.root, PARTICIPANT, VOXEL_SIZE_MM, seed=2)
     assert not stale.exists()
     assert len(parcels(copied, PARTICIPANT)) == n_voxels
 
@@ -239,36 +185,66 @@ def test_hemispheres_by_coordinate(voxel_parcels, voxel_mm):
 
 def test_parcels_agree_with_the_nearest_vertex(dataset, voxel_parcels, voxel_mm):
     _, nearest = cKDTree(midthickness(dataset)).query(voxel_mm)
-    expected = np.concatenate(vertex_parcels(dataset, PARTICIPANT))[nearest]
+    expected = dataset.vertex_parcels(PARTICIPANT)[nearest]
     has_parcel = voxel_parcels != ""
     assert has_parcel.mean() > 0.5
     assert (voxel_parcels == expected)[has_parcel].mean() > 0.9
 
 
 def test_region_without_voxels(dataset):
-    with pytest.raises(DatasetError, match="'nowhere' holds no voxel of sim01"):
-        region_masks(dataset, PARTICIPANT, {"auditory": ("L_A1",), "nowhere": ()})
+    absent = {"auditory": ("L_A1",), "nowhere": ("L_V9", "R_V9")}
+    message = r"'nowhere' holds no voxel of sim01.*\(L_V9, R_V9\)"
+    with pytest.raises(DatasetError, match=message):
+        region_masks(dataset, PARTICIPANT, absent)
 
 
-def test_annotation_missing(copied):
-    copied.annotation(PARTICIPANT, "rh").unlink()
-    with pytest.raises(DatasetError, match=r"rh.HCP-MMP1.annot is missing.*mri_surf2surf"):
+def test_template_may_have_other_vertices_in_another_order(copied, voxel_parcels):
+    """Those of the participant are among them, so that the nearest ones are known."""
+    folder, rng = copied.freesurfer_subjects / "fsaverage", np.random.default_rng(0)
+    for hemisphere in ("lh", "rh"):
+        sphere, annotation = (
+            folder / f"{name.format(hemisphere)}"
+            for name in ("surf/{}.sphere.reg", "label/{}.HCPMMP1.annot")
+        )
+        points, faces = nibabel.freesurfer.read_geometry(sphere)
+        labels, colours, names = nibabel.freesurfer.read_annot(annotation)
+        points = np.vstack([points, points[faces].mean(axis=1)])
+        labels = np.concatenate([labels, rng.integers(0, 181, len(faces))])
+        order = rng.permutation(len(points))
+        nibabel.freesurfer.write_geometry(sphere, 0.5 * points[order], faces, create_stamp="test")
+        nibabel.freesurfer.write_annot(annotation, labels[order], colours, names, fill_ctab=False)
+    np.testing.assert_array_equal(parcels(copied, PARTICIPANT), voxel_parcels)
+
+
+def test_own_annotation_needs_no_template(copied, voxel_parcels):
+    template = copied.freesurfer_subjects / "fsaverage"
+    (template / "label").rename(copied.freesurfer_subjects / PARTICIPANT / "label")
+    shutil.rmtree(template)
+    np.testing.assert_array_equal(parcels(copied, PARTICIPANT), voxel_parcels)
+
+
+def test_atlas_missing(copied):
+    shutil.rmtree(copied.freesurfer_subjects / "fsaverage")
+    with pytest.raises(DatasetError, match=r"lh.HCPMMP1.annot is missing.*fetch_hcp_mmp"):
         parcels(copied, PARTICIPANT)
 
 
-def test_annotation_truncated(copied):
-    path = copied.annotation(PARTICIPANT, "lh")
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(DatasetError, match=r"lh.HCP-MMP1.annot is truncated"):
+def test_sphere_of_another_reconstruction(copied):
+    path = copied.freesurfer_subjects / PARTICIPANT / "surf/rh.sphere.reg"
+    points, faces = nibabel.freesurfer.read_geometry(path)
+    nibabel.freesurfer.write_geometry(path, points[:-1], faces, create_stamp="test")
+    with pytest.raises(DatasetError, match=r"wm_rh.gii has 32492 vertices.*of the rh.*have 32491"):
         parcels(copied, PARTICIPANT)
 
 
-def test_annotation_of_another_surface(copied):
-    path = copied.annotation(PARTICIPANT, "lh")
-    labels, colours, names = nibabel.freesurfer.read_annot(path)
-    nibabel.freesurfer.write_annot(path, labels[:-1], colours, names)
-    with pytest.raises(DatasetError, match=r"lh.HCP-MMP1.annot has 32491 vertices.* 32492"):
-        parcels(copied, PARTICIPANT)
+def test_surfaces_as_older_pycortex_wrote_them(copied, voxel_parcels):
+    """Those of UTS02 are archives of NumPy."""
+    for path in (copied.pycortex_store / PARTICIPANT / "surfaces").glob("*.gii"):
+        points, faces = nibabel.load(path).agg_data()
+        np.savez(path.with_suffix(".npz"), pts=points.astype(float), polys=faces.astype(int))
+        path.unlink()
+    shutil.rmtree(copied.pycortex_store / PARTICIPANT / "cache")
+    np.testing.assert_array_equal(parcels(copied, PARTICIPANT), voxel_parcels)
 
 
 def test_pycortex_subject_missing(copied):
@@ -309,6 +285,49 @@ def test_interrupted_work_leaves_no_cache(copied):
     assert not list(copied.pycortex_store.parent.glob(".pycortex-*"))
 
 
+@pytest.fixture
+def read_only(copied, monkeypatch):
+    """A dataset that cannot be written, with neither caches nor the folders pycortex makes."""
+    subject = copied.pycortex_store / PARTICIPANT
+    for name in ("cache", "views"):
+        shutil.rmtree(subject / name)
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith(str(copied.root)))
+    return copied
+
+
+def files_of(root):
+    return {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+
+
+def test_read_only_store_is_used_and_left_alone(read_only, voxel_parcels, draw):
+    before = files_of(read_only.root)
+    np.testing.assert_array_equal(parcels(read_only, PARTICIPANT), voxel_parcels)
+    draw(voxel_parcels == "L_A1", dataset=read_only)
+    assert files_of(read_only.root) == before
+
+
+def test_outdated_mapping_is_made_again(copied, voxel_parcels):
+    cache = copied.pycortex_store / PARTICIPANT / f"cache/{PARTICIPANT}_auto_linenn.npz"
+    parcels(copied, PARTICIPANT)
+    cache.write_bytes(b"of an earlier transform")
+    os.utime(cache, (1, 1))
+    with pycortex_subject(copied.pycortex_store, PARTICIPANT) as cortex:
+        cortex.get_mapper(PARTICIPANT, f"{PARTICIPANT}_auto", "line_nearest")
+        assert cache.read_bytes() == b"of an earlier transform"  # until the new one is complete
+    assert cache.stat().st_size > 1000
+    np.testing.assert_array_equal(parcels(copied, PARTICIPANT), voxel_parcels)
+
+
+def test_folders_may_be_links(copied, tmp_path, voxel_parcels):
+    subject = copied.pycortex_store / PARTICIPANT
+    shutil.rmtree(subject / "cache")
+    for folder in (subject / "surfaces", subject):
+        folder.rename(tmp_path / folder.name)
+        folder.symlink_to(tmp_path / folder.name)
+    np.testing.assert_array_equal(parcels(copied, PARTICIPANT), voxel_parcels)
+    assert (subject / "cache").is_dir()
+
+
 # Flatmaps
 
 
@@ -316,7 +335,7 @@ def test_interrupted_work_leaves_no_cache(copied):
 def draw(dataset):
     """Draw a flatmap and return its figure and the image of the values."""
 
-    def draw(values, **kwargs):
+    def draw(values, dataset=dataset, **kwargs):
         figure = flatmap(dataset, PARTICIPANT, values, label="alignment (correlation)", **kwargs)
         return figure, figure.axes[0].get_images()[1].get_array().filled(np.nan)
 
