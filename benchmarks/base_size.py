@@ -10,6 +10,7 @@ first epoch, of one step, and must end in the same weights as an undisturbed one
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import resource
@@ -30,6 +31,7 @@ from test_base_size import BASE  # noqa: E402
 from bthelpers.params import load  # noqa: E402
 from bthelpers.plan import noise_story  # noqa: E402
 from bthelpers.speech import SpeechEncoder  # noqa: E402
+from bthelpers.timing import TR  # noqa: E402
 from bthelpers.tuning import TuningRun, brain_tune  # noqa: E402
 
 
@@ -48,7 +50,7 @@ def one_family(family: str, n_voxels: int, n_windows: int, window: float) -> Non
     )
     torch.manual_seed(0)
     encoder = SpeechEncoder(BASE[family]().eval())
-    story = noise_story(window + n_windows * 2.0045, n_voxels)
+    story = noise_story(math.ceil(window / TR) + n_windows, n_voxels)
     rows = slice(-n_windows, None)
     story = replace(story, times=story.times[rows], responses=story.responses[rows])
     arguments = ([story], [story], settings)

@@ -34,6 +34,7 @@ def claim_device() -> torch.device:
             file.close()
             continue
         _held.append(file)
+        torch.cuda.set_device(index)  # also for libraries that take the current one
         return torch.device("cuda", index)
     if n_gpus:
         raise RuntimeError(

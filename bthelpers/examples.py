@@ -153,7 +153,7 @@ class Examples:
         return self.frames[story].window(start, stop)
 
     def _computed(self, story: int, start: int, stop: int) -> torch.Tensor:
-        """A window in main memory: 1.6 MB for 16 s of a base model, 12 GB for 24 stories."""
+        """A window in main memory: 1.6 MB for 16 s of a base model, 16 GB for 26 stories."""
         return self._cut(story, start, stop).cpu()
 
     def pooling(self, stretch: Stretch) -> torch.Tensor:

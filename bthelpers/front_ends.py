@@ -27,7 +27,7 @@ class ConvolutionalFrontEnd:
     def __init__(self, model: PreTrainedModel, extractor: Wav2Vec2FeatureExtractor | None):
         config = model.config
         self.extractor = extractor or Wav2Vec2FeatureExtractor(do_normalize=True)
-        self._convolutions = model.feature_extractor.requires_grad_(False)
+        self.frozen = model.feature_extractor.requires_grad_(False)
         model.feature_extractor = nn.Identity()
         self.hop = math.prod(config.conv_stride)
         strides_before = np.cumprod([1, *config.conv_stride[:-1]])
@@ -37,7 +37,7 @@ class ConvolutionalFrontEnd:
 
     def complete(self, model: PreTrainedModel) -> None:
         """Put the convolutions back into a model that is to be saved."""
-        model.feature_extractor = self._convolutions
+        model.feature_extractor = self.frozen
 
     def detach(self, model: PreTrainedModel) -> None:
         """Take them out again."""
@@ -62,7 +62,7 @@ class ConvolutionalFrontEnd:
     @torch.no_grad()
     def __call__(self, samples: torch.Tensor, device: torch.device) -> torch.Tensor:
         """Frames of shape (channels, n_frames)."""
-        return self._convolutions.to(device)(samples.to(device)[None])[0]
+        return self.frozen.to(device)(samples.to(device)[None])[0]
 
     def frames(self, waveform: np.ndarray, device: torch.device) -> StoryFrames | WindowFrames:
         """Frames of a story (mono, 16 kHz), to cut windows from."""
@@ -80,8 +80,8 @@ class MelFrontEnd:
         self.extractor = extractor or WhisperFeatureExtractor(encoder.config.num_mel_bins)
         strides = [convolution.stride[0] for convolution in (encoder.conv1, encoder.conv2)]
         # Loading a model forgets that its positions are fixed.
-        for frozen in (encoder.conv1, encoder.conv2, encoder.embed_positions):
-            frozen.requires_grad_(False)
+        self.frozen = nn.ModuleList([encoder.conv1, encoder.conv2, encoder.embed_positions])
+        self.frozen.requires_grad_(False)
         self.hop = self.receptive_field = self.extractor.hop_length * math.prod(strides)
         self.max_samples = self.hop * encoder.config.max_source_positions
 

@@ -7,11 +7,13 @@ step of tuning and one measured batch of windows per model.
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,28 +21,28 @@ import pandas as pd
 import torch
 
 from bthelpers import preflight
-from bthelpers.dataset import Dataset, DatasetError
 from bthelpers.devices import claim_device
 from bthelpers.examples import TuningStory
+from bthelpers.formats import look_up, read_table
 from bthelpers.front_ends import SAMPLE_RATE
-from bthelpers.params import Profile
-from bthelpers.representations import window_features
+from bthelpers.params import Profile, RepresentationSettings, TuningSettings
+from bthelpers.representations import WINDOWS_PER_BATCH, pooled_windows
 from bthelpers.results import Results
-from bthelpers.speech import ModelError, SpeechEncoder
-from bthelpers.timing import TR, response_times
+from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import TR, n_respdict_for, response_times
 from bthelpers.tuning import TuningRun
 
 ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until they were selected
-MEASURED_WINDOWS = 32
 BYTES = 4  # of float32
 # Tuning keeps weights, best weights and the optimiser's two moments of all of them.
 CHECKPOINT_COPIES = 4
 NEEDS = {
-    "voxels": ("dataset",),
-    "tuning": ("voxels",),
-    "representations": ("tuning, or dataset for the pretrained model",),
-    "alignment": ("representations", "voxels"),
+    "voxels": "dataset",
+    "tuning": "voxels",
+    "representations": "tuning; dataset alone for the pretrained model",
+    "alignment": "representations, voxels",
 }
+PUBLISHED = Path(__file__).parent / "ds003020/respdict.json"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ class Cost:
     gigabytes: float
 
 
+UNKNOWN = Cost(math.nan, math.nan)
+
+
 def planned_runs(profile: Profile) -> list[PlannedRun]:
     """All runs of a profile but the making of a simulated dataset, in the order of their steps."""
     participants = profile.dataset.participants
@@ -101,41 +106,55 @@ def planned_runs(profile: Profile) -> list[PlannedRun]:
 
 
 def story_rows(profile: Profile, repository: Path) -> dict[str, int]:
-    """Response rows of each story, from the dataset or, before it is simulated, from its length."""
-    spec = profile.dataset.simulate
-    if spec is not None:
-        return {story: int(60 * m / TR) for story, m in spec.story_minutes.items()}
-    dataset = Dataset(repository / profile.dataset.root)
-    return {s: len(dataset.response_times(s)) for s in profile.dataset.splits.stories}
+    """Response rows of each story, from the dataset or, before it is there, as it will be."""
+    settings = profile.dataset
+    if settings.simulate is not None:
+        minutes = settings.simulate.story_minutes
+        return {story: n_respdict_for(60 * length) - 20 for story, length in minutes.items()}
+    own = repository / settings.root / "derivative/respdict.json"
+    respdict = read_table(own if own.is_file() else PUBLISHED)
+    return {story: look_up(story, respdict, "story") - 20 for story in settings.splits.stories}
 
 
-def noise_story(seconds: float, n_voxels: int) -> TuningStory:
-    """Noise in place of sound and responses, of at least the given length."""
-    rng = np.random.default_rng(0)
-    times = response_times(20 + max(1, int(seconds / TR)))
-    waveform = rng.normal(size=round((times[-1] + 1) * SAMPLE_RATE)).astype(np.float32)
-    responses = rng.normal(size=(len(times), n_voxels)).astype(np.float32)
-    return TuningStory("noise", waveform, times, responses)
+def noise(seconds: float) -> np.ndarray:
+    """Noise in place of sound."""
+    return np.random.default_rng(0).normal(size=round(seconds * SAMPLE_RATE)).astype(np.float32)
 
 
-def tuning_seconds(encoder: SpeechEncoder, profile: Profile, n_voxels: int) -> float:
-    """Time per TR of a step of tuning, measured on noise."""
-    settings = profile.tuning
-    story = noise_story(settings.window + 2 * settings.stretches_at_once * TR, n_voxels)
+def noise_story(n_trs: int, n_voxels: int) -> TuningStory:
+    """Noise in place of sound and of the responses to it."""
+    times = response_times(20 + n_trs)
+    responses = np.random.default_rng(1).normal(size=(n_trs, n_voxels)).astype(np.float32)
+    return TuningStory("noise", noise(times[-1] + 1), times, responses)
+
+
+def tuning_seconds(encoder: SpeechEncoder, settings: TuningSettings, n_voxels: int) -> float:
+    """Time per TR of an optimiser step, measured on noise.
+
+    A step with one forward and backward pass is timed, and one with two: the difference is what
+    each further pass of a whole step takes.
+    """
+    trs = settings.chunk_trs if settings.sharing == "chunk" else 1
+    trs_per_pass = trs * settings.stretches_at_once
+    story = noise_story(2 * trs_per_pass + math.ceil(settings.window / TR), n_voxels)
     run = TuningRun(encoder, [story], [story], settings, seed=0)
-    batch = run.training.stretches([0])[-settings.stretches_at_once :]
-    return _seconds(lambda: run.step(batch)) / sum(len(stretch.rows) for stretch in batch)
+    stretches = run.training.stretches([0])
+    one, two = (
+        seconds_of(partial(run.step, stretches[-n * settings.stretches_at_once :])) for n in (1, 2)
+    )
+    n_passes = math.ceil(settings.batch_trs / trs_per_pass)
+    return (one + (n_passes - 1) * max(two - one, 0)) / (n_passes * trs_per_pass)
 
 
-def window_seconds(encoder: SpeechEncoder, profile: Profile) -> float:
-    """Time per window of extracting representations, measured on noise."""
-    settings = profile.representation
-    story = noise_story(settings.window + MEASURED_WINDOWS * settings.stride, 1)
-    times = window_features(encoder, story.waveform, settings)[1]  # also the warming-up
-    return _seconds(lambda: window_features(encoder, story.waveform, settings)) / len(times)
+def window_seconds(encoder: SpeechEncoder, settings: RepresentationSettings) -> float:
+    """Time per window of extracting representations, measured on a batch of noise."""
+    frames = encoder.frames(noise(settings.window + 1))
+    token_windows = np.tile([[0, encoder.n_tokens(settings.window)]], (WINDOWS_PER_BATCH, 1))
+    batch = partial(pooled_windows, encoder, frames, token_windows, settings)
+    return seconds_of(batch) / WINDOWS_PER_BATCH
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds_of(work: Callable[[], object]) -> float:
     """Time of the second of two executions; results are read, so that a GPU has finished."""
     work()
     started = time.perf_counter()
@@ -149,27 +168,29 @@ def model_costs(
     """What one run of each step takes for a model, on the encoder's device.
 
     Tuning is counted with all of its epochs; one that stops early takes less. A pass without
-    gradients is counted as a third of one with them.
+    gradients is counted as a third of one with them. The time of the alignment, which hangs on the
+    processor, is not estimated.
     """
     splits, tuning = profile.dataset.splits, profile.tuning
     train, validation, test = (
         sum(rows[story] for story in stories)
         for stories in (splits.train, splits.validation, splits.test)
     )
-    passes = tuning.epochs * (train + validation / 3) + train / 3
-    windows = (train + test) * TR / profile.representation.stride
-    weights = sum(parameter.numel() for parameter in encoder.model.parameters())
-    features = (train + test) * (encoder.n_layers + 1) * encoder.hidden_size
-    scores = (encoder.n_layers + 1) * n_voxels
+    passes = tuning.epochs * (train + validation / 3) + tuning.standardize * train / 3
+    n_stories = len(splits.train + splits.test)
+    windows = (train + test + 10 * n_stories) * TR / profile.representation.stride
+    n_layers = encoder.n_layers + 1
+    features = (train + test + 15 * n_stories) * n_layers * encoder.hidden_size
     return {
         "tuning": Cost(
-            passes * tuning_seconds(encoder, profile, n_voxels) / 3600,
-            weights * BYTES / 1e9,
+            passes * tuning_seconds(encoder, tuning, n_voxels) / 3600,
+            encoder.n_weights * BYTES / 1e9,
         ),
         "representations": Cost(
-            windows * window_seconds(encoder, profile) / 3600, features * BYTES / 1e9
+            windows * window_seconds(encoder, profile.representation) / 3600,
+            features * BYTES / 1e9,
         ),
-        "alignment": Cost(0.0, scores * BYTES / 1e9),
+        "alignment": Cost(math.nan, 2 * n_layers * n_voxels * BYTES / 1e9),
     }
 
 
@@ -187,23 +208,23 @@ def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Pat
     Returns
     -------
     DataFrame
-        Columns step, model, runs, to do, needs, hours, GB.
+        Columns step, model, runs, not there, needs, hours, GB; NaN where there is no estimate.
     """
     table = []
     runs = planned_runs(profile)
     for step, model in dict.fromkeys((run.step, run.model) for run in runs):
         chosen = [run for run in runs if (run.step, run.model) == (step, model)]
-        to_do = sum(not (results / run.output).is_file() for run in chosen)
-        cost = costs.get(model, {}).get(step, Cost(0.0, 0.0))
+        absent = sum(not (results / run.output).is_file() for run in chosen)
+        cost = costs.get(model, {}).get(step, UNKNOWN)
         table.append(
             {
                 "step": step,
                 "model": model,
                 "runs": len(chosen),
-                "to do": to_do,
-                "needs": ", ".join(NEEDS[step]),
-                "hours": to_do * cost.hours,
-                "GB": to_do * cost.gigabytes,
+                "not there": absent,
+                "needs": NEEDS[step],
+                "hours": absent * cost.hours,
+                "GB": absent * cost.gigabytes,
             }
         )
     return pd.DataFrame(table)
@@ -226,23 +247,32 @@ def print_plan(profile: Profile, repository: Path) -> bool:
     n_voxels = selected_voxels(profile, results)
     device = claim_device()
     print(f"profile {profile.name}: up to {n_voxels:,} voxels per participant; device: {device}")
-    costs, weights = {}, 0
-    try:
-        rows = story_rows(profile, repository)
-        for name, model in profile.models.items():
-            print(f"measuring {name}", file=sys.stderr, flush=True)
-            path = model.path if model.revision else repository / model.path
+    costs, checkpoint = {}, 0.0
+    for name, model in profile.models.items():
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        path = model.path if model.revision else repository / model.path
+        try:
+            rows = story_rows(profile, repository)
             encoder = SpeechEncoder.load(path, model.revision, device)
             costs[name] = model_costs(encoder, profile, rows, n_voxels)
-            weights = max(weights, sum(p.numel() for p in encoder.model.parameters()))
-    except (ModelError, DatasetError) as error:
-        problems.append(f"no estimate: {error}")
-    except torch.OutOfMemoryError:
-        problems.append(f"{name} does not fit {device}: lower `tuning.stretches_at_once`")
+        except ValueError as error:
+            problems.append(f"no estimate for {name}: {error}")
+        except torch.OutOfMemoryError:
+            problems.append(
+                f"{name} does not fit {device}: lower `tuning.stretches_at_once`, or choose a"
+                " smaller model"
+            )
+        else:
+            head = 3 * encoder.hidden_size * n_voxels
+            weights = CHECKPOINT_COPIES * encoder.n_weights + head
+            checkpoint = max(checkpoint, 2 * weights * BYTES / 1e9)  # twice while it is replaced
     table = plan_table(profile, costs, results)
     print(table.round(2).to_string(index=False))
-    print(f"total: {table['hours'].sum():.1f} hours of this device, {table['GB'].sum():.1f} GB")
-    problems += _space(table["GB"].sum() + weights * BYTES * CHECKPOINT_COPIES / 1e9, results)
+    print(
+        f"total of what could be estimated: {table['hours'].sum():.1f} hours of {device},"
+        f" {table['GB'].sum():.1f} GB, and {checkpoint:.1f} GB while tuning"
+    )
+    problems += _space(table["GB"].sum() + checkpoint, results)
     for problem in dict.fromkeys(problems):
         print(f"- {problem}")
     return not problems

@@ -54,15 +54,16 @@ def _empty_regions(dataset: Dataset, settings: DatasetSettings, repository: Path
     """Regions without a voxel, looked for once the participants' files are known to be there."""
     from bthelpers.surface import region_masks  # slow, and needed for real datasets only
 
+    try:
+        regions = load_regions(repository / settings.regions if settings.regions else None)
+    except (OSError, ValueError):
+        return []  # reported with the regions
     found = []
     for participant in settings.participants:
         try:
-            table = repository / settings.regions if settings.regions else None
-            region_masks(dataset, participant, load_regions(table))
-        except DatasetError as error:
-            found.append(str(error))
-        except (OSError, ValueError):
-            return found  # of the table itself, which is reported with the regions
+            region_masks(dataset, participant, regions)
+        except (OSError, ValueError) as error:
+            found.append(f"{participant}: {error}")
     return found
 
 

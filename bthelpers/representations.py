@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 
 from bthelpers.dataset import Dataset
+from bthelpers.front_ends import StoryFrames, WindowFrames
 from bthelpers.params import RepresentationSettings
 from bthelpers.progress import Progress
 from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
@@ -38,7 +39,6 @@ def _stride(states: torch.Tensor, stride_tokens: int) -> torch.Tensor:
 POOLING = {"last": _last, "mean": _mean, "stride": _stride}
 
 
-@torch.no_grad()
 def window_features(
     encoder: SpeechEncoder, waveform: np.ndarray, settings: RepresentationSettings
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -57,16 +57,40 @@ def window_features(
     times : array of shape (n_windows,)
         The end of each window, in seconds of sound.
     """
-    encoder.model.eval()
-    frames = encoder.frames(waveform)
-    stride_tokens = max(1, round(settings.stride * SAMPLE_RATE / encoder.hop))
-    pool = POOLING[settings.pooling]
     # `windows` rounds to samples: the last window may end up to half a sample after the sound.
     n_windows = int((len(waveform) + 0.5) / (settings.stride * SAMPLE_RATE))
     times = settings.stride * np.arange(1, n_windows + 1)
     stops = windows(times, settings.window, SAMPLE_RATE)[:, 1]
     heard = stops >= encoder.receptive_field  # earlier windows are shorter than one token
     times, token_windows = times[heard], encoder.token_windows(stops[heard], settings.window)
+    return pooled_windows(encoder, encoder.frames(waveform), token_windows, settings), times
+
+
+@torch.no_grad()
+def pooled_windows(
+    encoder: SpeechEncoder,
+    frames: StoryFrames | WindowFrames,
+    token_windows: np.ndarray,
+    settings: RepresentationSettings,
+) -> np.ndarray:
+    """What stands for each window in every layer.
+
+    Parameters
+    ----------
+    encoder : SpeechEncoder
+    frames : StoryFrames or WindowFrames
+        Of the story.
+    token_windows : int array of shape (n_windows, 2)
+        First and last (exclusive) token of each.
+    settings : RepresentationSettings
+
+    Returns
+    -------
+    float32 array of shape (n_layers + 1, n_windows, hidden_size)
+    """
+    encoder.model.eval()
+    stride_tokens = max(1, round(settings.stride * SAMPLE_RATE / encoder.hop))
+    pool = POOLING[settings.pooling]
     pooled = []
     for n_tokens, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
         for batch in torch.split(torch.from_numpy(np.stack(list(group))), WINDOWS_PER_BATCH):
@@ -75,7 +99,7 @@ def window_features(
                 states = encoder.all_layers(inputs, n_tokens)
             features = [pool(state.float(), stride_tokens) for state in states]
             pooled.append(torch.stack(features).cpu())
-    return torch.cat(pooled, dim=1).numpy(), times
+    return torch.cat(pooled, dim=1).numpy()
 
 
 def extract(

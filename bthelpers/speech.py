@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from huggingface_hub import errors as hub
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
@@ -35,8 +36,10 @@ FRONT_ENDS = {
 }
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # PyTorch's fused attention takes 1.5 times as long to tune on a CPU, in bfloat16; but a window of
-# Whisper's has 1,500 tokens, whose attention weights would fill the memory.
-ATTENTION = {("cpu", ConvolutionalFrontEnd): "eager"}
+# Whisper's has 1,500 tokens, whose attention weights would fill the memory. Elsewhere transformers
+# chooses.
+ATTENTION = {("cpu", "hubert"): "eager", ("cpu", "wav2vec2"): "eager"}
+WAVEFORMS_AT_ONCE = 16  # that go through the model together
 PRETRAINING_ONLY = {"masked_spec_embed"}  # weights that some published checkpoints lack
 REMEDIES = {
     hub.GatedRepoError: "accept its terms on its page, then log in with `hf auth login`",
@@ -118,26 +121,30 @@ class SpeechEncoder:
         where = {"revision": revision, "trust_remote_code": False}
         try:
             config = AutoConfig.from_pretrained(source, **where)
-            front_end = _front_end(config)
+            _front_end(config)
             extractor = AutoFeatureExtractor.from_pretrained(source, **where)
             model, report = AutoModel.from_pretrained(
                 source,
                 dtype=torch.float32,
-                attn_implementation=ATTENTION.get((torch.device(device).type, front_end), "sdpa"),
+                attn_implementation=ATTENTION.get((torch.device(device).type, config.model_type)),
                 output_loading_info=True,
                 **where,
             )
-        except OSError as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            if revision is None or not isinstance(error, OSError):
+                raise ModelError(f"{source} cannot be loaded: {error}") from error
             remedy = REMEDIES.get(type(error.__cause__), OFFLINE)
-            raise ModelError(f"{source} at {revision} cannot be loaded: {remedy}") from error
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"{source} cannot be loaded: {error}") from error
+            raise ModelError(
+                f"{source} at {revision} cannot be loaded ({error}): {remedy}"
+            ) from error
         if missing := set(report["missing_keys"]) - PRETRAINING_ONLY:
             raise ModelError(
                 f"{source}: the weights do not fit config.json: {len(missing)} are missing, such as"
                 f" {min(missing)}; use the configuration that the weights were saved with"
             )
-        return cls(model.to(device).eval(), extractor)
+        encoder = cls(model.eval(), extractor)
+        encoder.model.to(device)  # Whisper's decoder stays where it is
+        return encoder
 
     def save(self, folder: str | Path, record: dict[str, str], card: str | None = None) -> None:
         """Write a folder that ``AutoModel.from_pretrained`` loads, with its provenance.
@@ -170,6 +177,12 @@ class SpeechEncoder:
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device
+
+    @property
+    def n_weights(self) -> int:
+        """Weights of the model as it is saved, with front end and decoder."""
+        modules = (self._whole, self.front_end.frozen)
+        return sum({id(w): w.numel() for module in modules for w in module.parameters()}.values())
 
     @property
     def n_layers(self) -> int:
@@ -245,9 +258,11 @@ class SpeechEncoder:
         ]
         for length in sorted(set(lengths)):
             chosen = [k for k, other in enumerate(lengths) if other == length]
-            frames = torch.stack([self.front_end(samples[k], self.device) for k in chosen])
-            for layer, states in zip(layers, self.all_layers(frames, length), strict=True):
-                layer[chosen, :length] = states.float()
+            for first in range(0, len(chosen), WAVEFORMS_AT_ONCE):
+                part = chosen[first : first + WAVEFORMS_AT_ONCE]
+                frames = torch.stack([self.front_end(samples[k], self.device) for k in part])
+                for layer, states in zip(layers, self.all_layers(frames, length), strict=True):
+                    layer[part, :length] = states.float()
         return HiddenStates(tuple(layers), torch.tensor(lengths))
 
     def all_layers(self, frames: torch.Tensor, n_tokens: int) -> tuple[torch.Tensor, ...]:

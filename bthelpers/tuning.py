@@ -78,17 +78,21 @@ def _cut(stretches: list[Stretch], size: int) -> list[list[Stretch]]:
 
 
 class _Head(nn.Module):
-    """Linear map from pooled features, standardised or not, to voxels. It starts at zero."""
+    """Linear map from pooled features to voxels. It starts at zero."""
 
-    def __init__(self, features: torch.Tensor, n_voxels: int, standardized: bool):
+    def __init__(self, n_features: int, n_voxels: int):
         super().__init__()
-        scale = features.std(dim=0) + torch.finfo(features.dtype).eps
-        self.register_buffer("mean", features.mean(dim=0) if standardized else scale * 0)
-        self.register_buffer("scale", scale if standardized else torch.ones_like(scale))
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
         # Plain nn.Linear would draw from the global random numbers.
-        self.linear = nn.utils.skip_init(nn.Linear, features.shape[1], n_voxels)
+        self.linear = nn.utils.skip_init(nn.Linear, n_features, n_voxels)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
+
+    def standardize(self, features: torch.Tensor) -> None:
+        """Standardise what comes in by the mean and deviation of these features (tr, feature)."""
+        self.mean = features.mean(dim=0)
+        self.scale = features.std(dim=0) + torch.finfo(features.dtype).eps
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
         return self.linear((pooled - self.mean) / self.scale)
@@ -135,9 +139,10 @@ class TuningRun:
         self.validation = Examples(self.encoder, validation, settings)
         self.trs = self.training.trs_per_stretch
         stretches = self.training.stretches([0] * len(training))
-        pooled = pooled_features(self.encoder, self.training, settings.precision)
-        n_voxels = training[0].responses.shape[1]
-        self.head = _Head(pooled, n_voxels, settings.standardize).to(self.encoder.device)
+        self.head = _Head(encoder.hidden_size, training[0].responses.shape[1])
+        if settings.standardize:
+            self.head.standardize(pooled_features(self.encoder, self.training, settings.precision))
+        self.head.to(self.encoder.device)
         # A random offset can add one stretch per story to an epoch.
         n_batches = math.ceil((len(stretches) + len(training)) / self._stretches_per_step)
         self.n_steps = settings.epochs * n_batches
@@ -174,7 +179,8 @@ class TuningRun:
         stretches = [stretches[k] for k in rng.permutation(len(stretches))]
         total = 0.0
         self.encoder.model.train()
-        with torch.random.fork_rng():
+        device = self.encoder.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**31)))  # of dropout
             for batch in _cut(stretches, self._stretches_per_step):
                 total += self.step(batch)

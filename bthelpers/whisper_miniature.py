@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import soxr
 import torch
 from torch import nn
 from transformers import (
@@ -27,9 +28,9 @@ from transformers import (
 from transformers.models.whisper.modeling_whisper import sinusoids
 
 from bthelpers.front_ends import SAMPLE_RATE
-from bthelpers.miniatures import PretrainingSettings, pretraining_stories, standardized_waveform
+from bthelpers.miniatures import PretrainingSettings, pretraining_stories
 from bthelpers.results import atomic_folder, file_digest, provenance
-from bthelpers.synthesis import SILENCE, Interval
+from bthelpers.synthesis import SILENCE, Interval, Utterance
 
 TOKENS_PER_SECOND = 25
 MEL_HOP = SAMPLE_RATE // TOKENS_PER_SECOND // 2  # the second convolution halves the rate
@@ -57,6 +58,12 @@ class TranscribedStory:
 
     waveform: np.ndarray
     words: list[Interval]
+
+
+def stimulus(story: Utterance) -> np.ndarray:
+    """Sound as loud as `Dataset.waveform` reads it: to Whisper, loudness matters."""
+    full_scale = np.iinfo(story.waveform.dtype).max + 1
+    return soxr.resample(story.waveform.astype(np.float32) / full_scale, story.rate, SAMPLE_RATE)
 
 
 def vocabulary(stories: list[TranscribedStory]) -> dict[str, int]:
@@ -128,9 +135,7 @@ class Transcriber:
             f"[{time.monotonic() - self.started:6.0f} s] {text}", flush=True
         )
         self.stories = [
-            TranscribedStory(
-                standardized_waveform(story), [w for w in story.words if w.label != SILENCE]
-            )
+            TranscribedStory(stimulus(story), [w for w in story.words if w.label != SILENCE])
             for story in pretraining_stories(settings.stories)
         ]
         self.tokens = vocabulary(self.stories)

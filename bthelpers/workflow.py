@@ -152,7 +152,8 @@ def run_workflow(repository: Path, profile: str, cores: int, gpus: int, extra: l
         command += ["--rerun-incomplete", "--keep-incomplete", "--nolock"]
         # Notebooks run by the same Python, whether or not its environment is activated.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | {"PATH": path}
+        # Models of the hub have just been fetched: runs need not ask for them again.
+        environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
         # Snakemake holds the lock too: it may outlive this process.
         status = subprocess.run(
             [*command, *extra], cwd=repository, env=environment, pass_fds=[lock.fileno()]
@@ -168,7 +169,9 @@ def main() -> None:
     """Run the workflow of one profile."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("profile", nargs="?", default="demo", help="a file in params/")
-    parser.add_argument("--cores", type=int, default=min(os.cpu_count(), RUNS_AT_ONCE))
+    # A GPU's next run is prepared while it works.
+    runs_at_once = max(RUNS_AT_ONCE, 2 * visible_gpus())
+    parser.add_argument("--cores", type=int, default=min(os.cpu_count(), runs_at_once))
     parser.add_argument("--gpus", type=int, default=visible_gpus())
     arguments, extra = parser.parse_known_args()
     try:

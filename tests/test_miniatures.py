@@ -16,7 +16,6 @@ from bthelpers.miniatures import (
     RECEPTIVE_FIELD,
     Pretrainer,
     PretrainingSettings,
-    cepstral_frames,
     cluster,
     masked_prediction_loss,
     miniature_config,
@@ -216,25 +215,6 @@ def test_cut_sounds_give_as_many_tokens_as_there_are_targets():
     for n_tokens in (1, 50, 100):
         frames = model.feature_extractor(torch.zeros(1, (n_tokens + 2) * HOP))
         assert frames.shape[2] == n_tokens
-
-
-@pytest.mark.parametrize("token", [5, 11])
-def test_cepstra_are_centred_on_what_their_token_sees(token):
-    """A click in the middle of a receptive field is nearest to that token's frame."""
-    click = np.zeros(20 * HOP, np.float32)
-    click[token * HOP + RECEPTIVE_FIELD // 2] = 1
-    energy = cepstral_frames(click)[:, 0]
-    assert energy.argmax() == token
-    assert energy[token - 1] == pytest.approx(energy[token + 1], abs=1e-3)
-
-
-def test_cepstra_hear_every_sample():
-    rng = np.random.default_rng(0)
-    silence = np.zeros(12 * HOP, np.float32)
-    for sample in rng.integers(2 * HOP, 8 * HOP, size=30):
-        click = silence.copy()
-        click[sample] = 1
-        assert not np.allclose(cepstral_frames(click), cepstral_frames(silence))
 
 
 def test_pretraining_goes_through_its_phases(pretrained):

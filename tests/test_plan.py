@@ -54,19 +54,26 @@ def test_planned_runs_are_those_of_the_workflow(smoke):
 def test_what_is_done_is_not_counted_again(smoke, tmp_path):
     costs = {"hubert-mini": {"tuning": Cost(2.0, 0.5), "representations": Cost(1.0, 0.1)}}
     before = plan_table(smoke, costs, tmp_path).set_index("step")
-    assert before.loc["tuning", ["runs", "to do", "hours", "GB"]].tolist() == [2, 2, 4.0, 1.0]
-    assert before.loc["representations", ["to do", "hours"]].tolist() == [3, 3.0]
+    assert before.loc["tuning", ["runs", "not there", "hours", "GB"]].tolist() == [2, 2, 4.0, 1.0]
+    assert before.loc["representations", ["not there", "hours"]].tolist() == [3, 3.0]
     done = tmp_path / "hubert-mini/SIM01/brain-tuned/training.nc"
     done.parent.mkdir(parents=True)
     done.touch()
     after = plan_table(smoke, costs, tmp_path).set_index("step")
-    assert after.loc["tuning", ["runs", "to do", "hours", "GB"]].tolist() == [2, 1, 2.0, 0.5]
+    assert after.loc["tuning", ["runs", "not there", "hours", "GB"]].tolist() == [2, 1, 2.0, 0.5]
 
 
 def test_rows_of_stories_that_are_not_simulated_yet_follow_from_their_length(smoke):
     rows = story_rows(smoke, ROOT)
-    assert rows["story01"] == pytest.approx(60 / 2.0045, abs=1)
-    assert rows["story05"] == pytest.approx(90 / 2.0045, abs=1)
+    # five TRs at each end are trimmed
+    assert rows["story01"] == pytest.approx(60 / 2.0045 - 10, abs=1)
+    assert rows["story05"] == pytest.approx(90 / 2.0045 - 10, abs=1)
+
+
+def test_rows_of_a_dataset_that_is_not_there_yet_are_the_published_ones(tmp_path):
+    rows = story_rows(load(ROOT / "params/paper.yaml"), tmp_path)
+    assert len(rows) == 27
+    assert rows["wheretheressmoke"] == 291
 
 
 def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypatch):
@@ -80,14 +87,26 @@ def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypa
     twice = replace(smoke, tuning=replace(smoke.tuning, epochs=2))
     more = model_costs(encoder, twice, rows, n_voxels=1000)["tuning"].hours
     assert more - costs["tuning"].hours == pytest.approx(3.0 * (300 + 100 / 3) / 3600)
-    windows = 400 * 2.0045 / smoke.representation.stride
+    windows = (400 + 40) * 2.0045 / smoke.representation.stride  # sound is 20 s longer
     assert costs["representations"].hours == pytest.approx(0.5 * windows / 3600)
     # three layers with that of the input, 128 units
-    assert costs["representations"].gigabytes == pytest.approx(400 * 3 * 128 * 4 / 1e9)
+    n_trs = 400 + 4 * 15
+    assert costs["representations"].gigabytes == pytest.approx(n_trs * 3 * 128 * 4 / 1e9)
+    assert np.isnan(costs["alignment"].hours)
+
+
+def test_the_time_of_a_whole_step_follows_from_one_and_two_passes(
+    smoke, tiny_encoder_folder, monkeypatch
+):
+    times = iter([5.0, 7.0])  # 3 s for the optimiser, 2 s for each pass
+    monkeypatch.setattr(plan, "seconds_of", lambda _: next(times))
+    settings = replace(smoke.tuning, sharing="window", stretches_at_once=2, batch_trs=10)
+    seconds = plan.tuning_seconds(SpeechEncoder.load(tiny_encoder_folder), settings, n_voxels=3)
+    assert seconds == pytest.approx((3 + 5 * 2) / 10)
 
 
 def test_noise_is_a_story_of_that_length():
-    story = plan.noise_story(20.0, n_voxels=3)
+    story = plan.noise_story(9, n_voxels=3)
     assert story.responses.shape == (len(story.times), 3) == (9, 3)
     assert story.times[-1] < len(story.waveform) / 16_000
     assert np.isfinite(story.waveform).all()
@@ -111,7 +130,7 @@ def test_a_plan_that_can_be_run(runnable, capsys, monkeypatch):
     printed = capsys.readouterr().out
     for step in plan.NEEDS:
         assert step in printed
-    assert "hours of this device" in printed
+    assert "total of what could be estimated" in printed
     assert "\n- " not in printed
 
 
@@ -132,14 +151,14 @@ def test_a_model_that_does_not_fit_the_device_is_a_problem(runnable, capsys, mon
 
     monkeypatch.setattr(plan, "tuning_seconds", too_large)
     assert not print_plan(runnable, ROOT)
-    assert "hubert-mini does not fit cpu: lower `tuning.stretches_at_once`" in (
-        capsys.readouterr().out
-    )
+    printed = capsys.readouterr().out
+    assert "hubert-mini does not fit cpu: lower `tuning.stretches_at_once`" in printed
+    assert "NaN" in printed
 
 
 def test_measured_times_are_those_of_the_second_execution(monkeypatch):
     clock = iter([10.0, 12.5])
     monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
     done = []
-    assert plan._seconds(lambda: done.append(1)) == 2.5
+    assert plan.seconds_of(lambda: done.append(1)) == 2.5
     assert len(done) == 2

@@ -292,6 +292,38 @@ def test_weights_that_do_not_fit_their_configuration_are_an_error(tmp_path):
             SpeechEncoder.load(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "preprocessor_config.json"])
+def test_a_folder_that_is_not_whole_is_an_error_that_names_it(name, tmp_path):
+    tiny_encoder().save(tmp_path, {})
+    (tmp_path / name).unlink()
+    with pytest.raises(ModelError, match=f"{tmp_path} cannot be loaded: ") as caught:
+        SpeechEncoder.load(tmp_path)
+    assert "hf download" not in str(caught.value)
+
+
+def test_truncated_weights_are_an_error(tmp_path):
+    tiny_encoder().save(tmp_path, {})
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match=f"{tmp_path} cannot be loaded: "):
+        SpeechEncoder.load(tmp_path)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_loaded_for_a_gpu(family, tmp_path, monkeypatch):
+    """With an attention that the family has, which differs from that on a processor."""
+    tiny_encoder(family).save(tmp_path, {})
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_: module)
+    assert SpeechEncoder.load(tmp_path, device="cuda").n_layers == 2
+
+
+def test_weights_are_counted_as_they_are_saved(tmp_path):
+    for family in FAMILIES:
+        whole = tiny_model(family)
+        expected = sum(weights.numel() for weights in whole.parameters())
+        assert SpeechEncoder(whole, tiny_extractor(family)).n_weights == expected
+
+
 def test_weights_that_only_pretraining_uses_may_be_missing(tmp_path):
     tiny_encoder().save(tmp_path, {})
     weights = load_file(tmp_path / "model.safetensors")
@@ -314,5 +346,7 @@ def test_a_model_that_the_hub_does_not_give_is_an_error_with_a_remedy(cause, rem
         raise OSError("something long") from cause.__new__(cause)
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", refused)
-    with pytest.raises(ModelError, match=f"facebook/x at abc cannot be loaded: .*{remedy}"):
+    with pytest.raises(
+        ModelError, match=f"facebook/x at abc cannot be loaded .something long.: .*{remedy}"
+    ):
         SpeechEncoder.load("facebook/x", "abc")

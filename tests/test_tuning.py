@@ -93,7 +93,7 @@ def moved(encoder, tuned):
 
 @pytest.mark.parametrize("sharing", ["window", "chunk"])
 def test_tuning_learns_what_can_be_learnt(encoder, training, validation, sharing):
-    before = weights(encoder), copy.deepcopy(encoder.front_end._convolutions.state_dict())
+    before = weights(encoder), copy.deepcopy(encoder.front_end.frozen.state_dict())
     settings = replace(SETTINGS, sharing=sharing, epochs=8, patience=8)
     result = brain_tune(encoder, training, validation, settings, seed=0)
     assert result.training_loss[-1] < 0.5 * result.training_loss[0]
@@ -101,8 +101,8 @@ def test_tuning_learns_what_can_be_learnt(encoder, training, validation, sharing
     assert len(result.training_loss) == len(result.validation_loss) == 8
     # the pretrained model stays as it was, and so does the tuned one's front end
     assert same(before[0], encoder.model.state_dict())
-    assert same(before[1], encoder.front_end._convolutions.state_dict())
-    assert same(before[1], result.encoder.front_end._convolutions.state_dict())
+    assert same(before[1], encoder.front_end.frozen.state_dict())
+    assert same(before[1], result.encoder.front_end.frozen.state_dict())
     assert moved(encoder, result.encoder) > 1e-3
     assert not result.encoder.model.training
 
@@ -437,7 +437,9 @@ def test_lower_precision_gives_nearly_the_same(encoder, training, validation):
 def test_standardised_features_are_those_of_the_pretrained_model(encoder, training, standardize):
     examples = Examples(encoder, training, SETTINGS)
     features = pooled_features(encoder, examples)
-    head = tuning._Head(features, 5, standardize)
+    head = tuning._Head(16, 5)
+    if standardize:
+        head.standardize(features)
     with torch.no_grad():
         head.linear.weight[:] = torch.eye(16)[:5]
         outputs = head(features).numpy()
