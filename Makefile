@@ -42,5 +42,7 @@ lint: $(INSTALLED)  ## check format and style
 miniature: $(INSTALLED)  ## pretrain the HuBERT miniature again (about half an hour)
 	$(BIN)/python -m bthelpers.miniatures --output bthelpers/checkpoints/hubert-mini
 
-clean:  ## remove results, simulated data and the built book
-	rm -rf data/demo data/smoke results book/_build book/executed .snakemake
+clean:  ## remove the built book, the results of PROFILE and its data, if simulated
+	rm -rf results/$(PROFILE) book/_build book/executed .snakemake
+	@grep -qs '"Simulated": true' data/$(PROFILE)/dataset_description.json && \
+		rm -rf data/$(PROFILE) || true

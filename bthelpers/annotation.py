@@ -63,7 +63,13 @@ def vertex_parcels(subjects: Path, participant: str, hemisphere: str) -> np.ndar
             f"{atlas} labels {len(labels)} vertices, {template} has {len(reference)}: delete both. "
             f"{_get_atlas(subjects)}"
         )
-    return labels[nearest_on_sphere(read_sphere(subjects / participant / registered), reference)]
+    sphere = subjects / participant / registered
+    if not sphere.exists():
+        raise MissingError(
+            f"{sphere} is missing: it comes with FreeSurfer's reconstruction of the participant,"
+            " which the published dataset holds for UTS01 to UTS08"
+        )
+    return labels[nearest_on_sphere(read_sphere(sphere), reference)]
 
 
 def _annotation(subject: Path, hemisphere: str) -> Path:

@@ -9,7 +9,6 @@ in the scanner.
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from pathlib import Path
 
 import nibabel
@@ -51,8 +50,6 @@ def write_participant_anatomy(
     root: Path, participant: str, voxel_size_mm: float = VOXEL_SIZE_MM, *, seed: int
 ) -> int:
     """Write the pycortex subject and the FreeSurfer folder of a simulated participant.
-
-    An earlier anatomy of the same participant is replaced.
 
     Parameters
     ----------
@@ -152,7 +149,6 @@ def _field_of_view(
 
 
 def _write_freesurfer(folder: Path, surfaces: dict) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
     (folder / "surf").mkdir(parents=True)
     for hemi in HEMISPHERES:
         for name, source in FREESURFER_SURFACES.items():
@@ -166,7 +162,6 @@ def _write_surface(path: Path, source: str, surface: tuple[np.ndarray, np.ndarra
 
 def _write_pycortex(store: Path, participant: str, surfaces: dict, affine, shape) -> int:
     transform = f"{participant}_auto"
-    shutil.rmtree(store / participant, ignore_errors=True)
     store.mkdir(parents=True, exist_ok=True)
     with pycortex_subject(store, participant) as cortex:
         folder = Path(cortex.db.filestore, participant)

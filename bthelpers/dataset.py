@@ -42,7 +42,8 @@ TIERS = ("phone", "word")
 HEMISPHERES = ("lh", "rh")
 SURFACES = ("wm", "pia", "inflated", "flat")
 STEREO = Sound(rate=44_100, coding="PCM_16", channels=2)
-# Stimuli of ds003020 in one channel: their files are half as long. None is among the papers' 27.
+# Stimuli of ds003020 that must be in one channel, by the sizes of their files. None is among the
+# papers' 27.
 MONO = (
     "beneaththemushroomcloud", "birthofanation", "cautioneating", "food", "jugglingandjesus",
     "listo", "mayorofthefreaks", "metsmagic", "theinterview", "theshower", "threemonths",

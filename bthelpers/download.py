@@ -16,10 +16,9 @@ import hashlib
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import timedelta
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -27,7 +26,8 @@ from urllib.parse import quote
 import requests
 
 from bthelpers.manifest import GB, METADATA, PACKAGED, RemoteFile, Survey, part_path, size, survey
-from bthelpers.results import write_if_changed
+from bthelpers.progress import ByteProgress
+from bthelpers.results import atomic_write_text
 
 URL = "https://s3.amazonaws.com/openneuro.org/ds003020"
 ATTEMPTS = 6  # at one file, in a row, that bring nothing new
@@ -35,7 +35,6 @@ COPIES = 3  # of one file, whole but wrong
 TEMPORARY = (408, 429)  # HTTP status, beside those from 500 on
 FAILURES = 8  # files that fail in a row without a byte from the server: it is out of reach
 BYTES_AT_ONCE = 1 << 16
-REPORT_EVERY = 10  # seconds
 AGAIN = "the same command continues where this one stopped"
 
 
@@ -94,31 +93,44 @@ def download(
     root.mkdir(parents=True, exist_ok=True)
     with _Verified(root) as verified:
         for name in METADATA:
-            content = (PACKAGED / Path(name).name).read_bytes().decode()
-            replaced = (root / name).exists()
-            if write_if_changed(root / name, content) and replaced:
-                _say(f"{root / name} was not the published one and is replaced")
+            _write_metadata(root / name, (PACKAGED / Path(name).name).read_bytes().decode())
         unsure = [file for file in survey(files, root).there if file not in verified]
-        progress = _Progress("verify", sum(file.n_bytes for file in unsure), len(unsure))
-        _in_parallel(partial(_verify, root, verified, progress), unsure, jobs)
+        progress = ByteProgress("verify", sum(file.n_bytes for file in unsure), len(unsure))
+        wrong: list[RemoteFile] = []
+        _in_parallel(partial(_verify, root, verified, progress, wrong), unsure, jobs)
         found = survey(files, root)
+        n_bytes = found.n_bytes + sum(file.n_bytes for file in wrong)
+        found = replace(found, missing=[*found.missing, *wrong], n_bytes=n_bytes)
         require_space(found, root)
-        progress = _Progress("download", found.n_bytes, len(found.missing))
+        progress = ByteProgress("download", found.n_bytes, len(found.missing))
         transfer = _Transfer(root, url, timeout, pause, verified, progress)
         _in_parallel(transfer, found.missing, jobs)
         transfer.require_success(found.missing)
 
 
+def _write_metadata(path: Path, content: str) -> None:
+    """Write what all need, unless the user has made it their own."""
+    if not path.exists():
+        atomic_write_text(path, content)
+    elif path.read_bytes() != content.encode():
+        _say(f"{path} is not the published one and is kept; delete it to get that one")
+
+
 def _verify(
-    root: Path, verified: _Verified, progress: _Progress, file: RemoteFile, _: threading.Event
+    root: Path,
+    verified: _Verified,
+    progress: ByteProgress,
+    wrong: list[RemoteFile],
+    file: RemoteFile,
+    _: threading.Event,
 ) -> None:
-    """Note a file of the right size as verified, or remove it."""
+    """Note a file of the right size as verified, or as wrong: it stays until it is replaced."""
     path = root / file.path
     if _md5(path) == file.md5:
         verified.add(file)
     else:
         _say(f"{path} has the right size but another MD5: it is downloaded again")
-        path.unlink()
+        wrong.append(file)
     progress.received(file.n_bytes)
     progress.end_file()
 
@@ -147,7 +159,7 @@ class _Transfer:
         timeout: float,
         pause: float,
         verified: _Verified,
-        progress: _Progress,
+        progress: ByteProgress,
     ):
         self.root, self.url, self.timeout, self.pause = root, url.rstrip("/"), timeout, pause
         self.verified, self.progress = verified, progress
@@ -217,7 +229,7 @@ class _Transfer:
             n_bytes = size(part)
             if n_bytes >= file.n_bytes:
                 return
-            problem = problem or "the server ended it early"
+            problem = problem or ("stopped" if stop.is_set() else "the server ended it early")
             in_vain = 0 if n_bytes > furthest else in_vain + 1
             furthest = max(furthest, n_bytes)
             if in_vain == ATTEMPTS or stop.is_set():
@@ -256,44 +268,6 @@ class _Transfer:
         return ""
 
 
-class _Progress:
-    """Says every few seconds how much is done, how fast, and how long the rest will take."""
-
-    def __init__(self, name: str, total: int, n_total_files: int):
-        self.name, self.total, self.n_total_files = name, total, n_total_files
-        self.n_bytes = self.n_files = 0
-        self._lock = threading.Lock()
-        self._started = self._reported = time.monotonic()
-
-    def expect(self, n_bytes: int) -> None:
-        """Count on more bytes, of what has to be received again."""
-        with self._lock:
-            self.total += n_bytes
-
-    def received(self, n_bytes: int) -> None:
-        """Count bytes."""
-        with self._lock:
-            self.n_bytes += n_bytes
-            if time.monotonic() > self._reported + REPORT_EVERY:
-                self._report()
-
-    def end_file(self) -> None:
-        """Count a file."""
-        with self._lock:
-            self.n_files += 1
-            if self.n_files == self.n_total_files:
-                self._report()
-
-    def _report(self) -> None:
-        self._reported = time.monotonic()
-        rate = self.n_bytes / max(self._reported - self._started, 1e-3)
-        left = timedelta(seconds=round((self.total - self.n_bytes) / max(rate, 1)))
-        _say(
-            f"{self.name}: {self.n_bytes / GB:.3f} of {self.total / GB:.3f} GB, {self.n_files} of"
-            f" {self.n_total_files} files ({rate / 1e6:.1f} MB/s, about {left} left)"
-        )
-
-
 class _Verified:
     """The note of verified files in a dataset's folder, and a lock on it."""
 
@@ -309,6 +283,12 @@ class _Verified:
             raise DownloadError(
                 f"another download is at work in {self._root}: wait for it, or end it first"
             ) from None
+        except OSError as error:
+            self._note.close()
+            raise DownloadError(
+                f"{self._root / '.verified'} cannot be locked ({error}): choose a folder on a disk"
+                " with file locks, such as a local one"
+            ) from error
         self._note.seek(0)
         self._lines = set(self._note)
         return self

@@ -51,6 +51,11 @@ class Sound(NamedTuple):
 
 def existing(path: Path) -> Path:
     """Return `path`, or raise a MissingError if nothing is there."""
+    if path.is_symlink() and not path.exists():
+        raise MissingError(
+            f"{path} is a link to what is not here: fetch it (`datalad get` or `git annex get`), or"
+            f" {RESTORE}"
+        )
     if not path.exists():
         raise MissingError(f"{path} is missing: {RESTORE}")
     return path
@@ -76,14 +81,26 @@ def look_up(name: str, table: dict, what: str):
 
 def read_table(path: Path) -> dict:
     """Read a JSON file that holds an object."""
-    text = existing(path).read_text()
+    content = existing(path).read_bytes()
     try:
-        table = json.loads(text)
-    except json.JSONDecodeError as error:
+        table = json.loads(content)
+    except ValueError as error:  # no JSON, or no UTF-8
         raise DatasetError(f"{path} is truncated or no JSON ({error}): {RESTORE}") from error
     if not isinstance(table, dict):
         raise DatasetError(f"{path} holds no table of names: {RESTORE}")
     return table
+
+
+def refuse_to_replace(root: Path) -> None:
+    """Raise a DatasetError if a folder holds files and is no simulated dataset."""
+    description = root / "dataset_description.json"
+    simulated = description.is_file() and read_table(description).get("Simulated") is True
+    # The workflow makes empty folders beforehand.
+    if not simulated and any(path.is_file() or path.is_symlink() for path in root.rglob("*")):
+        raise DatasetError(
+            f"{root} holds files that were not simulated, and is not replaced by a simulated"
+            " dataset: name another folder under dataset.root"
+        )
 
 
 def read_volume(path: Path) -> np.ndarray:
@@ -132,7 +149,9 @@ def read_tiers(path: Path, names: Iterable[str]) -> dict[str, list[Interval]]:
     except DatasetError:
         raise
     except Exception as error:  # the parser fails in many ways on a malformed file
-        raise DatasetError(f"{path} is truncated or no TextGrid ({error}): {RESTORE}") from error
+        raise DatasetError(
+            f"{path} is truncated, no TextGrid, or its intervals overlap ({error}): {RESTORE}"
+        ) from error
     tiers = {}
     for name in names:
         if name not in grid.tierNames:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bthelpers.ceiling import load_published
 from bthelpers.dataset import Dataset, DatasetError
-from bthelpers.formats import did_you_mean
+from bthelpers.formats import did_you_mean, refuse_to_replace
 from bthelpers.params import DatasetSettings, ModelSettings, Profile
 from bthelpers.regions import load_regions
 
@@ -129,6 +129,10 @@ def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
             return [str(error)]
         return found or _empty_regions(dataset, settings, repository)
     found = []
+    try:
+        refuse_to_replace(repository / settings.root)
+    except DatasetError as error:
+        found.append(f"dataset.root: {error}")
     if not (repository / spec.lexicon).is_file():
         found.append(f"dataset.simulate.lexicon: {repository / spec.lexicon} is not there")
     for key, names, simulated in (

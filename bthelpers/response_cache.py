@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 from collections.abc import Iterator
@@ -57,12 +58,13 @@ def cached(folder: Path, array: h5py.Dataset, columns: np.ndarray) -> np.ndarray
     with _locked(folder):  # runs with the same voxels come here at the same time
         if (kept := _mapped(entry, shape)) is None:
             responses = read_columns(array, columns)
-            for stale in folder.glob(f"{prefix}-*.npy"):
-                stale.unlink()
             with atomic_path(entry) as temporary, temporary.open("wb") as file:
                 np.save(file, responses)
+            for other in folder.glob(f"{glob.escape(prefix)}-*.npy"):
+                if other != entry:
+                    other.unlink()
             kept = _mapped(entry, shape)
-    return kept
+    return responses if kept is None else kept  # a disk that cannot be mapped
 
 
 @contextlib.contextmanager

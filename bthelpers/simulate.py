@@ -23,6 +23,7 @@ from scipy.signal import fftconvolve, lfilter
 
 from bthelpers.cortex_template import write_atlas, write_participant_anatomy
 from bthelpers.dataset import Dataset
+from bthelpers.formats import refuse_to_replace
 from bthelpers.hrf import double_gamma
 from bthelpers.lowlevel import articulation, log_mel
 from bthelpers.params import SimulationSpec
@@ -220,7 +221,7 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
     Raises
     ------
     ValueError
-        If ``root`` holds a dataset that was not simulated.
+        If ``root`` holds files and is no simulated dataset.
     """
     refuse_to_replace(Path(root))
     stories, participants = spec.story_minutes, spec.participant_names
@@ -247,17 +248,6 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
         for number, participant in enumerate(participants):
             write_participant(folder, participant, list(stories), latents, spec, [seed, 2, number])
             progress.advance(participant)
-
-
-def refuse_to_replace(root: Path) -> None:
-    """Raise a ValueError if the folder holds sound of a dataset that was not simulated."""
-    description = root / "dataset_description.json"
-    simulated = description.is_file() and "Simulated" in json.loads(description.read_text())
-    if (root / "stimuli").exists() and not simulated:
-        raise ValueError(
-            f"{root} holds a dataset that was not simulated, and is not replaced by one that is:"
-            " name another folder under dataset.root"
-        )
 
 
 def write_descriptions(root: Path, respdict, participants, spec, seed) -> None:

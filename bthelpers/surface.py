@@ -77,7 +77,8 @@ def pycortex_subject(store: Path, subject: str) -> Iterator[ModuleType]:
             linked = Path(scratch, Path(folder).relative_to(store))
             linked.mkdir()
             for file in map(Path(folder).joinpath, files):
-                if not _outdated(file, store / subject):
+                # What a link promises may not be here: content that was never fetched.
+                if file.exists() and not _outdated(file, store / subject):
                     (linked / file.name).symlink_to(file.resolve())
         database, basic = cortex.db, cortex.options.config["basic"]
         users_database, users_options = dict(vars(database)), dict(basic)
@@ -94,16 +95,18 @@ def pycortex_subject(store: Path, subject: str) -> Iterator[ModuleType]:
             target = store / made.relative_to(scratch)
             if made.is_dir():
                 target.mkdir(exist_ok=True)
-            elif not made.is_symlink():
+            elif not made.is_symlink() and not target.is_symlink():
                 os.replace(made, target)
 
 
 def _outdated(cached: Path, subject: Path) -> bool:
-    """Whether a mapping is older than its transform: pycortex would write through a link to it."""
-    return any(
-        cached.name.startswith(f"{matrices.parent.name}_")
-        and cached.stat().st_mtime <= matrices.stat().st_mtime
-        for matrices in subject.glob("transforms/*/matrices.xfm")
+    """Whether something cached is older than what it was made of.
+
+    pycortex looks at the transform only, and would write through a link to what it makes anew.
+    """
+    sources = (file for name in ("surfaces/*", "transforms/*/*") for file in subject.glob(name))
+    return cached.parent.name == "cache" and any(
+        cached.stat().st_mtime <= source.stat().st_mtime for source in sources if source.exists()
     )
 
 
@@ -122,7 +125,7 @@ def parcels(dataset: Dataset, participant: str) -> np.ndarray:
     -------
     str array of shape (voxel,)
         Names such as ``L_A1``, in the order of the responses' columns, which is that of the
-        thick mask. '' where no vertex of the atlas maps to the voxel.
+        thick mask. '' where no vertex maps to the voxel, or mostly such outside of the atlas.
 
     Raises
     ------

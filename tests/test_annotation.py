@@ -170,7 +170,7 @@ def test_missing_atlas_says_how_to_get_it(subjects, file):
 def test_missing_registered_sphere(subjects):
     path = subjects / "UTS01/surf/lh.sphere.reg"
     path.unlink()
-    fails(subjects, f"{path} is missing: download it again", error=MissingError)
+    fails(subjects, f"{path} is missing: it comes with FreeSurfer", error=MissingError)
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.7, 0.99])

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from bthelpers import download as module
 from bthelpers import manifest
+from bthelpers import progress as progress_module
 from bthelpers.download import ATTEMPTS, COPIES, FAILURES, DownloadError, download
 from bthelpers.manifest import METADATA, RemoteFile, part_path, read_manifest, select
 
@@ -221,7 +222,7 @@ def test_a_cut_file_goes_on_where_it_was_cut(server, tmp_path):
 
 
 def test_a_server_without_ranges_sends_a_file_from_its_start(server, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(module, "GB", 1)
+    monkeypatch.setattr(progress_module, "GB", 1)
     files = serve(server, file=random_bytes(4 * CHUNK))
     server.faults["data/file"] = [truncated, without_ranges]
     fetch(files, tmp_path, server)
@@ -251,7 +252,7 @@ def test_a_file_may_be_cut_any_number_of_times_as_long_as_it_grows(server, tmp_p
 def test_pauses_double_as_long_as_nothing_new_comes(tmp_path, server):
     pauses = []
     stop = SimpleNamespace(is_set=lambda: False, wait=pauses.append)
-    progress = module._Progress("download", 10, 1)
+    progress = progress_module.ByteProgress("download", 10, 1)
     transfer = module._Transfer(tmp_path, server.url, 30, 1.0, None, progress)
     (file,) = serve(server, file=bytes(10))
     server.faults[file.path] = [busy] * ATTEMPTS
@@ -369,6 +370,15 @@ def test_files_from_elsewhere_are_verified_once(server, tmp_path, monkeypatch, c
     assert contents(tmp_path) == server.contents
 
 
+def test_a_wrong_file_stays_until_the_right_one_is_there(server, tmp_path):
+    [file] = serve(server, spoilt=random_bytes(1000))
+    (tmp_path / "data").mkdir()
+    (tmp_path / file.path).write_bytes(bytes(1000))
+    server.contents.clear()
+    assert "answers 404" in error_of([file], tmp_path, server)
+    assert (tmp_path / file.path).read_bytes() == bytes(1000)
+
+
 def test_an_unreadable_file_ends_verification(server, tmp_path, monkeypatch):
     def unreadable(path):
         raise PermissionError(13, "Permission denied", str(path))
@@ -408,12 +418,15 @@ def test_a_file_of_another_size_is_replaced_when_the_right_one_is_there(server, 
 
 def test_the_metadata_come_with_the_package(server, tmp_path, capsys):
     (tmp_path / "derivative").mkdir()
-    (tmp_path / "derivative/respdict.json").write_text("{}")
+    own = tmp_path / "derivative/respdict.json"
+    own.write_text('{"mystory": 300}')
     fetch([], tmp_path, server)
     for name in METADATA:
-        packaged = manifest.PACKAGED / Path(name).name
-        assert (tmp_path / name).read_bytes() == packaged.read_bytes()
-    assert capsys.readouterr().err.count("was not the published one and is replaced") == 1
+        if tmp_path / name != own:
+            packaged = manifest.PACKAGED / Path(name).name
+            assert (tmp_path / name).read_bytes() == packaged.read_bytes()
+    assert own.read_text() == '{"mystory": 300}'
+    assert f"{own} is not the published one and is kept" in capsys.readouterr().err
 
 
 def test_a_small_disk_is_refused_before_any_request(server, tmp_path, monkeypatch):
@@ -472,8 +485,8 @@ def test_two_downloads_do_not_write_the_same_files(server, tmp_path):
 
 def test_progress_says_bytes_rate_and_time_left(monkeypatch, capsys):
     now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    progress = module._Progress("download", 4 * 10**9, 2)
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+    progress = progress_module.ByteProgress("download", 4 * 10**9, 2)
     now[0] = 101
     progress.received(10**8)
     assert capsys.readouterr().err == ""

@@ -59,6 +59,12 @@ def test_a_dataset_that_is_there_is_checked(tmp_path):
     assert "wheretheressmoke.wav" in text
 
 
+def test_a_folder_of_other_files_is_not_simulated_into(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    text = problems({"dataset.root": str(tmp_path)})
+    assert "files that were not simulated" in text
+
+
 def test_published_ceilings_must_be_there_and_fit(small_dataset, tmp_path):
     participant = small_dataset.participants[0]
     overrides = {

@@ -484,8 +484,17 @@ def test_progress_counts_on_standard_error(capsys):
 
 
 def test_a_dataset_that_was_not_simulated_is_never_replaced(tmp_path, small_spec):
-    (tmp_path / "stimuli").mkdir()
-    (tmp_path / "dataset_description.json").write_text('{"Name": "An fMRI dataset"}')
-    with pytest.raises(ValueError, match="was not simulated"):
-        make_dataset(tmp_path, small_spec, 0)
-    assert (tmp_path / "stimuli").is_dir()
+    responses = "derivative/preprocessed_data/UTS01/buck.hf5"
+    trees = {
+        "real": {"dataset_description.json": '{"Name": "An fMRI dataset"}', responses: ""},
+        "bare": {responses: ""},
+        "parent": {f"ds003020/{responses}": ""},
+    }
+    for name, files in trees.items():
+        for file, text in files.items():
+            path = tmp_path / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        with pytest.raises(ValueError, match="files that were not simulated"):
+            make_dataset(tmp_path / name, small_spec, 0)
+        assert all((tmp_path / name / file).is_file() for file in files)

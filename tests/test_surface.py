@@ -140,15 +140,6 @@ def test_seed_makes_the_head(dataset, tmp_path):
     assert 0.5 < moved.mean() < 10  # mm: another head, still a head
 
 
-def test_anatomy_is_replaced(copied):
-    stale = copied.pycortex_store / PARTICIPANT / "cache/stale.npz"
-    stale.parent.mkdir(exist_ok=True)
-    stale.touch()
-    n_voxels = write_participant_anatomy(copied.root, PARTICIPANT, VOXEL_SIZE_MM, seed=2)
-    assert not stale.exists()
-    assert len(parcels(copied, PARTICIPANT)) == n_voxels
-
-
 # Voxels of regions
 
 
