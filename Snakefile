@@ -137,5 +137,7 @@ rule alignment:
         f"{RUN}/alignment.ipynb",
     wildcard_constraints:
         condition="|".join(profile.conditions),
+    resources:
+        gpu=1,
     shell:
         EXECUTE + ALL + " - {log}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from himalaya.backend import get_backend, set_backend
 from himalaya.kernel_ridge import KernelRidgeCV
 from himalaya.ridge import RidgeCV
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +14,7 @@ from sklearn.model_selection import LeaveOneGroupOut
 
 # Voxels predicted at once. Bounds memory: himalaya holds the predictions of all penalties.
 _VOXELS_AT_ONCE = 1024
+_ON_GPU = "torch_cuda"  # himalaya's name of what computes on the current GPU
 
 
 def fit_ridge(
@@ -42,8 +45,9 @@ def fit_ridge(
     Returns
     -------
     himalaya.ridge.RidgeCV or himalaya.kernel_ridge.KernelRidgeCV
-        Fitted; ``predict(X)`` and ``best_alphas_`` of shape (n_voxels,). Computed in float32 if
-        both X and Y are float32, in float64 otherwise.
+        Fitted; ``predict(X)`` and ``best_alphas_`` of shape (n_voxels,), NumPy arrays also where
+        the fit was computed on a GPU, as it is where there is one. Computed in float32 if both X
+        and Y are float32, in float64 otherwise.
 
     Raises
     ------
@@ -62,7 +66,21 @@ def fit_ridge(
     }
     n_rows, n_features = X.shape
     ridge = RidgeCV(**settings) if n_rows >= n_features else KernelRidgeCV(**settings)
-    return ridge.fit(X.astype(dtype, copy=False), Y.astype(dtype, copy=False))
+    return _fit(ridge, X.astype(dtype, copy=False), Y.astype(dtype, copy=False))
+
+
+def _fit(ridge: RidgeCV | KernelRidgeCV, X: NDArray, Y: NDArray) -> RidgeCV | KernelRidgeCV:
+    """Fit on a GPU if there is one, and bring what was fitted back."""
+    users = get_backend()
+    backend = set_backend(_ON_GPU if torch.cuda.is_available() else "numpy")
+    try:
+        ridge.fit(X, Y)
+        for name, value in vars(ridge).items():
+            if isinstance(value, torch.Tensor):
+                setattr(ridge, name, backend.to_numpy(value))
+    finally:
+        set_backend(users)
+    return ridge
 
 
 def _check_ridge(X: NDArray, Y: NDArray, groups: NDArray, alphas: NDArray) -> None:

@@ -9,6 +9,7 @@ from himalaya.ridge import RidgeCV
 from scipy import stats
 from sklearn.linear_model import Ridge
 
+from bthelpers import encoding
 from bthelpers.encoding import fit_ridge, pearson_r, story_folds
 
 ALPHAS = np.logspace(-2, 4, 7)
@@ -209,3 +210,20 @@ def test_story_folds_take_turns_in_order_of_appearance():
 def test_story_folds_refuse_folds_without_stories(n_folds):
     with pytest.raises(ValueError, match="3 stories"):
         story_folds(["a", "b", "c", "c"], n_folds)
+
+
+@pytest.mark.parametrize("n_features", [7, 60])  # primal and dual
+def test_a_fit_elsewhere_is_brought_back(n_features, monkeypatch):
+    """PyTorch on the processor stands for a GPU."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(40, n_features)), rng.normal(size=(40, 5))
+    groups, alphas = np.repeat([0, 1], 20), [0.1, 1.0, 10.0]
+    here = fit_ridge(X, Y, groups, alphas)
+    monkeypatch.setattr(encoding, "_ON_GPU", "torch")
+    monkeypatch.setattr(encoding.torch.cuda, "is_available", lambda: True)
+    there = fit_ridge(X, Y, groups, alphas)
+    assert isinstance(there.best_alphas_, np.ndarray)
+    np.testing.assert_array_equal(there.best_alphas_, here.best_alphas_)
+    predicted = there.predict(X)
+    assert isinstance(predicted, np.ndarray)
+    np.testing.assert_allclose(predicted, here.predict(X), rtol=1e-9)
