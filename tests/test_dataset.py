@@ -347,7 +347,7 @@ BREAKS = {
     ),
     "TextGrid empty": (
         lambda root: (root / "derivative/TextGrids/avatar.TextGrid").write_text(""),
-        ["avatar.TextGrid", "truncated or no TextGrid"],
+        ["avatar.TextGrid", "is truncated, no TextGrid"],
     ),
     "TextGrid without word tier": (
         lambda root: rename_tier(root / "derivative/TextGrids/avatar.TextGrid"),

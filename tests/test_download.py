@@ -10,6 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -545,7 +546,11 @@ def test_a_killed_process_leaves_nothing_partial_and_the_same_command_goes_on(
     arguments = ["download", str(root), *options, "--url", server.url]
     command = [sys.executable, "-c", COMMAND, str(catalogue), *arguments]
     part = part_path(root / buck)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A shell's background jobs, such as these tests may be, ignore Ctrl-C.
+    heeds_interrupts = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts
+    ) as process:
         assert arrived.wait(60)
         while not (part.exists() and part.stat().st_size == 4 * CHUNK and (root / life).exists()):
             time.sleep(0.01)

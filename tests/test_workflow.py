@@ -462,6 +462,7 @@ def two_gpus(monkeypatch, tmp_path):
     monkeypatch.setattr(
         devices.torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=f"u{index}")
     )
+    monkeypatch.setattr(devices.torch.cuda, "set_device", lambda index: None)
     monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
     held = []
     monkeypatch.setattr(devices, "_held", held)
