@@ -155,6 +155,19 @@ def masked_prediction_loss(logits, targets, mask, unmasked_weight):
     return loss[mask].mean() + unmasked_weight * loss[~mask].mean()
 
 
+def cosine_schedule(
+    optimizer: torch.optim.Optimizer, warmup_steps: int, n_steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Learning rate that rises linearly, and falls along a cosine to 2 % of its peak."""
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: (
+            min(1.0, (step + 1) / warmup_steps)
+            * max(0.02, 0.5 * (1 + math.cos(math.pi * step / n_steps)))
+        ),
+    )
+
+
 class Pretrainer:
     """A model, its training audio, and the phases of its pretraining."""
 
@@ -243,13 +256,7 @@ class Pretrainer:
         optimizer = torch.optim.AdamW(
             parameters, settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: (
-                min(1.0, (step + 1) / settings.warmup_steps)
-                * max(0.02, 0.5 * (1 + math.cos(math.pi * step / n_steps)))
-            ),
-        )
+        schedule = cosine_schedule(optimizer, settings.warmup_steps, n_steps)
         self.model.train()
         for step in range(n_steps):
             inputs, labels = self._batch(targets, size, read)

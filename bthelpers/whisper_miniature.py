@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ from transformers import (
 from transformers.models.whisper.modeling_whisper import sinusoids
 
 from bthelpers.front_ends import SAMPLE_RATE
-from bthelpers.miniatures import PretrainingSettings, pretraining_stories
+from bthelpers.miniatures import PretrainingSettings, cosine_schedule, pretraining_stories
 from bthelpers.results import atomic_folder, file_digest, provenance
 from bthelpers.synthesis import SILENCE, Interval, Utterance
 
@@ -168,13 +167,7 @@ class Transcriber:
         extractor = feature_extractor(seconds)
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: (
-                min(1.0, (step + 1) / settings.warmup_steps)
-                * max(0.02, 0.5 * (1 + math.cos(math.pi * step / n_steps)))
-            ),
-        )
+        schedule = cosine_schedule(optimizer, settings.warmup_steps, n_steps)
         self.model.train()
         for step in range(n_steps):
             spectrograms, labels = self.batch(extractor, n_pieces)
