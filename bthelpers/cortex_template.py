@@ -18,11 +18,11 @@ from scipy.spatial.transform import Rotation
 
 from bthelpers.annotation import TEMPLATE
 from bthelpers.dataset import HEMISPHERES
+from bthelpers.regions import GLASSER_AREAS
 from bthelpers.surface import pycortex_subject
 
 VOXEL_SIZE_MM = 5.2  # about 10,000 voxels within 8 mm of the cortical surface
 THICK_MASK_MM = 8.0  # how far pycortex's thick mask reaches beyond the cortex
-PARCELS_PER_HEMISPHERE = 180
 
 # name in the HCP's files of each surface that pycortex (first) and FreeSurfer (second) name so
 PYCORTEX_SURFACES = {"wm": "white_MSMAll", "pia": "pial_MSMAll", "inflated": "inflated_MSMAll"}
@@ -107,8 +107,8 @@ def _hcp_parcels(hemi: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     atlas = np.load(_hcp_file("mmp_1.0.npz"))
     cortex = np.load(_hcp_file("fMRI_vertex_info_32k.npz"))
     left = len(cortex["grayl"])
-    first = 1 if hemi == "lh" else 1 + PARCELS_PER_HEMISPHERE
-    rows = np.r_[0, first : first + PARCELS_PER_HEMISPHERE]
+    first = 1 if hemi == "lh" else 1 + len(GLASSER_AREAS)
+    rows = np.r_[0, first : first + len(GLASSER_AREAS)]
     gray, values = {
         "lh": (cortex["grayl"], atlas["map_all"][:left]),
         "rh": (cortex["grayr"], atlas["map_all"][left : left + len(cortex["grayr"])]),

@@ -37,7 +37,7 @@ PARTS = {
         r"derivative/freesurfer_subjdir/(?P<participant>\w+)/surf/[lr]h\.sphere\.reg"
     ),
 }
-# Read too, but not in the manifest: copies come with the package.
+# Of the dataset, but not in the manifest: copies come with the package. All but the second are read.
 METADATA = (
     "dataset_description.json",
     "participants.tsv",

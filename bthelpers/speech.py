@@ -121,7 +121,7 @@ class SpeechEncoder:
         where = {"revision": revision, "trust_remote_code": False}
         try:
             config = AutoConfig.from_pretrained(source, **where)
-            _front_end(config)
+            _front_end(config)  # raises for other families, before their weights are fetched
             extractor = AutoFeatureExtractor.from_pretrained(source, **where)
             model, report = AutoModel.from_pretrained(
                 source,

@@ -1,18 +1,14 @@
 """The published base architectures, at full size and with random weights."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from tiny_models import CONVOLUTIONAL
 from transformers import (
-    HubertConfig,
-    HubertModel,
-    Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
-    Wav2Vec2Model,
-    WavLMConfig,
-    WavLMModel,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperModel,
@@ -24,9 +20,10 @@ from bthelpers.speech import SpeechEncoder
 # facebook/wav2vec2-base, facebook/hubert-base-ls960, microsoft/wavlm-base-plus and
 # openai/whisper-small, whose decoder is cut to one layer: brain-tuning never runs it.
 BASE = {
-    "wav2vec2": lambda: Wav2Vec2Model(Wav2Vec2Config()),
-    "hubert": lambda: HubertModel(HubertConfig()),
-    "wavlm": lambda: WavLMModel(WavLMConfig()),
+    **{
+        family: partial(lambda model, config: model(config()), *classes)
+        for family, classes in CONVOLUTIONAL.items()
+    },
     "whisper": lambda: WhisperModel(
         WhisperConfig(
             d_model=768,

@@ -1,7 +1,6 @@
 import gzip
 import hashlib
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -9,7 +8,6 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +16,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from full_disk import largest_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -438,17 +437,6 @@ def test_a_small_disk_is_refused_before_any_request(server, tmp_path, monkeypatc
     message = error_of([*files, large], tmp_path, server)
     assert re.search(r"3\.000 GB are to be downloaded.* 2\.500 GB are free.*make room", message)
     assert server.requests == []
-
-
-@contextmanager
-def largest_file(n_bytes):
-    """A limit on the size of a file: writing beyond it fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_disk_that_fills_up_ends_the_download_which_can_go_on(server, tmp_path):

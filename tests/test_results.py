@@ -1,14 +1,13 @@
 import json
 import os
-import resource
 import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from full_disk import largest_file
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -42,17 +41,6 @@ def dataset():
         },
         coords={"region": ["late_language", "primary_auditory"]},
     )
-
-
-@contextmanager
-def largest_file(n_bytes):
-    """A limit on the size of a file: writing beyond it fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def names(folder):
