@@ -37,7 +37,7 @@ PARTS = {
         r"derivative/freesurfer_subjdir/(?P<participant>\w+)/surf/[lr]h\.sphere\.reg"
     ),
 }
-# Of the dataset, but not in the manifest: copies come with the package. All but the second are read.
+# Not in the manifest: copies come with the package. All but the second are read by a run.
 METADATA = (
     "dataset_description.json",
     "participants.tsv",
