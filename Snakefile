@@ -14,7 +14,8 @@ DATASET = f"{profile.dataset.root}/derivative/respdict.json"
 # One file per step and per model, rewritten only when a parameter of that step changes, or what a
 # file holds that the profile names: weights, lexicon, table of regions.
 PARAMETERS = parameter_files(profile, Path(RESULTS) / "parameters")
-TUNED = [condition for condition in profile.conditions if condition != "pretrained"]
+CONDITIONS = {condition for _, _, condition in profile.runs}
+TUNED = CONDITIONS - {"pretrained"}
 EXECUTE = (
     "jupytext --quiet --to ipynb --output - {input.notebook}"
     f" | papermill --log-output --no-progress-bar -r profile {profile.name}"
@@ -42,12 +43,8 @@ wildcard_constraints:
 
 rule all:
     input:
-        expand(
-            f"{RUN}/alignment.nc",
-            model=profile.models,
-            participant=profile.dataset.participants,
-            condition=profile.conditions,
-        ),
+        [f"{RESULTS}/{participant}/voxels.nc" for participant in profile.dataset.participants],
+        [f"{RESULTS}/{'/'.join(run)}/alignment.nc" for run in profile.runs],
 
 
 if profile.dataset.simulate is not None:
@@ -136,7 +133,7 @@ rule alignment:
     log:
         f"{RUN}/alignment.ipynb",
     wildcard_constraints:
-        condition="|".join(profile.conditions),
+        condition="|".join(CONDITIONS),
     resources:
         gpu=1,
     shell:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
+from bthelpers.alignment import interval
+
 # Okabe and Ito's colour-blind-safe colours; hatches and markers tell them apart in grey.
 STYLES = {
     "pretrained": {"color": "#BBBBBB", "hatch": "", "marker": "o", "line": ":"},
@@ -55,19 +57,67 @@ def alignment_bars(alignment: xr.DataArray, regions: list[str]) -> Figure:
     Figure
         Error bars: standard error over participants; dots: participants.
     """
-    values = alignment.isel(layer=slice(1, None)).mean("layer")
-    conditions = list(values["condition"].values)
+    values = alignment.isel(layer=slice(1, None)).mean("layer").sel(region=regions)
+    means = values.mean("participant").transpose("condition", "region")
+    figure, axes, places = _grouped_bars(
+        means, standard_error(values).transpose("condition", "region"), regions
+    )
+    for condition, row in places.items():
+        for dots in values.sel(condition=condition).transpose("participant", "region"):
+            axes.plot(row, dots, "k.", markersize=3, alpha=0.6)
+    axes.set_xticks(
+        np.arange(len(regions)), [region_title(region).replace(" ", "\n") for region in regions]
+    )
+    return figure
+
+
+def family_bars(families: xr.Dataset, region: str) -> Figure:
+    """Bars per model and condition for one region (Fig. 2a, 2b).
+
+    Parameters
+    ----------
+    families : Dataset
+        As `bthelpers.summary.load_families` returns it.
+    region : str
+
+    Returns
+    -------
+    Figure
+        Error bars: 95 % intervals of the block bootstrap.
+    """
+    chosen = families.sel(region=region).transpose("condition", "model", ...)
+    bounds = interval(chosen["draws"]).transpose("bound", "condition", "model")
+    means = chosen["alignment"]
+    # Distances from the mean, which an interval of percentiles need not hold.
+    errors = np.maximum(np.stack([means - bounds[0], bounds[1] - means]), 0)
+    models = list(means["model"].values)
+    figure, axes, _ = _grouped_bars(means, errors.swapaxes(0, 1), models)
+    axes.set_xticks(np.arange(len(models)), models)
+    axes.set_title(region_title(region), fontsize=10)
+    return figure
+
+
+def _grouped_bars(means: xr.DataArray, errors: np.ndarray, groups: list[str]):
+    """Groups of bars, one bar per condition; returns figure, axes and the bars' places.
+
+    Parameters
+    ----------
+    means : DataArray (condition, group)
+    errors : array of shape (condition, group) or (condition, 2, group)
+    groups : list of str
+    """
+    conditions = list(means["condition"].values)
     width = 0.8 / len(conditions)
-    figure, axes = plt.subplots(figsize=(1.6 + 1.3 * len(regions), 3.8), layout="constrained")
+    figure, axes = plt.subplots(figsize=(1.6 + 1.3 * len(groups), 3.8), layout="constrained")
+    places = {}
     for k, condition in enumerate(conditions):
-        chosen = values.sel(condition=condition, region=regions)
-        places = np.arange(len(regions)) + (k - (len(conditions) - 1) / 2) * width
         style = STYLES[condition]
+        places[condition] = np.arange(len(groups)) + (k - (len(conditions) - 1) / 2) * width
         axes.bar(
-            places,
-            chosen.mean("participant"),
+            places[condition],
+            means[k],
             width,
-            yerr=standard_error(chosen),
+            yerr=np.asarray(errors[k]),
             color=style["color"],
             hatch=style["hatch"],
             edgecolor="black",
@@ -75,68 +125,73 @@ def alignment_bars(alignment: xr.DataArray, regions: list[str]) -> Figure:
             error_kw={"capsize": 3, "linewidth": 1},
             label=condition,
         )
-        for participant in chosen["participant"].values:
-            axes.plot(places, chosen.sel(participant=participant), "k.", markersize=3, alpha=0.6)
-    axes.set_xticks(
-        np.arange(len(regions)), [region_title(region).replace(" ", "\n") for region in regions]
-    )
     axes.set_ylabel(ALIGNMENT)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, ncols=len(conditions), loc="outside upper center")
-    return figure
+    return figure, axes, places
 
 
-def layer_curves(alignment: xr.DataArray, regions: list[str]) -> Figure:
-    """Alignment per layer, a panel per region, a line per condition.
+def layer_curves(panels: dict[str, xr.DataArray]) -> Figure:
+    """Alignment per layer, a line per condition.
+
+    Parameters
+    ----------
+    panels : dict of DataArray (participant, condition, layer)
+        By title; panels need not have the same layers or conditions.
 
     Returns
     -------
     Figure
         Lines: mean over participants; bands: standard error over participants.
     """
-    columns = min(len(regions), 4)
-    rows = -(-len(regions) // columns)
-    figure, panels = plt.subplots(
+    columns = min(len(panels), 4)
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
         rows,
         columns,
         figsize=(2.6 * columns + 0.6, 2.5 * rows + 0.5),
-        sharex=True,
         sharey=True,
         squeeze=False,
         layout="constrained",
     )
-    for axes in panels.flat[len(regions) :]:
+    for axes in grid.flat[len(panels) :]:
         axes.axis("off")
-    for axes, region in zip(panels.flat, regions, strict=False):
-        for condition in alignment["condition"].values:
-            chosen = alignment.sel(condition=condition, region=region)
-            mean, error, style = (
-                chosen.mean("participant"),
-                standard_error(chosen),
-                STYLES[condition],
-            )
-            colour = "#666666" if condition == "pretrained" else style["color"]
-            axes.plot(
-                chosen["layer"],
-                mean,
-                style["line"],
-                marker=style["marker"],
-                markersize=4,
-                color=colour,
-                label=condition,
-            )
-            axes.fill_between(
-                chosen["layer"], mean - error, mean + error, color=colour, alpha=0.25, linewidth=0
-            )
-        axes.set_title(region_title(region), fontsize=10)
-        axes.set_xticks(alignment["layer"].values)
-        axes.spines[["top", "right"]].set_visible(False)
+    for axes, (title, alignment) in zip(grid.flat, panels.items(), strict=False):
+        _layer_panel(axes, alignment)
+        axes.set_title(title, fontsize=10)
     figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
     figure.supylabel(ALIGNMENT, fontsize=10)
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, ncols=3, loc="outside upper center")
+    legend = {}
+    for axes in grid.flat:
+        handles, labels = axes.get_legend_handles_labels()
+        legend |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        legend.values(), legend, frameon=False, ncols=len(legend), loc="outside upper center"
+    )
     return figure
+
+
+def _layer_panel(axes, alignment: xr.DataArray) -> None:
+    for condition in alignment["condition"].values:
+        chosen = alignment.sel(condition=condition).transpose("participant", "layer")
+        mean, error = chosen.mean("participant"), standard_error(chosen)
+        style = STYLES[condition]
+        colour = "#666666" if condition == "pretrained" else style["color"]
+        axes.plot(
+            chosen["layer"],
+            mean,
+            style["line"],
+            marker=style["marker"],
+            markersize=4,
+            color=colour,
+            label=condition,
+        )
+        axes.fill_between(
+            chosen["layer"], mean - error, mean + error, color=colour, alpha=0.25, linewidth=0
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:

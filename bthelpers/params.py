@@ -34,6 +34,7 @@ Grid = Annotated[tuple[float, float, Count], Rule("[low, high, number]", lambda 
 Quantiles = Annotated[tuple[Share, ...], Rule("ascending", lambda x: list(x) == sorted(x))]
 Precision = Literal["float32", "bfloat16"]
 Condition = Literal["pretrained", "brain-tuned", "block-permuted"]
+Conditions = Annotated[tuple[Condition, ...], DISTINCT]
 
 # Quantiles (0, 5, …, 100 % of the voxels) of the published noise ceilings of ds003020, averaged
 # over UTS01, UTS02 and UTS03.
@@ -116,10 +117,12 @@ class DatasetSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Where a pretrained speech model is."""
+    """Where a pretrained speech model is, and what is done with it."""
 
     path: str  # folder, or name on the hub
     revision: str | None  # commit on the hub; null for a folder
+    participants: Names | None = None  # null: all of the dataset's
+    conditions: Conditions | None = None  # null: all of the profile's
 
 
 @dataclass(frozen=True)
@@ -187,12 +190,38 @@ class Profile:
     seed: Annotated[int, _at_least(0)]  # of everything random
     dataset: DatasetSettings
     models: dict[str, ModelSettings]  # by the name that results and figures use
-    conditions: Annotated[tuple[Condition, ...], DISTINCT]  # of each model and participant
+    conditions: Conditions  # of each model and participant, where the model names no others
     voxels: VoxelSettings
     tuning: TuningSettings
     representation: RepresentationSettings
     encoding: EncodingSettings
     statistics: StatisticsSettings
+
+    def __post_init__(self):
+        for name, model in self.models.items():
+            if unknown := set(model.participants or ()) - set(self.dataset.participants):
+                raise ParameterError(
+                    f"not in dataset.participants: {', '.join(sorted(unknown))}",
+                    *("models", name, "participants"),
+                )
+
+    def participants_of(self, model: str) -> tuple[str, ...]:
+        """Participants whose responses a model is tuned to and evaluated on."""
+        return self.models[model].participants or self.dataset.participants
+
+    def conditions_of(self, model: str) -> tuple[str, ...]:
+        """Conditions in which a model is evaluated."""
+        return self.models[model].conditions or self.conditions
+
+    @property
+    def runs(self) -> list[tuple[str, str, str]]:
+        """Model, participant and condition of every evaluation."""
+        return [
+            (model, participant, condition)
+            for model in self.models
+            for participant in self.participants_of(model)
+            for condition in self.conditions_of(model)
+        ]
 
 
 def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profile:

@@ -86,23 +86,19 @@ UNKNOWN = Cost(math.nan, math.nan)
 def planned_runs(profile: Profile) -> list[PlannedRun]:
     """All runs of a profile but the making of a simulated dataset, in the order of their steps."""
     participants = profile.dataset.participants
-    tuned = [condition for condition in profile.conditions if condition != "pretrained"]
     runs = [PlannedRun("voxels", "", f"{participant}/voxels.nc") for participant in participants]
-    for model in profile.models:
-        folders = [f"{model}/{participant}" for participant in participants]
-        in_tuned = [f"{folder}/{condition}" for folder in folders for condition in tuned]
-        runs += [PlannedRun("tuning", model, f"{folder}/training.nc") for folder in in_tuned]
-        owners = [f"{model}/pretrained", *in_tuned]
+    for model, participant, condition in profile.runs:
+        folder = owner = f"{model}/{participant}/{condition}"
+        if condition == "pretrained":
+            owner = f"{model}/pretrained"  # one for all participants
+        else:
+            runs.append(PlannedRun("tuning", model, f"{folder}/training.nc"))
         runs += [
-            PlannedRun("representations", model, f"{owner}/representations.nc") for owner in owners
-        ]
-        runs += [
-            PlannedRun("alignment", model, f"{folder}/{condition}/alignment.nc")
-            for folder in folders
-            for condition in profile.conditions
+            PlannedRun("representations", model, f"{owner}/representations.nc"),
+            PlannedRun("alignment", model, f"{folder}/alignment.nc"),
         ]
     order = list(NEEDS)
-    return sorted(runs, key=lambda run: order.index(run.step))
+    return sorted(dict.fromkeys(runs), key=lambda run: order.index(run.step))
 
 
 def story_rows(profile: Profile, repository: Path) -> dict[str, int]:

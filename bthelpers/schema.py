@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 
 class ParameterError(ValueError):
@@ -63,6 +72,8 @@ def _dataclass(kind: type, value: Any) -> Any:
     entries = _entries(kinds, value)
     try:
         return kind(**entries)
+    except ParameterError:
+        raise
     except ValueError as error:
         raise ParameterError(str(error)) from None
 
@@ -115,4 +126,11 @@ def _scalar(kind: type, value: Any) -> Any:
     return value
 
 
-_READERS = {Annotated: _ruled, UnionType: _optional, Literal: _choice, tuple: _tuple, dict: _dict}
+_READERS = {
+    Annotated: _ruled,
+    UnionType: _optional,
+    Union: _optional,  # of an annotated type and None
+    Literal: _choice,
+    tuple: _tuple,
+    dict: _dict,
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -33,7 +35,7 @@ def load_alignment(results: Results, model: str) -> xr.Dataset:
         If a run of the profile is missing.
     """
     profile = results.profile()
-    participants, conditions = profile.dataset.participants, profile.conditions
+    participants, conditions = profile.participants_of(model), profile.conditions_of(model)
     rows = [
         xr.concat(
             [
@@ -48,12 +50,54 @@ def load_alignment(results: Results, model: str) -> xr.Dataset:
     return xr.concat(rows, pd.Index(participants, name="participant"), join="exact")
 
 
-def source(results: Results, model: str) -> str:
-    """What a figure's caption says of its data: dataset, participants, model and profile."""
+def load_families(results: Results) -> xr.Dataset:
+    """Alignment of all models, for the participants and conditions that they share.
+
+    Returns
+    -------
+    Dataset
+        ``alignment`` (model, condition, region) and ``draws`` (model, condition, region, draw):
+        means over transformer layers and participants.
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    ValueError
+        If there is no participant, or no condition, in which all models were evaluated.
+    """
     profile = results.profile()
-    participants = profile.dataset.participants
+    models = list(profile.models)
+    participants = _shared(map(profile.participants_of, models))
+    conditions = _shared(map(profile.conditions_of, models))
+    if not participants or not conditions:
+        raise ValueError(
+            f"profile {profile.name}: the models share no participant or no condition; change"
+            " `participants` and `conditions` under `models`"
+        )
+    families = [
+        load_alignment(results, model)
+        .sel(participant=participants, condition=conditions)
+        .isel(layer=LAYERS["mean over layers"])
+        .mean(["layer", "participant"])
+        for model in models
+    ]
+    return xr.concat(families, pd.Index(models, name="model"), join="exact")
+
+
+def _shared(names_of_models: Iterable[tuple[str, ...]]) -> list[str]:
+    """Names that all models have, in the order of the first."""
+    first, *others = names_of_models
+    return [name for name in first if all(name in names for names in others)]
+
+
+def source(results: Results, *models: str) -> str:
+    """What a figure's caption says of its data: dataset, shared participants, models, profile."""
+    profile = results.profile()
+    participants = _shared(map(profile.participants_of, models))
     dataset = results.voxels(participants[0]).attrs["dataset"]
-    return f"{dataset} ({', '.join(participants)}); model {model}; profile {profile.name}"
+    named = f"model{'s' if len(models) > 1 else ''} {', '.join(models)}"
+    return f"{dataset} ({', '.join(participants)}); {named}; profile {profile.name}"
 
 
 def change(values: xr.DataArray, condition: str, layers: slice) -> xr.DataArray:
@@ -123,7 +167,7 @@ def signed_rank_table(results: Results, model: str, region: str, condition: str)
     profile = results.profile()
     layers = LAYERS["mean over layers"]
     tests, means = {}, []
-    for participant in profile.dataset.participants:
+    for participant in profile.participants_of(model):
         mask = results.voxels(participant)["regions"].sel(region=region).values.astype(bool)
         pair = [
             voxel_alignment(results, model, participant, which, layers)

@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from bthelpers import preflight
@@ -75,7 +74,8 @@ def _dataset_parameters(profile: Profile) -> dict:
 
 def _model_parameters(model: ModelSettings) -> dict:
     """Name of a pretrained model and, where it is a folder, digests of what is in it."""
-    return asdict(model) | {"files": _digests(model.path, "config.json", "*.safetensors", "*.bin")}
+    files = _digests(model.path, "config.json", "*.safetensors", "*.bin")
+    return {"path": model.path, "revision": model.revision, "files": files}
 
 
 def _digests(folder: str | None, *patterns: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from bthelpers.figures import (
     TITLES,
     alignment_bars,
     ceiling_quantiles,
+    family_bars,
     layer_curves,
     method_diagram,
     region_title,
@@ -123,7 +124,7 @@ def test_bars_of_two_conditions_stand_beside_each_other():
 @pytest.mark.parametrize("n_participants", [1, 3])
 def test_curves_show_every_layer_of_every_region(n_participants, regions):
     alignment = alignments(n_participants, n_layers=12)
-    figure = drawn(layer_curves(alignment, regions))
+    figure = drawn(layer_curves({TITLES[r]: alignment.sel(region=r) for r in regions}))
     panels = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_title() for axes in panels] == [TITLES[region] for region in regions]
     for axes, region in zip(panels, regions, strict=True):
@@ -136,6 +137,39 @@ def test_curves_show_every_layer_of_every_region(n_participants, regions):
     assert figure.get_supxlabel().startswith("Layer")
     assert "alignment" in figure.get_supylabel()
     assert legend_texts(figure.legends[0]) == CONDITIONS
+
+
+def test_panels_may_differ_in_layers_and_conditions():
+    small = alignments(1, n_layers=2, conditions=CONDITIONS[:2]).isel(region=0)
+    figure = drawn(layer_curves({"small": small, "big": alignments(2).isel(region=0)}))
+    few, many = figure.axes
+    assert [len(axes.lines) for axes in (few, many)] == [2, 3]
+    np.testing.assert_array_equal(few.lines[0].get_xdata(), np.arange(3))
+    assert legend_texts(figure.legends[0]) == CONDITIONS
+
+
+def test_bars_of_families_have_intervals_of_their_draws():
+    rng = np.random.default_rng(0)
+    coordinates = {"model": ["a", "b"], "condition": CONDITIONS[:2], "region": REGIONS[:2]}
+    dims = tuple(coordinates)
+    draws = rng.normal(0.4, 0.1, (2, 2, 2, 500))
+    families = xr.Dataset(
+        {"alignment": (dims, draws.mean(-1)), "draws": ((*dims, "draw"), draws)}, coordinates
+    )
+    families["alignment"][0, 0, 0] = 0.9  # above its interval: no bar reaches below its end
+    figure = drawn(family_bars(families, REGIONS[0]))
+    [axes] = figure.axes
+    assert axes.get_title() == TITLES[REGIONS[0]]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b"]
+    bars = [container for container in axes.containers if hasattr(container, "patches")]
+    for k, container in enumerate(bars):
+        means = families["alignment"].values[:, k, 0]
+        np.testing.assert_allclose([p.get_height() for p in container.patches], means)
+        for n, segment in enumerate(container.errorbar[2][0].get_segments()):
+            low, high = np.percentile(draws[n, k, 0], [2.5, 97.5])
+            expected = [min(low, means[n]), max(high, means[n])]
+            np.testing.assert_allclose(segment[:, 1], expected)
+    assert legend_texts(figure.legends[0]) == CONDITIONS[:2]
 
 
 def training_run(n_epochs, best_epoch):

@@ -156,6 +156,14 @@ def test_a_wrong_value_is_named_with_file_and_place(demo, section, key, value, m
         (lambda c: c.update(models={}), "models: must hold at least one key"),
         (lambda c: c.update(models={1: {"path": "a"}}), "models: must hold at least one key, each"),
         (lambda c: c["models"]["hubert-mini"].update(pth="a"), "models.hubert-mini.pth: unknown"),
+        (
+            lambda c: c["models"]["hubert-mini"].update(participants=["SIM01", "UTS01"]),
+            "models.hubert-mini.participants: not in dataset.participants: UTS01",
+        ),
+        (
+            lambda c: c["models"]["hubert-mini"].update(conditions=["brain-tunde"]),
+            "models.hubert-mini.conditions[0]: must be one of pretrained",
+        ),
         (lambda c: c.update(conditions=["brain-tuning"]), "conditions[0]: must be one of pretrai"),
         (lambda c: c.update({3: 4}), "[3]: unknown key; the nearest valid key is"),
     ],

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,13 +7,14 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bthelpers.params import load, to_dict
+from bthelpers.params import ModelSettings, load, to_dict
 from bthelpers.results import Results, ResultsError, write_dataset
 from bthelpers.summary import (
     LAYERS,
     change,
     change_table,
     load_alignment,
+    load_families,
     signed_rank_table,
     source,
     voxel_alignment,
@@ -31,7 +33,10 @@ ABOVE = np.arange(4, 24)  # voxels above the ceiling's threshold
 def write_results(root, participants=PARTICIPANTS, conditions=CONDITIONS):
     """A results folder of known numbers; returns the alignments that were written to it."""
     rng = np.random.default_rng(0)
-    profile = load(SMOKE, {"dataset.participants": participants, "conditions": conditions})
+    profile = replace(
+        load(SMOKE, {"dataset.participants": participants, "conditions": conditions}),
+        models={MODEL: ModelSettings("mini", None)},
+    )
     root.mkdir(parents=True)
     (root / "profile.json").write_text(json.dumps(to_dict(profile)))
     written = {}
@@ -204,3 +209,50 @@ def test_one_participant_is_no_sample_of_participants(tmp_path):
 
 def test_the_source_of_a_figure_is_said(results):
     assert source(results, MODEL) == "Invented (SIM02, SIM01); model hubert-mini; profile smoke"
+
+
+@pytest.fixture(scope="module")
+def two_models(tmp_path_factory):
+    """Results of two models; the second has four layers, one participant and two conditions."""
+    results = Results(tmp_path_factory.mktemp("families") / "smoke")
+    written = write_results(results.root)
+    shared = ModelSettings("other", None, ("SIM01",), ("pretrained", "brain-tuned"))
+    models = {MODEL: ModelSettings("mini", None), "other": shared}
+    profile = replace(results.profile(), models=models)
+    (results.root / "profile.json").write_text(json.dumps(to_dict(profile)))
+    for condition in shared.conditions:
+        run = written["SIM01", condition]
+        deeper = xr.concat([run, run.isel(layer=[1])], "layer").assign_coords(layer=np.arange(5))
+        path = results.root / "other" / "SIM01" / condition / "alignment.nc"
+        written["other", condition] = deeper
+        write_dataset(deeper, path, {})
+    return results, written
+
+
+def test_families_are_compared_on_what_they_share(two_models):
+    results, written = two_models
+    families = load_families(results)
+    assert families["alignment"].dims == ("model", "condition", "region")
+    assert list(families["condition"].values) == ["pretrained", "brain-tuned"]
+    for model, owner in ((MODEL, "SIM01"), ("other", "other")):
+        for condition in families["condition"].values:
+            for name in ("alignment", "draws"):
+                expected = written[owner, condition][name].values[1:].mean(axis=0)
+                found = families[name].sel(model=model, condition=condition)
+                np.testing.assert_allclose(found, expected)
+    assert source(results, MODEL, "other") == (
+        "Invented (SIM01); models hubert-mini, other; profile smoke"
+    )
+    assert list(load_alignment(results, "other")["participant"].values) == ["SIM01"]
+
+
+def test_families_that_share_nothing_are_an_error(two_models):
+    results, _ = two_models
+    profile = results.profile()
+    apart = {
+        name: replace(model, participants=(participant,))
+        for (name, model), participant in zip(profile.models.items(), PARTICIPANTS, strict=True)
+    }
+    (results.root / "profile.json").write_text(json.dumps(to_dict(replace(profile, models=apart))))
+    with pytest.raises(ValueError, match="the models share no participant or no condition"):
+        load_families(results)

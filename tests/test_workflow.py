@@ -33,6 +33,8 @@ STEPS = {
     "dataset.regions": {"voxels"},
     "seed": DATASET_STEPS | {"tuning", "alignment"},
     "models.hubert-mini": {"models/hubert-mini"},
+    "models.hubert-mini.participants": set(),
+    "models.hubert-mini.conditions": set(),
     "voxels": {"voxels"},
     "tuning": {"tuning"},
     "representation": {"representations"},
@@ -42,6 +44,8 @@ STEPS = {
 CHOICES = {
     "conditions": (["pretrained"],),
     "dataset.participants": (["SIM02"],),
+    "models.hubert-mini.participants": (["SIM01"],),
+    "models.hubert-mini.conditions": (["pretrained"],),
     "dataset.absent": ({"SIM01": ["story01"]},),
     "dataset.simulate.rate": ([151, 191],),
     "dataset.simulate.pitch": ([31, 71],),
