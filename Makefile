@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book results plan test lint miniature clean
+.PHONY: help setup book results plan test lint miniature record verify clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -41,6 +41,12 @@ lint: $(INSTALLED)  ## check format and style
 
 miniature: $(INSTALLED)  ## pretrain the HuBERT miniature again (about half an hour)
 	$(BIN)/python -m bthelpers.miniatures --output bthelpers/checkpoints/hubert-mini
+
+record: $(INSTALLED)  ## keep a compact copy of the results of PROFILE in book/recorded
+	$(BIN)/python -m bthelpers.recorded record $(PROFILE)
+
+verify: $(INSTALLED)  ## make one recorded run again, chosen at random, and compare
+	$(BIN)/python -m bthelpers.recorded verify
 
 clean:  ## remove the built book, the results of PROFILE and its data, if simulated
 	rm -rf results/$(PROFILE) book/_build book/executed .snakemake

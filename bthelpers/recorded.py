@@ -1,0 +1,162 @@
+"""Recorded results: compact copies of a profile's results, kept in the repository with the book.
+
+``python -m bthelpers.recorded record PROFILE`` copies what chapters show of ``results/PROFILE`` to
+``book/recorded/PROFILE``, in the same layout, without what belongs to single voxels.
+``python -m bthelpers.recorded verify`` makes one recorded run again, chosen at random, and compares
+the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from bthelpers.params import load, to_dict
+from bthelpers.results import Results, ResultsError, Run, atomic_folder, read_dataset, write_dataset
+from bthelpers.workflow import RUNS_AT_ONCE, run_workflow, visible_gpus
+
+RECORDED = Path("book/recorded")
+PROFILE = "simulation"  # that `verify` makes a run of again, under the parameters of VERIFY
+VERIFY = "verify"
+NOT_RECORDED = ("representations",)
+# Another processor rounds otherwise, and tuning carries that on: alignments of one run on two
+# machines differ by less than this.
+TOLERANCE = 0.02
+
+
+def compact(dataset: xr.Dataset) -> xr.Dataset:
+    """What is recorded of a result: variables without single voxels, compressed in the file."""
+    kept = dataset.drop_dims("voxel", errors="ignore")
+    for variable in kept.data_vars.values():
+        variable.encoding = {"zlib": variable.ndim > 0}
+    return kept
+
+
+def record(repository: Path, profile: str) -> Path:
+    """Copy a profile's results into the book, in place of what was recorded before.
+
+    Returns
+    -------
+    Path
+        The folder of the records.
+
+    Raises
+    ------
+    ResultsError
+        If there is no result, or one was not made by a committed version of this repository.
+    """
+    results = Results(repository / "results" / profile)
+    runs = [run for run in results.list() if run.step not in NOT_RECORDED]
+    if not runs:
+        raise ResultsError(f"{results.root} holds no results: `make results PROFILE={profile}`")
+    folder = repository / RECORDED / profile
+    with atomic_folder(folder) as temporary:
+        for run in runs:
+            dataset = results.open(*run)
+            commit = dataset.attrs["commit"]
+            if "dirty" in commit or commit == "unknown":
+                raise ResultsError(
+                    f"{'/'.join(run)} was made by commit {commit}: results are recorded when"
+                    " committed code has made them; commit, `make clean`, and make them again"
+                )
+            write_dataset(compact(dataset), temporary / _file(run), dataset.attrs)
+        shutil.copy(results.root / "profile.json", temporary)
+    return folder
+
+
+def _file(run: Run) -> str:
+    return f"{run.model}/{run.participant}/{run.condition}/{run.step}.nc"
+
+
+def recorded_parameters(profile_json: dict) -> dict:
+    """Parameters apart from the name and the folder of the data, which change no result."""
+    dataset = {key: value for key, value in profile_json["dataset"].items() if key != "root"}
+    return {key: value for key, value in profile_json.items() if key != "name"} | {
+        "dataset": dataset
+    }
+
+
+def differences(recorded: xr.Dataset, again: xr.Dataset) -> dict[str, float]:
+    """Largest absolute difference of every recorded variable.
+
+    Raises
+    ------
+    ResultsError
+        If a variable is missing, or has other labels.
+    """
+    found = {}
+    for name, variable in recorded.data_vars.items():
+        try:
+            pair = xr.align(variable, again[name], join="exact")
+        except (KeyError, ValueError) as error:
+            raise ResultsError(
+                f"{name}: recorded with other labels or dimensions: {error}"
+            ) from error
+        old, new = (np.asarray(values, float) for values in pair)
+        if not np.array_equal(np.isnan(old), np.isnan(new)):
+            raise ResultsError(f"{name}: NaN in other places than recorded")
+        found[str(name)] = float(np.nanmax(np.abs(new - old), initial=0))
+    return found
+
+
+def verify(repository: Path, run: Run) -> dict[str, float]:
+    """Make a recorded run again, apart from all other results, and compare.
+
+    Returns
+    -------
+    dict of float
+        As `differences`.
+
+    Raises
+    ------
+    ResultsError
+        If the parameters have changed since, or the results do not compare.
+    """
+    recorded = Results(repository / RECORDED / PROFILE)
+    now = json.loads((recorded.root / "profile.json").read_text(encoding="utf-8"))
+    if recorded_parameters(now) != recorded_parameters(
+        to_dict(load(repository / f"params/{VERIFY}.yaml"))
+    ):
+        raise ResultsError(
+            f"{recorded.root}: params/{PROFILE}.yaml has changed since; make its results again and"
+            f" `make record PROFILE={PROFILE}`"
+        )
+    results = repository / "results" / VERIFY
+    shutil.rmtree(results, ignore_errors=True)
+    target = f"results/{VERIFY}/{_file(run)}"
+    run_workflow(repository, VERIFY, min(os.cpu_count(), RUNS_AT_ONCE), visible_gpus(), [target])
+    return differences(recorded.open(*run), compact(read_dataset(repository / target)))
+
+
+def main() -> None:
+    """Record a profile's results, or make one recorded run again."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=("record", "verify"))
+    parser.add_argument("profile", nargs="?", default=PROFILE, help="to record")
+    parser.add_argument("--seed", type=int, help="of the choice of the run to verify")
+    arguments = parser.parse_args()
+    try:
+        if arguments.action == "record":
+            print(record(Path.cwd(), arguments.profile))
+            return
+        run = random.Random(arguments.seed).choice(Results(RECORDED / PROFILE).list())
+        print(f"verifying {'/'.join(run)}", file=sys.stderr, flush=True)
+        found = verify(Path.cwd(), run)
+    except (ResultsError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    for name, difference in found.items():
+        print(f"{name}: largest difference {difference:.2g}")
+    if max(found.values(), default=0) > TOLERANCE:
+        raise SystemExit(f"{'/'.join(run)} differs from its record by more than {TOLERANCE}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Results that are kept in the repository, and runs made again to compare."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bthelpers import recorded
+from bthelpers.params import load, to_dict
+from bthelpers.recorded import compact, differences, record, recorded_parameters, verify
+from bthelpers.results import Results, ResultsError, Run, read_dataset, write_dataset
+
+ROOT = Path(__file__).parents[1]
+RUN = Run("mini", "SIM01", "brain-tuned", "alignment")
+COMMIT = "0123456789abcdef"
+
+
+def alignment():
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "alignment": (("layer", "region"), rng.normal(size=(3, 2))),
+            "draws": (("layer", "region", "draw"), rng.normal(size=(3, 2, 40))),
+            "r": (("layer", "voxel"), rng.normal(size=(3, 50))),
+            "epochs": 4,
+        },
+        coords={"layer": [0, 1, 2], "region": ["a", "b"], "voxel": np.arange(50)},
+    )
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository whose profile ``simulation`` has one run, and representations of it."""
+    (tmp_path / "params").symlink_to(ROOT / "params")
+    results = tmp_path / "results/simulation"
+    for step in ("alignment", "representations"):
+        write_dataset(
+            alignment(), results / recorded._file(RUN._replace(step=step)), {"commit": COMMIT}
+        )
+    profile = load(ROOT / "params/simulation.yaml")
+    (results / "profile.json").write_text(json.dumps(to_dict(profile)))
+    return tmp_path
+
+
+def test_a_record_holds_all_but_voxels_with_its_provenance(repository):
+    kept = Results(record(repository, "simulation"))
+    assert kept.list() == [RUN]
+    run = kept.open(*RUN)
+    assert run.attrs["commit"] == COMMIT
+    xr.testing.assert_identical(run.drop_attrs(), alignment().drop_dims("voxel"))
+    assert kept.profile().name == "simulation"
+
+
+def test_a_record_is_smaller_and_replaces_the_one_before(repository):
+    folder = record(repository, "simulation")
+    (folder / "left over").touch()
+    record(repository, "simulation")
+    assert not (folder / "left over").exists()
+    constant = xr.Dataset({"draws": (("layer", "draw"), np.zeros((6, 5000)))})
+    write_dataset(constant, repository / "plain.nc", {})
+    write_dataset(compact(constant), repository / "compact.nc", {})
+    sizes = [(repository / f"{name}.nc").stat().st_size for name in ("compact", "plain")]
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("commit", [f"{COMMIT}-dirty", "unknown"])
+def test_results_of_changed_code_are_not_recorded(repository, commit):
+    path = repository / "results/simulation" / recorded._file(RUN)
+    write_dataset(alignment(), path, {"commit": commit})
+    with pytest.raises(ResultsError, match=f"was made by commit {commit}"):
+        record(repository, "simulation")
+    assert not (repository / recorded.RECORDED / "simulation").exists()
+
+
+def test_nothing_to_record_is_an_error(tmp_path):
+    with pytest.raises(ResultsError, match="make results PROFILE=simulation"):
+        record(tmp_path, "simulation")
+
+
+def test_differences_are_the_largest_of_each_variable():
+    old = alignment()
+    assert differences(old, old) == {"alignment": 0, "draws": 0, "r": 0, "epochs": 0}
+    new = old.copy(deep=True)
+    new["alignment"][1, 1] += 0.25
+    new["alignment"][0, 0] -= 0.5
+    assert differences(old, new)["alignment"] == 0.5
+    old["draws"][0, 0, 0] = new["draws"][0, 0, 0] = np.nan
+    assert differences(old, new)["draws"] == 0
+
+
+def test_what_cannot_be_compared_is_an_error():
+    old = alignment()
+    with pytest.raises(ResultsError, match="draws: recorded with other labels"):
+        differences(old, old.drop_vars("draws"))
+    with pytest.raises(ResultsError, match="recorded with other labels"):
+        differences(old, old.isel(layer=[0, 1]))
+    new = old.copy(deep=True)
+    new["r"][0, 3] = np.nan
+    with pytest.raises(ResultsError, match="r: NaN in other places"):
+        differences(old, new)
+
+
+@pytest.fixture
+def workflow(monkeypatch):
+    """In place of Snakemake: writes the asked file; its alignment is off by ``off[0]``."""
+    off = [0.0]
+
+    def run(repository, profile, cores, gpus, targets):
+        [target] = targets
+        assert profile == "verify"
+        assert not (repository / "results/verify/left over").exists()
+        changed = alignment()
+        changed["alignment"] += off[0]
+        write_dataset(changed, repository / target, {})
+
+    monkeypatch.setattr(recorded, "run_workflow", run)
+    return off
+
+
+def test_a_recorded_run_is_made_again_and_compared(repository, workflow):
+    record(repository, "simulation")
+    (repository / "results/verify").mkdir()
+    (repository / "results/verify/left over").touch()
+    assert verify(repository, RUN) == {"alignment": 0, "draws": 0, "epochs": 0}
+    workflow[0] = 0.125
+    assert verify(repository, RUN)["alignment"] == pytest.approx(0.125)
+
+
+def test_a_record_of_other_parameters_is_not_verified(repository, workflow):
+    folder = record(repository, "simulation")
+    changed = json.loads((folder / "profile.json").read_text())
+    changed["tuning"]["epochs"] += 1
+    (folder / "profile.json").write_text(json.dumps(changed))
+    with pytest.raises(ResultsError, match="has changed since"):
+        verify(repository, RUN)
+
+
+@pytest.mark.parametrize(
+    ("difference", "status"), [(0.001, None), (0.1, "differs from its record")]
+)
+def test_the_command_fails_where_results_differ(
+    repository, workflow, monkeypatch, capsys, difference, status
+):
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr("sys.argv", ["recorded", "record", "simulation"])
+    recorded.main()
+    workflow[0] = difference
+    monkeypatch.setattr("sys.argv", ["recorded", "verify", "--seed", "0"])
+    if status is None:
+        recorded.main()
+    else:
+        with pytest.raises(SystemExit, match=status):
+            recorded.main()
+    output = capsys.readouterr()
+    assert f"alignment: largest difference {difference}" in output.out
+    assert "verifying mini/SIM01/brain-tuned/alignment" in output.err
+
+
+def test_the_shipped_record_belongs_to_the_shipped_parameters():
+    """So that a change of parameters without new results is noticed."""
+    shipped = Results(ROOT / recorded.RECORDED / "simulation")
+    now = to_dict(load(ROOT / "params/simulation.yaml"))
+    recorded_then = json.loads((shipped.root / "profile.json").read_text())
+    assert recorded_parameters(recorded_then) == recorded_parameters(now)
+    made = {(run.model, run.participant, run.condition) for run in shipped.list()}
+    assert made == set(shipped.profile().runs)
+    for run in shipped.list():
+        assert read_dataset(shipped.root / recorded._file(run)).attrs["commit"]
+
+
+def test_a_run_is_verified_under_the_recorded_parameters():
+    simulation, again = (load(ROOT / f"params/{name}.yaml") for name in ("simulation", "verify"))
+    assert recorded_parameters(to_dict(simulation)) == recorded_parameters(to_dict(again))
+    assert simulation.dataset.root != again.dataset.root
