@@ -31,7 +31,11 @@ def test_profiles_can_be_run_or_say_what_is_missing(profile):
         ("voxels.regions", ["late_langage"], "'late_langage'; the nearest is 'late_language'"),
         ("dataset.regions", "params/none.yaml", "none.yaml"),
         ("models.hubert-mini.path", "models/none", "models/none holds no model"),
-        ("dataset.participants", ["SIM1"], "'SIM1' will not be simulated; the nearest is 'SIM01'"),
+        (
+            "dataset.participants",
+            ["SIM01", "SIM1"],
+            "'SIM1' will not be simulated; the nearest is 'SIM01'",
+        ),
         ("dataset.splits.test", ["story06"], "'story06' will not be simulated"),
         ("dataset.simulate.lexicon", "none.yaml", "none.yaml is not there"),
         ("dataset.root", "nowhere", None),
@@ -45,7 +49,7 @@ def test_wrong_names_and_missing_files(key, value, message):
 
 
 def test_everything_that_is_wrong_is_listed():
-    text = problems({"voxels.regions": ["A"], "dataset.participants": ["B"]})
+    text = problems({"voxels.regions": ["A"], "dataset.participants": ["SIM01", "B"]})
     assert text.count("\n- ") == 2
 
 

@@ -19,6 +19,8 @@ from bthelpers.workflow import parameter_files, run_workflow, step_parameters
 REPOSITORY = Path(__file__).parent.parent
 DATASET_STEPS = {"dataset", "voxels", "representations"}  # those that read the dataset's stories
 SPLIT_STEPS = {"voxels", "representations", "tuning", "alignment"}
+MODELS = ("hubert-mini", "wav2vec2-mini", "wavlm-mini", "whisper-mini")
+CHOOSING = {"participants": ["SIM01"], "conditions": ["pretrained"]}  # runs of a model
 # Which steps' results depend on a parameter; the longest key that fits counts. Those of a step that
 # takes up another one's results are made again because of them.
 STEPS = {
@@ -32,9 +34,8 @@ STEPS = {
     "dataset.absent": SPLIT_STEPS,
     "dataset.regions": {"voxels"},
     "seed": DATASET_STEPS | {"tuning", "alignment"},
-    "models.hubert-mini": {"models/hubert-mini"},
-    "models.hubert-mini.participants": set(),
-    "models.hubert-mini.conditions": set(),
+    **{f"models.{name}": {f"models/{name}"} for name in MODELS},
+    **{f"models.{name}.{which}": set() for name in MODELS for which in CHOOSING},
     "voxels": {"voxels"},
     "tuning": {"tuning"},
     "representation": {"representations"},
@@ -43,9 +44,7 @@ STEPS = {
 }
 CHOICES = {
     "conditions": (["pretrained"],),
-    "dataset.participants": (["SIM02"],),
-    "models.hubert-mini.participants": (["SIM01"],),
-    "models.hubert-mini.conditions": (["pretrained"],),
+    "dataset.participants": (["SIM01"], ["SIM01", "SIM02"]),
     "dataset.absent": ({"SIM01": ["story01"]},),
     "dataset.simulate.rate": ([151, 191],),
     "dataset.simulate.pitch": ([31, 71],),
@@ -73,6 +72,8 @@ def other(key, value, folder):
     """Another value of a parameter, valid as well."""
     if key in CHOICES:
         return next(choice for choice in CHOICES[key] if choice != value)
+    if key.startswith("models.") and key.split(".")[-1] in CHOOSING:
+        return None if value else CHOOSING[key.split(".")[-1]]
     if key in ("dataset.simulate.lexicon", "dataset.regions"):
         original = value or "bthelpers/regions.yaml"
         changed = folder / "changed.yaml"
