@@ -1,50 +1,81 @@
 # The workflow: parameters -> executed run notebooks -> results. Started by
 # `python -m bthelpers.workflow PROFILE`. Each rule executes one notebook of book/runs: the data
 # file that it writes is the rule's output, and the executed notebook is its log.
+#
+# A run is the folder of its results: model/participant/condition, or model/condition where no
+# participant's responses take part.
 import re
 from pathlib import Path
 
+from bthelpers.corpora import CORPORA
 from bthelpers.params import load
-from bthelpers.workflow import parameter_files
+from bthelpers.results import result_folder
+from bthelpers.settings import PER_PARTICIPANT
+from bthelpers.workflow import evaluation_files, parameter_files
 
 profile = load(Path("params") / f"{config.get('profile', 'demo')}.yaml")
 RESULTS = f"results/{profile.name}"
-RUN = f"{RESULTS}/{{model}}/{{participant}}/{{condition}}"
+RUN = f"{RESULTS}/{{run}}"
 DATASET = f"{profile.dataset.root}/derivative/respdict.json"
+STAND_INS = [f"{profile.corpora.root}/{name}/dataset_description.json" for name in CORPORA]
 # One file per step and per model, rewritten only when a parameter of that step changes, or what a
 # file holds that the profile names: weights, lexicon, table of regions.
 PARAMETERS = parameter_files(profile, Path(RESULTS) / "parameters")
-CONDITIONS = {condition for _, _, condition in profile.runs}
-TUNED = CONDITIONS - {"pretrained"}
 EXECUTE = (
     "jupytext --quiet --to ipynb --output - {input.notebook}"
     f" | papermill --log-output --no-progress-bar -r profile {profile.name}"
 )
 ONE = " -r participant {wildcards.participant}"  # -r: as text, also where it is a number
-ALL = " -r model {wildcards.model}" + ONE + " -r condition {wildcards.condition}"
+WHICH = " {params.which}"
 
 
-def model_parameters(wildcards):
+def which(wildcards):
+    """Parameters of a notebook that name its run."""
+    model, *participant, condition = wildcards.run.split("/")
+    of_one = [f"-r participant {name}" for name in participant]
+    return " ".join([f"-r model {model}", *of_one, f"-r condition {condition}"])
+
+
+def pretrained(wildcards):
     """The pretrained model: its name, and digests of its files where they are here."""
-    return PARAMETERS[f"models/{wildcards.model}"]
+    return PARAMETERS[f"models/{wildcards.run.split('/')[0]}"]
+
+
+def model(wildcards):
+    """The model of a run: the pretrained one, or what it was tuned to."""
+    if wildcards.run.endswith("/pretrained"):
+        return pretrained(wildcards)
+    return f"{RESULTS}/{wildcards.run}/model/model.safetensors"
 
 
 def representations(wildcards):
-    """The pretrained model is one for all participants."""
-    owner = "" if wildcards.condition == "pretrained" else f"/{wildcards.participant}"
-    return f"{RESULTS}/{wildcards.model}{owner}/{wildcards.condition}/representations.nc"
+    """Representations that a participant's responses are predicted from."""
+    folder = result_folder(*wildcards.run.split("/"), "representations")
+    return f"{RESULTS}/{folder}/representations.nc"
+
+
+def targets(wildcards):
+    """What a model is tuned towards."""
+    *_, participant, condition = wildcards.run.split("/")
+    if condition in PER_PARTICIPANT:
+        return f"{RESULTS}/{participant}/voxels.nc"
+    return [DATASET, PARAMETERS["stimulus" if condition == "stimulus-tuned" else "targets"]]
+
+
+def tuning_notebook(wildcards):
+    stimulus = wildcards.run.endswith("/stimulus-tuned")
+    return f"book/runs/{'stimulus' if stimulus else 'tuning'}.md"
 
 
 wildcard_constraints:
     participant="|".join(map(re.escape, profile.dataset.participants)),
-    model="|".join(map(re.escape, profile.models)),
-    condition="|".join(TUNED) or "none",
+    run=f"(?:{'|'.join(map(re.escape, profile.models))})/.+",
 
 
 rule all:
     input:
         [f"{RESULTS}/{participant}/voxels.nc" for participant in profile.dataset.participants],
-        [f"{RESULTS}/{'/'.join(run)}/alignment.nc" for run in profile.runs],
+        [f"{RESULTS}/{file}" for file in evaluation_files(profile)],
 
 
 if profile.dataset.simulate is not None:
@@ -57,6 +88,20 @@ if profile.dataset.simulate is not None:
             DATASET,
         log:
             f"{RESULTS}/dataset.ipynb",
+        shell:
+            EXECUTE + " - {log}"
+
+
+if profile.corpora.simulate is not None:
+
+    rule corpora:
+        input:
+            notebook="book/runs/corpora.md",
+            parameters=PARAMETERS["corpora"],
+        output:
+            STAND_INS,
+        log:
+            f"{RESULTS}/corpora.ipynb",
         shell:
             EXECUTE + " - {log}"
 
@@ -76,65 +121,71 @@ rule voxels:
 
 rule tuning:
     input:
-        notebook="book/runs/tuning.md",
+        targets,
+        notebook=tuning_notebook,
         parameters=PARAMETERS["tuning"],
-        model=model_parameters,
-        voxels=f"{RESULTS}/{{participant}}/voxels.nc",
+        model=pretrained,
     output:
         f"{RUN}/model/model.safetensors",
         f"{RUN}/training.nc",
     log:
         f"{RUN}/tuning.ipynb",
+    params:
+        which=which,
     resources:
         gpu=1,
     shell:
-        EXECUTE + ALL + " - {log}"
+        EXECUTE + WHICH + " - {log}"
 
 
-rule representations:
-    input:
-        f"{RUN}/model/model.safetensors",
-        notebook="book/runs/representations.md",
-        parameters=PARAMETERS["representations"],
-    output:
-        f"{RUN}/representations.nc",
-    log:
-        f"{RUN}/representations.ipynb",
-    resources:
-        gpu=1,
-    shell:
-        EXECUTE + ALL + " - {log}"
+# What is computed of a model alone: what it reads apart from the model, and what it writes.
+CORPORA_FILES = STAND_INS if profile.corpora.simulate else []
+for step, read, written in [
+    ("representations", DATASET, ["representations"]),
+    ("preference", DATASET, ["preference"]),
+    ("probes", CORPORA_FILES, ["probes", "low_level_probes"]),
+    ("recognition", CORPORA_FILES, ["recognition"]),
+]:
+
+    rule:
+        name:
+            step
+        input:
+            read,
+            model,
+            notebook=f"book/runs/{step}.md",
+            parameters=PARAMETERS[step],
+        output:
+            [f"{RUN}/{name}.nc" for name in written],
+        log:
+            f"{RUN}/{step}.ipynb",
+        params:
+            which=which,
+        resources:
+            gpu=1,
+        shell:
+            EXECUTE + WHICH + " - {log}"
 
 
-rule pretrained_representations:
-    input:
-        DATASET,
-        notebook="book/runs/representations.md",
-        parameters=PARAMETERS["representations"],
-        model=model_parameters,
-    output:
-        f"{RESULTS}/{{model}}/pretrained/representations.nc",
-    log:
-        f"{RESULTS}/{{model}}/pretrained/representations.ipynb",
-    resources:
-        gpu=1,
-    shell:
-        EXECUTE + " -r model {wildcards.model} -r condition pretrained - {log}"
+# What is computed of representations and a participant's responses.
+for step, read in {"alignment": [], "impact": [f"{RUN}/alignment.nc"]}.items():
 
-
-rule alignment:
-    input:
-        notebook="book/runs/alignment.md",
-        parameters=PARAMETERS["alignment"],
-        voxels=f"{RESULTS}/{{participant}}/voxels.nc",
-        representations=representations,
-    output:
-        f"{RUN}/alignment.nc",
-    log:
-        f"{RUN}/alignment.ipynb",
-    wildcard_constraints:
-        condition="|".join(CONDITIONS),
-    resources:
-        gpu=1,
-    shell:
-        EXECUTE + ALL + " - {log}"
+    rule:
+        name:
+            step
+        input:
+            read,
+            notebook=f"book/runs/{step}.md",
+            parameters=PARAMETERS[step],
+            voxels=lambda wildcards: f"{RESULTS}/{wildcards.run.split('/')[1]}/voxels.nc",
+            representations=representations,
+        output:
+            f"{RUN}/{step}.nc",
+        log:
+            f"{RUN}/{step}.ipynb",
+        params:
+            which=which,
+        resources:
+            gpu=1,
+        shell:
+            EXECUTE + WHICH + " - {log}"

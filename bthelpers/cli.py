@@ -12,8 +12,9 @@ from bthelpers.dataset import Dataset, DatasetError
 from bthelpers.download import URL, DownloadError, download, require_space
 from bthelpers.inventory import print_check
 from bthelpers.manifest import PARTS, read_manifest, select, survey, table, unpublished
-from bthelpers.params import ParameterError, Profile, load
+from bthelpers.params import ParameterError, load
 from bthelpers.results import ResultsError
+from bthelpers.settings import Profile
 
 USER_ERRORS = (DatasetError, DownloadError, ParameterError, ResultsError, OSError)
 

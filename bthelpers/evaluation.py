@@ -14,8 +14,9 @@ import xarray as xr
 from bthelpers.alignment import bootstrap_alignment, normalized_alignment
 from bthelpers.dataset import Dataset
 from bthelpers.encoding import fit_ridge, pearson_r, story_folds
-from bthelpers.params import EncodingSettings, StatisticsSettings
 from bthelpers.progress import Progress
+from bthelpers.settings import EncodingSettings, StatisticsSettings
+from bthelpers.significance import permutation_p
 from bthelpers.timing import fir_delay, trim, zscore
 
 
@@ -99,14 +100,24 @@ def layer_alignment(
     statistics: StatisticsSettings,
     seed: int,
 ) -> xr.Dataset:
-    """``r`` (voxel), ``alignment`` (region) and its ``draws`` (region, draw) of one prediction."""
+    """Brain alignment of one prediction.
+
+    Returns
+    -------
+    Dataset
+        ``r`` and its ``p`` (voxel), ``alignment`` (region) and its ``draws`` (region, draw).
+    """
     r = pearson_r(predicted, actual)
+    p = permutation_p(
+        predicted, actual, statistics.permutation_block, statistics.permutations, seed
+    )
     draws = bootstrap_alignment(
         predicted, actual, ceiling, regions, statistics.block, statistics.bootstrap_draws, seed
     )
     return xr.Dataset(
         {
             "r": ("voxel", r.astype(np.float32)),
+            "p": ("voxel", p.astype(np.float32)),
             "alignment": (
                 "region",
                 [normalized_alignment(r, ceiling, mask) for mask in regions.values],
@@ -143,8 +154,8 @@ def evaluate_layers(
     Returns
     -------
     Dataset
-        ``r`` and ``alpha`` (layer, voxel), ``alignment`` (layer, region), ``draws`` (layer, region,
-        draw).
+        ``r``, its ``p`` and ``alpha`` (layer, voxel), ``alignment`` (layer, region), ``draws``
+        (layer, region, draw).
     """
     folds = story_folds(training.story_of_row, encoding.folds)
     kept = rows_kept(test, encoding.skip_test_rows)

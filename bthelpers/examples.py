@@ -18,7 +18,7 @@ import torch
 from bthelpers.dataset import Dataset
 from bthelpers.front_ends import WindowFrames
 from bthelpers.hrf import double_gamma
-from bthelpers.params import TuningSettings
+from bthelpers.settings import TuningSettings
 from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
 from bthelpers.timing import block_permutation, windows, zscore
 

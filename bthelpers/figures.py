@@ -18,6 +18,14 @@ STYLES = {
     "pretrained": {"color": "#BBBBBB", "hatch": "", "marker": "o", "line": ":"},
     "brain-tuned": {"color": "#0072B2", "hatch": "", "marker": "s", "line": "-"},
     "block-permuted": {"color": "#E69F00", "hatch": "///", "marker": "^", "line": "--"},
+    "big-slm": {"color": "#009E73", "hatch": "...", "marker": "D", "line": "-."},
+    "text-lm": {"color": "#CC79A7", "hatch": "xxx", "marker": "v", "line": (0, (5, 1))},
+    "stimulus-tuned": {
+        "color": "#56B4E9",
+        "hatch": "\\\\\\",
+        "marker": "P",
+        "line": (0, (1, 1, 4, 1)),
+    },
 }
 TITLES = {
     "late_language": "Late language",
@@ -181,7 +189,7 @@ def _layer_panel(axes, alignment: xr.DataArray) -> None:
         axes.plot(
             chosen["layer"],
             mean,
-            style["line"],
+            linestyle=style["line"],
             marker=style["marker"],
             markersize=4,
             color=colour,

@@ -12,7 +12,7 @@ from bthelpers.formats import RESTORE, DatasetError, MissingError, listed
 
 if TYPE_CHECKING:  # both modules import this one
     from bthelpers.dataset import Dataset
-    from bthelpers.params import Profile
+    from bthelpers.settings import Profile
 
 COUNTS = ("there", "missing", "malformed")  # stories
 DETAILS = ("absent", "repeats", "anatomy", "annotation")  # of a participant

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from bthelpers.settings import PER_PARTICIPANT
+
 DS003020 = "An fMRI dataset during a passive natural language listening task"  # as it names itself
 CONDITIONS = {
     "brain-tuned": "It was tuned to predict the fMRI responses of a participant to stories.",
@@ -16,7 +18,12 @@ CONDITIONS = {
         " of TRs were shuffled within each story, so that sound and responses do not belong"
         " together."
     ),
+    "big-slm": "It was tuned towards a bigger Whisper's decoder layers, not towards responses.",
+    "text-lm": "It was tuned towards the layers of a text model, not towards responses.",
+    "stimulus-tuned": "It was trained further on the sound of the stories alone.",
 }
+OF_ONE = "It was tuned towards one participant, and differs from one tuned towards another."
+OF_NONE = "No participant's responses took part in its tuning."
 CARD = """\
 ---
 {metadata}---
@@ -50,8 +57,8 @@ It takes mono sound at 16 kHz. Where the model is a Whisper, its encoder is what
 
 ## Limits
 
-- It was tuned towards one participant, and differs from one tuned towards another.
-- The linear head that predicts the voxels is not part of it.
+- {participants}
+- The linear head that predicts its targets is not part of it.
 - It is for research, and was examined for no other use. It has at least the biases of the model
   that was tuned, whose licence is not known here: look it up where that model comes from.
 
@@ -61,7 +68,7 @@ It takes mono sound at 16 kHz. Where the model is a Whisper, its encoder is what
 |---|---|
 {provenance}
 
-Parameters of the whole run, explained in `bthelpers/params.py`:
+Parameters of the whole run, explained in `bthelpers/settings.py`:
 
 ```yaml
 {parameters}```
@@ -94,7 +101,9 @@ def model_card(record: Mapping[str, str]) -> str:
     parameters = json.loads(record["parameters"])
     source, dataset = parameters["models"][record["model"]], parameters["dataset"]
     absent = (dataset["absent"] or {}).get(record["participant"], ())
-    voxels = parameters["voxels"]
+    chosen = parameters["voxels"]
+    voxels = f"noise ceiling above {chosen['ceiling']}, in {', '.join(chosen['regions'])}"
+    of_one = record["condition"] in PER_PARTICIPANT
     revision = source["revision"]
     return CARD.format(
         metadata=_yaml(_metadata(record, parameters)),
@@ -104,7 +113,8 @@ def model_card(record: Mapping[str, str]) -> str:
         base=f"`{source['path']}`" + (f", revision `{revision}`" if revision else ""),
         purpose=CONDITIONS.get(record["condition"], "What it was tuned towards is said below."),
         data=_data(record, parameters),
-        voxels=f"noise ceiling above {voxels['ceiling']}, in {', '.join(voxels['regions'])}",
+        voxels=voxels if of_one else "none",
+        participants=OF_ONE if of_one else OF_NONE,
         **{
             split: ", ".join(story for story in stories if story not in absent)
             for split, stories in dataset["splits"].items()

@@ -1,6 +1,6 @@
-"""Parameters of a run: their schema, as frozen dataclasses, and the reader of ``params/*.yaml``.
+"""The reader of ``params/*.yaml``.
 
-Every value of a profile is written in its file or in the one that it extends. What the schema does
+Every value of a profile is written in its file or in the one that it extends. What `settings` does
 not know, or knows as something else, is an error that names the file, the key and what was meant.
 """
 
@@ -8,220 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
 
-from bthelpers.schema import ParameterError, Rule, convert
-from bthelpers.splits import Splits
-
-
-def _at_least(low: int) -> Rule:
-    return Rule(f"at least {low}", lambda x: x >= low)
-
-
-DISTINCT = Rule("free of repetitions", lambda x: len(set(x)) == len(x))
-Count = Annotated[int, _at_least(1)]
-Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
-Share = Annotated[float, Rule("from 0 to 1", lambda x: 0 <= x <= 1)]
-Names = Annotated[tuple[str, ...], DISTINCT]
-Span = Annotated[tuple[int, int], Rule("[low, high) with low < high", lambda x: x[0] < x[1])]
-Grid = Annotated[tuple[float, float, Count], Rule("[low, high, number]", lambda x: x[0] <= x[1])]
-Quantiles = Annotated[tuple[Share, ...], Rule("ascending", lambda x: list(x) == sorted(x))]
-Precision = Literal["float32", "bfloat16"]
-Condition = Literal["pretrained", "brain-tuned", "block-permuted"]
-Conditions = Annotated[tuple[Condition, ...], DISTINCT]
-
-# Quantiles (0, 5, …, 100 % of the voxels) of the published noise ceilings of ds003020, averaged
-# over UTS01, UTS02 and UTS03.
-PUBLISHED_CEILINGS = (
-    0.0, 0.0, 0.0, 0.039, 0.109, 0.151, 0.218, 0.262, 0.298, 0.330, 0.359,
-    0.388, 0.418, 0.448, 0.481, 0.517, 0.557, 0.603, 0.659, 0.731, 0.940,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SimulationSpec:
-    """A simulated dataset: its speech, its participants and how well they can be predicted."""
-
-    lexicon: str  # YAML file of content words in semantic categories, from the repository's root
-    participants: Count = 3  # named SIM01, SIM02, …
-    # named story01, story02, …: those for training, those for validation, one for testing
-    training_stories: Count = 16
-    validation_stories: Count = 2
-    voices: Names = ("en-us", "en-us+f2", "en-us+m3", "en-us+f4", "en-us+m7")  # of espeak-ng
-    rate: Span = (150, 190)  # words per minute
-    pitch: Span = (30, 70)  # of espeak-ng, 0 to 99
-    words_per_category: Count = 8  # content words that are used of each semantic category
-    topic_sentences: Count = 5  # sentences that share a topic of two categories
-    topic_probability: Share = 0.85  # that a content word is of the topic
-    minutes_train: Positive = 4.0  # of each training story
-    minutes_validation: Positive = 4.0  # of each validation story
-    minutes_test: Positive = 8.0  # of the test story
-    repeats: Annotated[int, _at_least(2)] = 10  # of the test story
-    voxel_size_mm: Positive = 5.2  # edge of a voxel
-    latent_dimensions: Count = 12  # of the meaning of a word
-    word_idiosyncrasy: Annotated[float, _at_least(0)] = 0.6  # own meaning against category's
-    acoustics_in_language: Share = 0.3  # weight of acoustics in late language voxels
-    noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
-    ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
-
-    @property
-    def participant_names(self) -> list[str]:
-        """SIM01, SIM02, …"""
-        return [f"SIM{number:02d}" for number in range(1, self.participants + 1)]
-
-    @property
-    def story_minutes(self) -> dict[str, float]:
-        """Length of each story: those for training, those for validation, the one for testing."""
-        minutes = (
-            [self.minutes_train] * self.training_stories
-            + [self.minutes_validation] * self.validation_stories
-            + [self.minutes_test]
-        )
-        return {f"story{number:02d}": length for number, length in enumerate(minutes, start=1)}
-
-
-@dataclass(frozen=True)
-class DatasetSettings:
-    """Where the data are and which of them are used (ICLR paper, section 3.2)."""
-
-    root: str  # folder in the layout of ds003020, from the repository's root
-    cache: str | None  # folder for selected responses in float32; null: none is kept
-    participants: Names  # UTS01 … of ds003020, or any names where the dataset is simulated
-    splits: Splits
-    absent: dict[str, Names] | None  # stories that a participant did not hear, out of the splits
-    regions: str | None  # YAML table of region sets (appendix A.1); null: the package's own
-    simulate: SimulationSpec | None  # null: the dataset is there, or downloaded
-
-    def __post_init__(self):
-        for participant, stories in (self.absent or {}).items():
-            if unknown := set(stories) - set(self.splits.stories):
-                raise ValueError(f"absent.{participant}: in no split: {', '.join(sorted(unknown))}")
-            self.splits_of(participant)
-
-    def splits_of(self, participant: str) -> Splits:
-        """The splits without the stories that a participant did not hear.
-
-        Raises
-        ------
-        DatasetError
-            If nothing is left of a split.
-        """
-        return self.splits.without((self.absent or {}).get(participant, ()))
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """Where a pretrained speech model is, and what is done with it."""
-
-    path: str  # folder, or name on the hub
-    revision: str | None  # commit on the hub; null for a folder
-    participants: Names | None = None  # null: all of the dataset's
-    conditions: Conditions | None = None  # null: all of the profile's
-
-
-@dataclass(frozen=True)
-class VoxelSettings:
-    """The voxels that a model is tuned towards (ICLR paper, section 3.2)."""
-
-    ceiling: Share  # noise ceiling that a voxel must exceed
-    published: str | None  # folder of published ceilings, <participant>.npy; null: from the repeats
-    regions: Names  # region sets whose voxels are taken
-
-
-@dataclass(frozen=True)
-class TuningSettings:
-    """Brain-tuning (ICLR paper, section 3.3)."""
-
-    window: Positive  # seconds of sound before a TR that its response is predicted from
-    pooling: Literal["mean", "hrf"]  # of a window's tokens: plain, or weighted by a response to it
-    standardize: bool  # pooled features, by the pretrained model's mean and deviation
-    sharing: Literal["window", "chunk"]  # one example a TR, or one chunk of sound for many TRs
-    chunk_trs: Count  # TRs that a chunk serves; only where sharing is by chunk
-    batch_trs: Count  # TRs per optimiser step
-    stretches_at_once: Count  # windows or chunks per forward pass: bounds memory
-    epochs: Count  # at most
-    transformer_lr: Positive  # peak learning rate of the transformer layers
-    head_lr: Positive  # peak learning rate of the linear head
-    warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
-    patience: Count  # epochs without a lower validation loss after which tuning stops
-    precision: Precision  # of the transformer's arithmetic
-    permutation_block: Count  # TRs that stay together in the block-permuted control (D.2)
-
-
-@dataclass(frozen=True)
-class RepresentationSettings:
-    """What a model represents at a TR (ICLR paper, section 3.2)."""
-
-    window: Positive  # T, seconds of sound that a window holds
-    stride: Positive  # W, seconds from one window to the next
-    pooling: Literal["last", "mean", "stride"]  # of a window: last token, all, those of a stride
-    precision: Precision  # of the transformer's arithmetic
-
-
-@dataclass(frozen=True)
-class EncodingSettings:
-    """The voxelwise encoding model (ICLR paper, section 3.4.1)."""
-
-    fir_delays: Annotated[tuple[int, ...], DISTINCT]  # TRs
-    alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
-    folds: Annotated[int, _at_least(2)]  # of training stories, to choose each voxel's penalty
-    skip_test_rows: Annotated[int, _at_least(0)]  # rows left out at the start of a test story
-
-
-@dataclass(frozen=True)
-class StatisticsSettings:
-    """Intervals by block bootstrap over TRs."""
-
-    bootstrap_draws: Count
-    block: Count  # TRs that are drawn together
-
-
-@dataclass(frozen=True)
-class Profile:
-    """All parameters of a run."""
-
-    name: str  # of the parameter file, without its ending
-    seed: Annotated[int, _at_least(0)]  # of everything random
-    dataset: DatasetSettings
-    models: dict[str, ModelSettings]  # by the name that results and figures use
-    conditions: Conditions  # of each model and participant, where the model names no others
-    voxels: VoxelSettings
-    tuning: TuningSettings
-    representation: RepresentationSettings
-    encoding: EncodingSettings
-    statistics: StatisticsSettings
-
-    def __post_init__(self):
-        for name, model in self.models.items():
-            if unknown := set(model.participants or ()) - set(self.dataset.participants):
-                raise ParameterError(
-                    f"not in dataset.participants: {', '.join(sorted(unknown))}",
-                    *("models", name, "participants"),
-                )
-
-    def participants_of(self, model: str) -> tuple[str, ...]:
-        """Participants whose responses a model is tuned to and evaluated on."""
-        return self.models[model].participants or self.dataset.participants
-
-    def conditions_of(self, model: str) -> tuple[str, ...]:
-        """Conditions in which a model is evaluated."""
-        return self.models[model].conditions or self.conditions
-
-    @property
-    def runs(self) -> list[tuple[str, str, str]]:
-        """Model, participant and condition of every evaluation."""
-        return [
-            (model, participant, condition)
-            for model in self.models
-            for participant in self.participants_of(model)
-            for condition in self.conditions_of(model)
-        ]
+from bthelpers.schema import ParameterError, convert
+from bthelpers.settings import Profile
 
 
 def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profile:

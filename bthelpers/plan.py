@@ -25,9 +25,9 @@ from bthelpers.devices import claim_device
 from bthelpers.examples import TuningStory
 from bthelpers.formats import look_up, read_table
 from bthelpers.front_ends import SAMPLE_RATE
-from bthelpers.params import Profile, RepresentationSettings, TuningSettings
 from bthelpers.representations import WINDOWS_PER_BATCH, pooled_windows
-from bthelpers.results import Results
+from bthelpers.results import Results, result_folder
+from bthelpers.settings import OF_RESPONSES, Profile, RepresentationSettings, TuningSettings
 from bthelpers.speech import SpeechEncoder
 from bthelpers.timing import TR, n_respdict_for, response_times
 from bthelpers.tuning import TuningRun
@@ -38,9 +38,13 @@ BYTES = 4  # of float32
 CHECKPOINT_COPIES = 4
 NEEDS = {
     "voxels": "dataset",
-    "tuning": "voxels",
+    "tuning": "voxels; towards other models, dataset alone",
     "representations": "tuning; dataset alone for the pretrained model",
     "alignment": "representations, voxels",
+    "impact": "representations, voxels, alignment",
+    "preference": "tuning, dataset",
+    "probes": "tuning, corpora",
+    "recognition": "tuning, corpora",
 }
 PUBLISHED = Path(__file__).parent / "ds003020/respdict.json"
 
@@ -88,15 +92,15 @@ def planned_runs(profile: Profile) -> list[PlannedRun]:
     participants = profile.dataset.participants
     runs = [PlannedRun("voxels", "", f"{participant}/voxels.nc") for participant in participants]
     for model, participant, condition in profile.runs:
-        folder = owner = f"{model}/{participant}/{condition}"
-        if condition == "pretrained":
-            owner = f"{model}/pretrained"  # one for all participants
-        else:
-            runs.append(PlannedRun("tuning", model, f"{folder}/training.nc"))
-        runs += [
-            PlannedRun("representations", model, f"{owner}/representations.nc"),
-            PlannedRun("alignment", model, f"{folder}/alignment.nc"),
-        ]
+        evaluations = profile.evaluations_of(model)
+        steps = {step: step for step in evaluations}  # data files, without their ending, by step
+        if set(evaluations) & set(OF_RESPONSES):
+            steps["representations"] = "representations"
+        if condition != "pretrained":
+            steps["tuning"] = "training"
+        for step, file in steps.items():
+            folder = result_folder(model, participant, condition, step)
+            runs.append(PlannedRun(step, model, f"{folder}/{file}.nc"))
     order = list(NEEDS)
     return sorted(dict.fromkeys(runs), key=lambda run: order.index(run.step))
 

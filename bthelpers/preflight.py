@@ -7,8 +7,8 @@ from pathlib import Path
 from bthelpers.ceiling import load_published
 from bthelpers.dataset import Dataset, DatasetError
 from bthelpers.formats import did_you_mean, refuse_to_replace
-from bthelpers.params import DatasetSettings, ModelSettings, Profile
 from bthelpers.regions import load_regions
+from bthelpers.settings import DatasetSettings, ModelSettings, Profile
 
 
 def problems(profile: Profile, repository: Path) -> list[str]:

@@ -9,18 +9,19 @@ the two.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from bthelpers.params import load, to_dict
+from bthelpers.params import load
 from bthelpers.results import Results, ResultsError, Run, atomic_folder, read_dataset, write_dataset
+from bthelpers.settings import Profile
 from bthelpers.workflow import RUNS_AT_ONCE, run_workflow, visible_gpus
 
 RECORDED = Path("book/recorded")
@@ -64,7 +65,7 @@ def record(repository: Path, profile: str) -> Path:
             commit = dataset.attrs["commit"]
             if "dirty" in commit or commit == "unknown":
                 raise ResultsError(
-                    f"{'/'.join(run)} was made by commit {commit}: results are recorded when"
+                    f"{_file(run)} was made by commit {commit}: results are recorded when"
                     " committed code has made them; commit, `make clean`, and make them again"
                 )
             write_dataset(compact(dataset), temporary / _file(run), dataset.attrs)
@@ -73,15 +74,17 @@ def record(repository: Path, profile: str) -> Path:
 
 
 def _file(run: Run) -> str:
-    return f"{run.model}/{run.participant}/{run.condition}/{run.step}.nc"
+    return "/".join(filter(None, run)) + ".nc"
 
 
-def recorded_parameters(profile_json: dict) -> dict:
-    """Parameters apart from the name and the folder of the data, which change no result."""
-    dataset = {key: value for key, value in profile_json["dataset"].items() if key != "root"}
-    return {key: value for key, value in profile_json.items() if key != "name"} | {
-        "dataset": dataset
-    }
+def essential(profile: Profile) -> Profile:
+    """Parameters without names of the profile and its folders, which change no result."""
+    return replace(
+        profile,
+        name="",
+        dataset=replace(profile.dataset, root=""),
+        corpora=replace(profile.corpora, root=""),
+    )
 
 
 def differences(recorded: xr.Dataset, again: xr.Dataset) -> dict[str, float]:
@@ -121,10 +124,7 @@ def verify(repository: Path, run: Run) -> dict[str, float]:
         If the parameters have changed since, or the results do not compare.
     """
     recorded = Results(repository / RECORDED / PROFILE)
-    now = json.loads((recorded.root / "profile.json").read_text(encoding="utf-8"))
-    if recorded_parameters(now) != recorded_parameters(
-        to_dict(load(repository / f"params/{VERIFY}.yaml"))
-    ):
+    if essential(recorded.profile()) != essential(load(repository / f"params/{VERIFY}.yaml")):
         raise ResultsError(
             f"{recorded.root}: params/{PROFILE}.yaml has changed since; make its results again and"
             f" `make record PROFILE={PROFILE}`"
@@ -148,14 +148,14 @@ def main() -> None:
             print(record(Path.cwd(), arguments.profile))
             return
         run = random.Random(arguments.seed).choice(Results(RECORDED / PROFILE).list())
-        print(f"verifying {'/'.join(run)}", file=sys.stderr, flush=True)
+        print(f"verifying {_file(run)}", file=sys.stderr, flush=True)
         found = verify(Path.cwd(), run)
     except (ResultsError, ValueError) as error:
         raise SystemExit(str(error)) from None
     for name, difference in found.items():
         print(f"{name}: largest difference {difference:.2g}")
     if max(found.values(), default=0) > TOLERANCE:
-        raise SystemExit(f"{'/'.join(run)} differs from its record by more than {TOLERANCE}")
+        raise SystemExit(f"{_file(run)} differs from its record by more than {TOLERANCE}")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import xarray as xr
 
 from bthelpers.dataset import Dataset
 from bthelpers.front_ends import StoryFrames, WindowFrames
-from bthelpers.params import RepresentationSettings
 from bthelpers.progress import Progress
+from bthelpers.settings import RepresentationSettings
 from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
 from bthelpers.timing import lanczos_downsample, windows
 

@@ -5,6 +5,7 @@ A results folder belongs to one profile::
     profile.json                                        the parameters
     <participant>/voxels.nc                             noise ceilings and regions
     <model>/<participant>/<condition>/<step>.nc         a run
+    <model>/<condition>/<step>.nc                       a run that is one for all participants
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from typing import Any, NamedTuple
 import xarray as xr
 from safetensors import SafetensorError
 
-from bthelpers.params import Profile, from_dict
+from bthelpers.params import from_dict
+from bthelpers.settings import OF_RESPONSES, PER_PARTICIPANT, Profile
 
 ENVIRONMENT = "BRAIN_TUNING_RESULTS"  # the results folder that chapters show
 VERSIONS_OF = ("bthelpers", "torch", "transformers", "himalaya", "numpy")
@@ -232,12 +234,22 @@ def _device() -> str:
 
 
 class Run(NamedTuple):
-    """One step for one model, participant and condition."""
+    """One step for one model, participant ('' where it is one for all) and condition."""
 
     model: str
     participant: str
     condition: str
     step: str
+
+
+def result_folder(model: str, participant: str, condition: str, step: str) -> str:
+    """Folder of a run's data file, from the folder of a profile's results.
+
+    A model that no participant's responses have tuned is one for all participants; so is what is
+    computed of it alone.
+    """
+    shared = condition not in PER_PARTICIPANT and step not in OF_RESPONSES
+    return "/".join([model, *([] if shared else [participant]), condition])
 
 
 class Results:
@@ -247,10 +259,13 @@ class Results:
     ----------
     root : path
         ``results/<profile>``.
+    recorded : bool
+        Whether these are compact copies that came with the repository.
     """
 
-    def __init__(self, root: str | Path):
+    def __init__(self, root: str | Path, recorded: bool = False):
         self.root = Path(root)
+        self.recorded = recorded
 
     @classmethod
     def current(cls) -> Results:
@@ -272,10 +287,31 @@ class Results:
             )
         return cls(root)
 
+    @classmethod
+    def holding(cls, evaluation: str) -> Results:
+        """Return what a chapter shows of an evaluation, as seen from the book's folder.
+
+        These are the current results or, where their profile leaves the evaluation out, the
+        recorded ones of the simulation.
+
+        Raises
+        ------
+        ResultsError
+            If there are no current results.
+        """
+        current = cls.current()
+        if current.profile().models_with(evaluation):
+            return current
+        return cls("recorded/simulation", recorded=True)
+
     def list(self) -> list[Run]:
         """All runs that are there, sorted."""
-        files = (file.relative_to(self.root) for file in self.root.glob("*/*/*/*.nc"))
-        return sorted(Run(*file.parts[:3], file.stem) for file in files)
+        files = (file.relative_to(self.root) for file in self.root.glob("*/**/*.nc"))
+        runs = [(file.parts[:-1], file.stem) for file in files if len(file.parts) > 2]
+        return sorted(
+            Run(model, participant[0] if participant else "", condition, step)
+            for (model, *participant, condition), step in runs
+        )
 
     def open(self, model: str, participant: str, condition: str, step: str) -> xr.Dataset:
         """Read a run.
@@ -285,9 +321,9 @@ class Results:
         ResultsError
             If it is not there (the message names the nearest one that is) or damaged.
         """
-        wanted = f"{model}/{participant}/{condition}/{step}"
+        wanted = f"{result_folder(model, participant, condition, step)}/{step}"
         if not (file := self.root / f"{wanted}.nc").is_file():
-            there = ["/".join(run) for run in self.list()]
+            there = ["/".join(filter(None, run)) for run in self.list()]
             nearest = get_close_matches(wanted, there, n=1, cutoff=0.0) or ["none"]
             raise ResultsError(f"{file} is not there; {MAKE}. The nearest there is: {nearest[0]}")
         return read_dataset(file)

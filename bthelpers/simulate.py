@@ -26,9 +26,9 @@ from bthelpers.dataset import Dataset
 from bthelpers.formats import refuse_to_replace
 from bthelpers.hrf import double_gamma
 from bthelpers.lowlevel import articulation, log_mel
-from bthelpers.params import SimulationSpec
 from bthelpers.progress import Progress
 from bthelpers.results import atomic_folder
+from bthelpers.settings import SimulationSpec
 from bthelpers.speech import SAMPLE_RATE
 from bthelpers.stories import Lexicon, Utterance, load_lexicon, random_speaker, tell_story
 from bthelpers.surface import load_regions, region_masks

@@ -95,9 +95,12 @@ def source(results: Results, *models: str) -> str:
     """What a figure's caption says of its data: dataset, shared participants, models, profile."""
     profile = results.profile()
     participants = _shared(map(profile.participants_of, models))
-    dataset = results.voxels(participants[0]).attrs["dataset"]
+    made = results.open(*next(run for run in results.list() if run.model in models)).attrs
     named = f"model{'s' if len(models) > 1 else ''} {', '.join(models)}"
-    return f"{dataset} ({', '.join(participants)}); {named}; profile {profile.name}"
+    said = f"{made['dataset']} ({', '.join(participants)}); {named}; profile {profile.name}"
+    if results.recorded:
+        said += f"; recorded {made['date'][:10]} from commit {made['commit'][:7]}"
+    return said
 
 
 def change(values: xr.DataArray, condition: str, layers: slice) -> xr.DataArray:

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from bthelpers.examples import Examples, Stretch, TuningStory
-from bthelpers.params import TuningSettings
 from bthelpers.progress import Progress
 from bthelpers.results import atomic_path
+from bthelpers.settings import TuningSettings
 from bthelpers.speech import SpeechEncoder
 
 GRADIENT_NORM = 1.0

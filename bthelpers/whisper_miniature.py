@@ -30,11 +30,11 @@ from bthelpers.front_ends import SAMPLE_RATE
 from bthelpers.miniatures import PretrainingSettings, cosine_schedule, pretraining_stories
 from bthelpers.results import atomic_folder, file_digest, provenance
 from bthelpers.synthesis import SILENCE, Interval, Utterance
+from bthelpers.text_miniature import END, START, vocabulary, word_tokenizer
 
 TOKENS_PER_SECOND = 25
 MEL_HOP = SAMPLE_RATE // TOKENS_PER_SECOND // 2  # the second convolution halves the rate
 N_MELS = 40
-END, START = 0, 1  # tokens; those of words follow
 IGNORED = -100  # label of what follows the end
 
 
@@ -63,12 +63,6 @@ def stimulus(story: Utterance) -> np.ndarray:
     """Sound as loud as `Dataset.waveform` reads it: to Whisper, loudness matters."""
     full_scale = np.iinfo(story.waveform.dtype).max + 1
     return soxr.resample(story.waveform.astype(np.float32) / full_scale, story.rate, SAMPLE_RATE)
-
-
-def vocabulary(stories: list[TranscribedStory]) -> dict[str, int]:
-    """A token for each word that occurs."""
-    words = sorted({word.label for story in stories for word in story.words})
-    return {word: START + 1 + k for k, word in enumerate(words)}
 
 
 def random_model(settings: TranscriptionSettings, n_words: int) -> WhisperForConditionalGeneration:
@@ -137,7 +131,7 @@ class Transcriber:
             TranscribedStory(stimulus(story), [w for w in story.words if w.label != SILENCE])
             for story in pretraining_stories(settings.stories)
         ]
-        self.tokens = vocabulary(self.stories)
+        self.tokens = vocabulary(word.label for story in self.stories for word in story.words)
         self.model = random_model(settings, len(self.tokens))
         self.log(f"told {len(self.stories)} stories of {len(self.tokens)} words")
 
@@ -193,12 +187,12 @@ def save_whisper(
     settings: TranscriptionSettings,
     tokens: dict[str, int],
 ) -> None:
-    """Write weights (fp16 safetensors), configuration, preprocessor, words and provenance."""
+    """Write weights (fp16 safetensors), configuration, preprocessor, tokenizer and provenance."""
     seconds = settings.phases[-1][0]
     with atomic_folder(folder) as temporary:
         copy.deepcopy(model).half().save_pretrained(temporary)
         feature_extractor(seconds).save_pretrained(temporary)
-        (temporary / "words.json").write_text(json.dumps(tokens, indent=1) + "\n")
+        word_tokenizer(tokens).save_pretrained(temporary)
         record = provenance(
             asdict(settings),
             data="synthetic stories, transcribed",
@@ -212,10 +206,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", required=True, help="folder to write")
     parser.add_argument("--seed", type=int, default=PretrainingSettings.seed)
+    parser.add_argument("--hidden-size", type=int, default=TranscriptionSettings.hidden_size)
+    parser.add_argument("--layers", type=int, default=TranscriptionSettings.layers)
+    parser.add_argument("--decoder-layers", type=int, default=TranscriptionSettings.decoder_layers)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    settings = TranscriptionSettings(PretrainingSettings(seed=arguments.seed))
+    settings = TranscriptionSettings(
+        PretrainingSettings(seed=arguments.seed),
+        hidden_size=arguments.hidden_size,
+        layers=arguments.layers,
+        decoder_layers=arguments.decoder_layers,
+    )
     transcriber = Transcriber(settings)
     save_whisper(transcriber.run(), arguments.output, settings, transcriber.tokens)
 

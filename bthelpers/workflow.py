@@ -16,9 +16,10 @@ import sys
 from pathlib import Path
 
 from bthelpers import preflight
-from bthelpers.params import ModelSettings, Profile, load, to_dict
+from bthelpers.params import load, to_dict
 from bthelpers.regions import load_regions
-from bthelpers.results import file_digest, write_if_changed
+from bthelpers.results import file_digest, result_folder, write_if_changed
+from bthelpers.settings import ModelSettings, Profile
 
 RUNS_AT_ONCE = 4  # unless told otherwise: a run of the demo holds up to 1.5 GB
 
@@ -33,6 +34,8 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
     everything = to_dict(profile)
     dataset = _dataset_parameters(profile)
     splits = {key: everything["dataset"][key] for key in ("splits", "absent")}
+    corpora = _corpora_parameters(profile)
+    others = everything["targets"]
     seed = profile.seed
     return {
         "dataset": dataset,
@@ -49,10 +52,44 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
             "representation": everything["representation"],
         },
         "tuning": {"tuning": everything["tuning"], **splits, "seed": seed},
+        "targets": {
+            "dataset": dataset,
+            "targets": everything["targets"],
+            "files": {name: _model_files(model["path"]) for name, model in others.items()},
+        },
+        "stimulus": {"dataset": dataset, "stimulus": everything["stimulus"]},
         "alignment": {
             "encoding": everything["encoding"],
             "statistics": everything["statistics"],
             **splits,
+            "seed": seed,
+        },
+        "impact": {
+            "dataset": dataset,
+            "impact": everything["impact"],
+            "encoding": everything["encoding"],
+            "statistics": everything["statistics"],
+            **splits,
+            "seed": seed,
+        },
+        "preference": {
+            "dataset": dataset,
+            **splits,
+            "preference": everything["preference"],
+            "statistics": everything["statistics"],
+            "seed": seed,
+        },
+        "corpora": corpora,
+        "probes": {
+            "corpora": corpora,
+            "probes": everything["probes"],
+            "statistics": everything["statistics"],
+            "seed": seed,
+        },
+        "recognition": {
+            "corpora": corpora,
+            "recognition": everything["recognition"],
+            "statistics": everything["statistics"],
             "seed": seed,
         },
         **{f"models/{name}": _model_parameters(model) for name, model in profile.models.items()},
@@ -72,10 +109,22 @@ def _dataset_parameters(profile: Profile) -> dict:
     }
 
 
+def _corpora_parameters(profile: Profile) -> dict:
+    settings = to_dict(profile)["corpora"]
+    if settings["simulate"] is None:
+        return settings
+    lexicon = file_digest(settings["simulate"]["lexicon"])
+    return settings | {"lexicon": lexicon, "seed": profile.seed}
+
+
 def _model_parameters(model: ModelSettings) -> dict:
     """Name of a pretrained model and, where it is a folder, digests of what is in it."""
-    files = _digests(model.path, "config.json", "*.safetensors", "*.bin")
+    files = _model_files(model.path)
     return {"path": model.path, "revision": model.revision, "files": files}
+
+
+def _model_files(path: str) -> dict[str, str]:
+    return _digests(path, "config.json", "tokenizer*", "*.safetensors", "*.bin")
 
 
 def _digests(folder: str | None, *patterns: str) -> dict[str, str]:
@@ -84,6 +133,16 @@ def _digests(folder: str | None, *patterns: str) -> dict[str, str]:
         return {}
     files = (file for pattern in patterns for file in sorted(Path(folder).glob(pattern)))
     return {file.name: file_digest(file) for file in files}
+
+
+def evaluation_files(profile: Profile) -> list[str]:
+    """Data files of all evaluations of a profile, from its folder of results; each once."""
+    files = [
+        f"{result_folder(model, participant, condition, step)}/{step}.nc"
+        for model, participant, condition in profile.runs
+        for step in profile.evaluations_of(model)
+    ]
+    return list(dict.fromkeys(files))
 
 
 def parameter_files(profile: Profile, folder: Path) -> dict[str, str]:
@@ -150,6 +209,8 @@ def run_workflow(repository: Path, profile: str, cores: int, gpus: int, extra: l
         command += ["--resources", f"gpu={gpus}"] if gpus else []
         # Last, an option without values: what follows may be results to make.
         command += ["--rerun-incomplete", "--keep-incomplete", "--nolock"]
+        # A kernel chooses ports that another program may take before it: such a run is begun again.
+        command += ["--retries", "1"]
         # Notebooks run by the same Python, whether or not its environment is activated.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # Models of the hub have just been fetched: runs need not ask for them again.

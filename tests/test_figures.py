@@ -23,8 +23,8 @@ from bthelpers.figures import (
     standard_error,
     training_curves,
 )
-from bthelpers.params import Condition
 from bthelpers.regions import load_regions
+from bthelpers.settings import Condition
 
 mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("error")

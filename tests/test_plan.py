@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from bthelpers import plan
-from bthelpers.params import ModelSettings, load
+from bthelpers.params import load
 from bthelpers.plan import Cost, model_costs, plan_table, planned_runs, print_plan, story_rows
+from bthelpers.settings import ModelSettings
 from bthelpers.speech import SpeechEncoder
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +25,11 @@ def smoke():
 
 @pytest.mark.parametrize(
     ("profile", "counts"),
-    [("smoke", (1, 5, 9, 9)), ("demo", (3, 9, 13, 15)), ("paper", (8, 64, 68, 96))],
+    [
+        ("smoke", (1, 5, 9, 9, 3, 3, 3, 3)),
+        ("demo", (3, 9, 13, 15, 0, 7, 0, 0)),
+        ("paper", (8, 64, 68, 96, 96, 68, 0, 0)),
+    ],
 )
 def test_every_run_is_planned_once_and_after_what_it_needs(profile, counts):
     runs = planned_runs(load(ROOT / f"params/{profile}.yaml"))

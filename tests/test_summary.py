@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bthelpers.params import ModelSettings, load, to_dict
+from bthelpers.params import load, to_dict
 from bthelpers.results import Results, ResultsError, write_dataset
+from bthelpers.settings import ModelSettings
 from bthelpers.summary import (
     LAYERS,
     change,
@@ -47,7 +48,7 @@ def write_results(root, participants=PARTICIPANTS, conditions=CONDITIONS):
             {"ceiling": ("voxel", ceiling), "regions": (("region", "voxel"), masks)},
             coords={"region": REGIONS},
         )
-        write_dataset(voxels, root / participant / "voxels.nc", {"dataset": "Invented"})
+        write_dataset(voxels, root / participant / "voxels.nc", {})
         for condition in conditions:
             written[participant, condition] = run = xr.Dataset(
                 {
@@ -65,7 +66,8 @@ def write_results(root, participants=PARTICIPANTS, conditions=CONDITIONS):
                     "draw": np.arange(N_DRAWS),
                 },
             )
-            write_dataset(run, root / MODEL / participant / condition / "alignment.nc", {})
+            path = root / MODEL / participant / condition / "alignment.nc"
+            write_dataset(run, path, {"dataset": "Invented"})
     return written
 
 

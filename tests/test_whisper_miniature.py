@@ -1,17 +1,18 @@
-import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, WhisperModel
+from transformers import AutoModel, AutoTokenizer, WhisperModel
 
+from bthelpers import whisper_miniature
 from bthelpers.front_ends import SAMPLE_RATE
 from bthelpers.miniatures import PretrainingSettings
 from bthelpers.speech import SpeechEncoder
 from bthelpers.synthesis import Interval
+from bthelpers.text_miniature import END
 from bthelpers.whisper_miniature import (
-    END,
     IGNORED,
     TranscribedStory,
     Transcriber,
@@ -21,7 +22,6 @@ from bthelpers.whisper_miniature import (
     random_piece,
     save_whisper,
     set_length,
-    vocabulary,
 )
 
 LEXICON = Path(__file__).parents[1] / "params" / "lexicons" / "english.yaml"
@@ -65,7 +65,7 @@ def test_a_piece_holds_the_words_that_it_is_said_to_hold():
 
 def test_every_word_has_its_token(trained):
     transcriber, model, _ = trained
-    tokens = vocabulary(transcriber.stories)
+    tokens = transcriber.tokens
     labels = {word.label for story in transcriber.stories for word in story.words}
     assert set(tokens) == labels
     assert "sp" not in tokens
@@ -107,13 +107,42 @@ def test_training_goes_through_its_phases_and_is_repeatable(trained):
 def test_a_saved_whisper_is_one_that_loads(trained, tmp_path):
     transcriber, model, _ = trained
     save_whisper(model, tmp_path / "mini", SETTINGS, transcriber.tokens)
-    assert isinstance(AutoModel.from_pretrained(tmp_path / "mini"), WhisperModel)
+    loaded = AutoModel.from_pretrained(tmp_path / "mini")
+    assert isinstance(loaded, WhisperModel)
     encoder = SpeechEncoder.load(tmp_path / "mini")
     assert (encoder.n_layers, encoder.hidden_size, encoder.hop) == (2, 32, 640)
     noise = np.random.default_rng(0).normal(size=2 * SAMPLE_RATE)
     layers, lengths = encoder.hidden_states([noise])
     assert lengths.tolist() == [50]
     assert torch.isfinite(layers[-1]).all()
-    words = json.loads((tmp_path / "mini/words.json").read_text())
-    assert words == transcriber.tokens
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "mini")
+    for word, token in transcriber.tokens.items():
+        assert tokenizer(word, add_special_tokens=False).input_ids == [token]
+    assert tokenizer("").input_ids == [loaded.config.decoder_start_token_id, END]
     assert "transcribed" in (tmp_path / "mini/provenance.json").read_text()
+
+
+def test_the_size_is_chosen_on_the_command_line(monkeypatch):
+    chosen = {}
+
+    class Chosen:
+        tokens: ClassVar[dict] = {}
+
+        def __init__(self, settings):
+            chosen["settings"] = settings
+
+        def run(self):
+            return "model"
+
+    monkeypatch.setattr(whisper_miniature, "Transcriber", Chosen)
+    monkeypatch.setattr(
+        whisper_miniature, "save_whisper", lambda *saved: chosen.update(saved=saved)
+    )
+    size = ["--hidden-size", "64", "--layers", "3", "--decoder-layers", "5", "--seed", "7"]
+    threads = ["--threads", str(torch.get_num_threads())]
+    monkeypatch.setattr("sys.argv", ["whisper_miniature", "--output", "mini", *size, *threads])
+    whisper_miniature.main()
+    settings = chosen["settings"]
+    assert (settings.hidden_size, settings.layers, settings.decoder_layers) == (64, 3, 5)
+    assert settings.stories.seed == 7
+    assert chosen["saved"] == ("model", "mini", settings, {})

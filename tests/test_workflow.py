@@ -17,15 +17,24 @@ from bthelpers.params import load, to_dict
 from bthelpers.workflow import parameter_files, run_workflow, step_parameters
 
 REPOSITORY = Path(__file__).parent.parent
-DATASET_STEPS = {"dataset", "voxels", "representations"}  # those that read the dataset's stories
-SPLIT_STEPS = {"voxels", "representations", "tuning", "alignment"}
+# Steps that read the dataset's stories, and those that make or read the corpora.
+DATASET_STEPS = {
+    *("dataset", "voxels", "representations", "impact", "preference", "targets", "stimulus")
+}
+CORPORA_STEPS = {"corpora", "probes", "recognition"}
+SPLIT_STEPS = {"voxels", "representations", "tuning", "alignment", "impact", "preference"}
 MODELS = ("hubert-mini", "wav2vec2-mini", "wavlm-mini", "whisper-mini")
-CHOOSING = {"participants": ["SIM01"], "conditions": ["pretrained"]}  # runs of a model
+CHOOSING = {  # runs of a model
+    "participants": ["SIM01"],
+    "conditions": ["pretrained"],
+    "evaluations": ["alignment"],
+}
 # Which steps' results depend on a parameter; the longest key that fits counts. Those of a step that
 # takes up another one's results are made again because of them.
 STEPS = {
     "name": set(),
     "conditions": set(),  # which runs there are, and nothing within a run
+    "evaluations": set(),
     "dataset.participants": set(),
     "dataset.root": DATASET_STEPS,
     "dataset.cache": set(),
@@ -33,28 +42,44 @@ STEPS = {
     "dataset.splits": SPLIT_STEPS,
     "dataset.absent": SPLIT_STEPS,
     "dataset.regions": {"voxels"},
-    "seed": DATASET_STEPS | {"tuning", "alignment"},
+    "seed": DATASET_STEPS | CORPORA_STEPS | {"tuning", "alignment"},
     **{f"models.{name}": {f"models/{name}"} for name in MODELS},
     **{f"models.{name}.{which}": set() for name in MODELS for which in CHOOSING},
     "voxels": {"voxels"},
     "tuning": {"tuning"},
     "representation": {"representations"},
-    "encoding": {"alignment"},
-    "statistics": {"alignment"},
+    "targets": {"targets"},
+    "stimulus": {"stimulus"},
+    "encoding": {"alignment", "impact"},
+    "statistics": {"alignment", "impact", "preference", "probes", "recognition"},
+    "corpora": CORPORA_STEPS,
+    "impact": {"impact"},
+    "probes": {"probes"},
+    "recognition": {"recognition"},
+    "preference": {"preference"},
 }
 CHOICES = {
     "conditions": (["pretrained"],),
+    "evaluations": (["preference"],),
+    "impact.features": (["joint"],),
+    "impact.alphas": ([-2, 4, 7],),
     "dataset.participants": (["SIM01"], ["SIM01", "SIM02"]),
     "dataset.absent": ({"SIM01": ["story01"]},),
     "dataset.simulate.rate": ([151, 191],),
     "dataset.simulate.pitch": ([31, 71],),
     "dataset.simulate.voices": (["en-us"],),
     "voxels.regions": (["late_language"],),
+    "corpora.simulate.rate": ([151, 191],),
+    "corpora.simulate.pitch": ([31, 71],),
+    "corpora.simulate.voices": (["en-us"],),
+    "probes.inverse_penalties": ([-2, 2, 5],),
+    **{
+        f"{settings}.precision": ("float32", "bfloat16")
+        for settings in ("tuning", "stimulus", "representation", "probes", "recognition")
+    },
     "tuning.pooling": ("mean", "hrf"),
     "tuning.sharing": ("window", "chunk"),
-    "tuning.precision": ("float32", "bfloat16"),
     "representation.pooling": ("last", "mean"),
-    "representation.precision": ("float32", "bfloat16"),
     "encoding.fir_delays": ([1, 2],),
     "encoding.alphas": ([1, 4, 5],),
 }
@@ -74,7 +99,7 @@ def other(key, value, folder):
         return next(choice for choice in CHOICES[key] if choice != value)
     if key.startswith("models.") and key.split(".")[-1] in CHOOSING:
         return None if value else CHOOSING[key.split(".")[-1]]
-    if key in ("dataset.simulate.lexicon", "dataset.regions"):
+    if key.endswith("lexicon") or key == "dataset.regions":
         original = value or "bthelpers/regions.yaml"
         changed = folder / "changed.yaml"
         text = (REPOSITORY / original).read_text()
@@ -119,7 +144,7 @@ def test_a_real_dataset_is_the_same_for_any_seed(in_repository):
     paper = REPOSITORY / "params" / "paper.yaml"
     before, after = (step_parameters(load(paper, {"seed": seed})) for seed in (0, 1))
     changed = {step for step in before if before[step] != after[step]}
-    assert changed == {"tuning", "alignment"}
+    assert changed == {*("tuning", "alignment", "impact", "preference", "probes", "recognition")}
 
 
 def changed_steps(profile, change):
@@ -183,7 +208,7 @@ def test_a_file_of_parameters_is_written_only_where_they_changed(in_repository, 
     changed = load(REPOSITORY / "params" / "smoke.yaml", {"encoding.folds": 2})
     assert parameter_files(changed, folder) == files
     rewritten = {path for path in everything if path.stat().st_mtime != 1}
-    assert rewritten == {recorded, Path(files["alignment"])}
+    assert rewritten == {recorded, Path(files["alignment"]), Path(files["impact"])}
     os.utime(recorded, (1, 1))
     parameter_files(changed, folder)
     assert recorded.stat().st_mtime == 1
@@ -197,24 +222,42 @@ grep --quiet "jupytext:" || exit 1
 log="${@: -1}"; folder=$(dirname "$log"); step=$(basename "$log" .ipynb)
 case "$step" in
   dataset) mkdir -p data/smoke/derivative; echo '{}' > data/smoke/derivative/respdict.json;;
+  corpora) for corpus in timit slurp speech_commands crema_d; do
+      mkdir -p "data/smoke_corpora/$corpus"
+      echo '{}' > "data/smoke_corpora/$corpus/dataset_description.json"
+    done;;
   tuning) mkdir -p "$folder/model"
     date +%s%N | tee "$folder/model/model.safetensors" > "$folder/training.nc";;
-  *) date +%s%N > "$folder/$step.nc";;
+  *) date +%s%N | tee "$folder/low_level_$step.nc" > "$folder/$step.nc";;
 esac
 echo "$@" >> calls
 """,
 }
+OF_RESPONSES = ("alignment", "impact")
+OF_MODEL_ALONE = ("representations", "preference", "probes", "recognition")
 EVERY_RUN = {
     "smoke/dataset",
+    "smoke/corpora",
     "smoke/SIM01/voxels",
-    "smoke/mini/pretrained/representations",
-    "smoke/mini/SIM01/pretrained/alignment",
+    *(f"smoke/mini/pretrained/{step}" for step in OF_MODEL_ALONE),
+    *(f"smoke/mini/SIM01/pretrained/{step}" for step in OF_RESPONSES),
     *(
         f"smoke/mini/SIM01/{condition}/{step}"
         for condition in ("brain-tuned", "block-permuted")
-        for step in ("tuning", "representations", "alignment")
+        for step in ("tuning", *OF_MODEL_ALONE, *OF_RESPONSES)
+    ),
+    *(
+        f"smoke/mini/{condition}/{step}"
+        for condition in ("big-slm", "stimulus-tuned")
+        for step in ("tuning", *OF_MODEL_ALONE)
+    ),
+    *(
+        f"smoke/mini/SIM01/{condition}/{step}"
+        for condition in ("big-slm", "stimulus-tuned")
+        for step in OF_RESPONSES
     ),
 }
+CONDITIONS = ["pretrained", "brain-tuned", "block-permuted", "big-slm", "stimulus-tuned"]
 
 
 class Trial:
@@ -244,6 +287,7 @@ class Trial:
         parameters["dataset"]["regions"] = "regions.yaml"
         parameters["models"] = {"mini": {"path": "weights", "revision": None}}
         parameters["models"] |= overrides.get("models", {})
+        parameters["conditions"] = overrides.get("conditions", CONDITIONS)
         (self.root / "params" / "smoke.yaml").write_text(yaml.safe_dump(parameters))
 
     def copy(self, root):
@@ -295,6 +339,7 @@ def test_every_run_is_executed_once_with_its_parameters(trial):
     assert calls["smoke/SIM01/voxels"] == {"profile": "smoke", "participant": "SIM01"}
     pretrained = {"profile": "smoke", "model": "mini", "condition": "pretrained"}
     assert calls["smoke/mini/pretrained/representations"] == pretrained
+    assert calls["smoke/mini/big-slm/tuning"] == pretrained | {"condition": "big-slm"}
     for step in ("tuning", "representations", "alignment"):
         assert calls[f"smoke/mini/SIM01/block-permuted/{step}"] == {
             "profile": "smoke",
@@ -308,9 +353,13 @@ def of_steps(*steps):
     return {run for run in EVERY_RUN if run.rpartition("/")[2] in steps}
 
 
-TUNED = {run for run in EVERY_RUN if "brain-tuned" in run or "block-permuted" in run}
-OF_VOXELS = {"smoke/SIM01/voxels"} | TUNED | of_steps("alignment")
+# What was tuned, on responses and otherwise; stimulus-tuning has parameters of its own.
+TO_RESPONSES = {run for run in EVERY_RUN if "brain-tuned" in run or "block-permuted" in run}
+TO_MODELS = {run for run in EVERY_RUN if "big-slm" in run}
+TUNED = {run for run in EVERY_RUN if "/mini/" in run and "pretrained" not in run}
+OF_VOXELS = {"smoke/SIM01/voxels"} | TO_RESPONSES | of_steps(*OF_RESPONSES)
 OF_MODEL = {run for run in EVERY_RUN if "/mini/" in run}
+OF_CORPORA = of_steps("probes", "recognition")
 
 
 @pytest.mark.parametrize(
@@ -318,14 +367,26 @@ OF_MODEL = {run for run in EVERY_RUN if "/mini/" in run}
     [
         ({"voxels.ceiling": 0.5}, OF_VOXELS),
         ({"tuning.epochs": 2}, TUNED),
-        ({"representation.stride": 0.5}, of_steps("representations", "alignment")),
-        ({"encoding.folds": 2}, of_steps("alignment")),
+        ({"targets.text_lm.epochs": 2}, TO_MODELS),
+        ({"stimulus.epochs": 2}, TUNED - TO_RESPONSES - TO_MODELS),
+        ({"representation.stride": 0.5}, of_steps("representations", *OF_RESPONSES)),
+        ({"encoding.folds": 2}, of_steps(*OF_RESPONSES)),
+        ({"corpora.simulate.crema_d_actors": 6}, OF_CORPORA | {"smoke/corpora"}),
         (
             {"models": {"two": {"path": "organisation/two", "revision": "1"}}},
             {run.replace("/mini/", "/two/") for run in OF_MODEL},
         ),
     ],
-    ids=["voxels", "tuning", "representation", "encoding", "models"],
+    ids=[
+        "voxels",
+        "tuning",
+        "targets",
+        "stimulus",
+        "representation",
+        "encoding",
+        "corpora",
+        "models",
+    ],
 )
 def test_changed_parameters_make_outdated_runs_again_and_no_others(trial, overrides, expected):
     trial.write(overrides)
@@ -337,7 +398,7 @@ def test_changed_parameters_make_outdated_runs_again_and_no_others(trial, overri
     [
         ("regions.yaml", "late_language: [A5]\nearly_auditory: [A1]\n", OF_VOXELS),
         ("weights/model.safetensors", "others", OF_MODEL),
-        ("book/runs/alignment.md", "jupytext: changed", of_steps("alignment")),
+        ("book/runs/alignment.md", "jupytext: changed", of_steps(*OF_RESPONSES)),
     ],
 )
 def test_changed_files_make_outdated_runs_again_and_no_others(trial, file, text, expected):
@@ -362,7 +423,10 @@ def test_a_workflow_that_was_interrupted_after_the_dataset_makes_the_rest(trial,
     interrupted = trial.copy(tmp_path / "repository")
     interrupted.write({"dataset.simulate.noise_autocorrelation": 0.2})
     interrupted.snakemake("data/smoke/derivative/respdict.json")
-    assert interrupted.planned() == EVERY_RUN - {"smoke/dataset"}
+    untouched = {"smoke/dataset", "smoke/corpora"} | {
+        f"smoke/mini/pretrained/{step}" for step in ("probes", "recognition")
+    }
+    assert interrupted.planned() == EVERY_RUN - untouched
 
 
 @pytest.fixture
