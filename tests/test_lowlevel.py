@@ -5,8 +5,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import welch
 
-from bthelpers.lowlevel import articulation, articulation_table, log_mel, mfcc
+from bthelpers.lowlevel import (
+    BAND_EDGES,
+    articulation,
+    articulation_table,
+    log_mel,
+    mfcc,
+    phone_sequences,
+    power_spectrum,
+)
 from bthelpers.synthesis import CONSONANTS, VOWELS, Interval
 
 RATE = 16_000
@@ -155,3 +164,104 @@ def test_short_phone_is_not_lost_and_silence_has_no_feature():
     present = articulation(phones, 5, 25)
     assert present[2].sum() == len(articulation_table()["K"])
     assert present.sum() == present[2].sum()
+
+
+# Samples per frequency step of a quarter of a band, rounded up to what is quick to transform.
+WELCH_WINDOWS = {44_100: 5400, 48_000: 5760, 22_050: 2700, 16_000: 1920, 11_025: 1350}
+
+
+def naive_power(segment, rate):
+    """SciPy's estimate at many frequencies, averaged over those of each band."""
+    frequencies, density = welch(segment, rate, nperseg=WELCH_WINDOWS[rate])
+    bands = []
+    for low, high in pairwise(25 + 14_975 / 448 * np.arange(449)):
+        if high <= rate / 2 + 1e-6:
+            inside = [low <= frequency < high for frequency in frequencies]
+            bands.append(10 * np.log10(max(density[inside].mean(), 1e-14)))
+    return np.array(bands)
+
+
+@pytest.mark.parametrize(
+    ("rate", "n_bands"), [(44_100, 448), (48_000, 448), (22_050, 329), (16_000, 238), (11_025, 164)]
+)
+def test_power_spectrum_is_that_of_scipy_in_bands(rate, n_bands):
+    segment = 0.1 * noise(round(0.5 * rate)).astype(float) * np.linspace(0, 1, round(0.5 * rate))
+    found = power_spectrum(segment, rate)
+    assert found.shape == (n_bands,)
+    np.testing.assert_allclose(found, naive_power(segment, rate), atol=1e-9)
+
+
+def test_bands_are_as_published():
+    assert len(BAND_EDGES) == 449
+    assert BAND_EDGES[[0, -1]].tolist() == [25, 15_000]
+    np.testing.assert_allclose(np.diff(BAND_EDGES), 33.5, atol=0.1)
+
+
+@pytest.mark.parametrize("frequency", [70.0, 440.0, 3350.0, 7760.0])
+def test_tone_has_its_power_in_its_band_at_any_rate(frequency):
+    spectra = []
+    for rate in (16_000, 44_100):
+        tone = 0.3 * np.sin(2 * np.pi * frequency * np.arange(2 * rate) / rate)
+        power = 10 ** (power_spectrum(tone, rate) / 10) * np.diff(BAND_EDGES)[0]
+        assert BAND_EDGES[power.argmax()] <= frequency < BAND_EDGES[power.argmax() + 1]
+        assert power.sum() == pytest.approx(0.3**2 / 2, rel=0.05)
+        spectra.append(power[:238])
+    np.testing.assert_allclose(*spectra, atol=0.03 * 0.3**2)
+
+
+def test_silence_is_at_the_floor_of_the_power_spectrum():
+    rounding = np.random.default_rng(0).uniform(-0.5, 0.5, 44_100) / 2**15
+    for quiet in (np.zeros(44_100, np.float32), rounding):
+        assert power_spectrum(quiet, 44_100) == pytest.approx(-140)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "rate", "message"),
+    [(5000, 44_100, "5000 samples are too few for a spectrum: 5400"), (99, 100, "no band")],
+)
+def test_sound_without_a_spectrum_is_an_error(n_samples, rate, message):
+    with pytest.raises(ValueError, match=message):
+        power_spectrum(np.zeros(n_samples), rate)
+
+
+def spoken(text, gaps=()):
+    """Phones of 0.1 s; an extra 0.05 s of nothing before those at the given places."""
+    phones, time = [], 0.0
+    for place, label in enumerate(text.split()):
+        time += 0.05 * (place in gaps)
+        phones.append(Interval(time, time + 0.1, label))
+        time += 0.1
+    return phones
+
+
+@pytest.mark.parametrize(
+    ("text", "gaps", "diphones", "triphones"),
+    [
+        ("K AE1 T", (), ["K-AE", "AE-T"], ["K-AE-T"]),
+        ("K AE1 T sp AH0 {NS} S IY2 S", (), ["K-AE", "AE-T", "S-IY", "IY-S"], ["K-AE-T", "S-IY-S"]),
+        ("k ae0 t t", (2,), ["K-AE", "T-T"], []),
+        ("sp", (), [], []),
+        ("", (), [], []),
+    ],
+)
+def test_sequences_end_at_silences_and_gaps(text, gaps, diphones, triphones):
+    phones = spoken(text, gaps)
+    assert [sequence.label for sequence in phone_sequences(phones, 2)] == diphones
+    assert [sequence.label for sequence in phone_sequences(phones, 3)] == triphones
+
+
+def test_a_sequence_lasts_from_its_first_phone_to_its_last():
+    phones = spoken("sp K AE1 T")
+    for sequence, first in zip(phone_sequences(phones, 2), (1, 2), strict=True):
+        assert (sequence.start, sequence.stop) == (phones[first].start, phones[first + 1].stop)
+
+
+@given(st.lists(st.sampled_from(["AA1", "AA0", "S", "sp"]), max_size=12), st.integers(1, 4))
+def test_sequences_are_those_of_a_loop(labels, length):
+    phones = spoken(" ".join(labels))
+    naive = []
+    for first in range(len(labels) - length + 1):
+        part = labels[first : first + length]
+        if "sp" not in part:
+            naive.append("-".join(part).replace("1", "").replace("0", ""))
+    assert [sequence.label for sequence in phone_sequences(phones, length)] == naive
