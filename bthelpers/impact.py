@@ -17,8 +17,8 @@ from bthelpers.alignment import interval, percent_change
 from bthelpers.encoding import fit_ridge, story_folds
 from bthelpers.evaluation import StoryResponses, evaluate_layers
 from bthelpers.formats import listed
-from bthelpers.settings import EncodingSettings, StatisticsSettings
 from bthelpers.progress import Progress
+from bthelpers.settings import EncodingSettings, StatisticsSettings
 from bthelpers.timing import TR, trim
 
 # A dimension of which less than this share of the variance is left counts as removed. An encoding
@@ -37,9 +37,9 @@ def remove(
     """Take out of a model's representations what a low-level feature predicts of them.
 
     One ridge predicts the dimensions of all layers, each with a penalty of its own. It is fitted to
-    the response rows of the training stories; its prediction is subtracted at all TRs but those
-    before which there is less than a TR of sound. Everything is centred within each story, as
-    responses are.
+    the response rows of the training stories. Its prediction is subtracted at all TRs but those at
+    the start that have less than a TR of sound before them. Everything is centred within each
+    story, as responses are.
 
     Parameters
     ----------
@@ -83,6 +83,7 @@ def remove(
     X /= _set_deviation(X[rows], low_level["feature_set"].values[used])
     Y /= Y[rows].std(axis=0)
     model = fit_ridge(X[rows], Y[rows], story_folds(stories[rows], n_folds), alphas)
+    # The silence before a story is far from all that the ridge was fitted to.
     predicted = np.where(low_level["time"].values[:, None] < TR, 0, model.predict(X))
     left = -model.cv_scores_  # of squared errors, and Y has a variance of one
     residual = np.zeros((len(stories), len(varying)), np.float32)

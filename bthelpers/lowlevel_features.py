@@ -107,7 +107,7 @@ def _of_sound(
         segments = sound_segments(waveform, rate, dataset.tr_times(story))
         rows[story] = np.stack([describe(segment, rate) for segment in segments])
     n_columns = rows[stories[0]].shape[1]
-    return _labelled(dataset, rows, [f"band {number}" for number in range(n_columns)])
+    return _labelled(dataset, rows, [str(number) for number in range(n_columns)])
 
 
 def _power_spectrum(dataset: Dataset, stories: Sequence[str]) -> xr.DataArray:
@@ -196,10 +196,10 @@ def low_level_features(
     -------
     dict of str to DataArray (tr, feature), float32
         Of each name, with coordinates ``story`` and ``time`` (seconds of sound) along ``tr``,
-        and, along ``feature``, what a column is and the ``feature_set`` (a key of
-        `LOW_LEVEL_FEATURES`) that it is of. Attributes count what has no column: labels of the
-        transcription that are no phones, and bands of the power spectrum that the stimuli, at
-        their rate, cannot hold.
+        and, along ``feature``, the phones, articulatory feature or number of a column and its
+        ``feature_set``, a key of `LOW_LEVEL_FEATURES`. Attributes count what has no column: labels
+        of the transcription that are no phones, and bands of the power spectrum that the stimuli,
+        at their rate, cannot hold.
 
     Raises
     ------
