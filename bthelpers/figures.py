@@ -67,8 +67,8 @@ def alignment_bars(alignment: xr.DataArray, regions: list[str]) -> Figure:
     """
     values = alignment.isel(layer=slice(1, None)).mean("layer").sel(region=regions)
     means = values.mean("participant").transpose("condition", "region")
-    figure, axes, places = _grouped_bars(
-        means, standard_error(values).transpose("condition", "region"), regions
+    figure, axes, places = grouped_bars(
+        means, standard_error(values).transpose("condition", "region"), ALIGNMENT
     )
     for condition, row in places.items():
         for dots in values.sel(condition=condition).transpose("participant", "region"):
@@ -99,28 +99,37 @@ def family_bars(families: xr.Dataset, region: str) -> Figure:
     # Distances from the mean, which an interval of percentiles need not hold.
     errors = np.maximum(np.stack([means - bounds[0], bounds[1] - means]), 0)
     models = list(means["model"].values)
-    figure, axes, _ = _grouped_bars(means, errors.swapaxes(0, 1), models)
+    figure, axes, _ = grouped_bars(means, errors.swapaxes(0, 1), ALIGNMENT)
     axes.set_xticks(np.arange(len(models)), models)
     axes.set_title(region_title(region), fontsize=10)
     return figure
 
 
-def _grouped_bars(means: xr.DataArray, errors: np.ndarray, groups: list[str]):
-    """Groups of bars, one bar per condition; returns figure, axes and the bars' places.
+def grouped_bars(
+    means: xr.DataArray, errors: np.ndarray, label: str
+) -> tuple[Figure, plt.Axes, dict[str, np.ndarray]]:
+    """Groups of bars, one bar per condition.
 
     Parameters
     ----------
     means : DataArray (condition, group)
     errors : array of shape (condition, group) or (condition, 2, group)
-    groups : list of str
+    label : str
+        What the bars show, with its unit.
+
+    Returns
+    -------
+    figure, axes, dict of array of shape (group,)
+        The last by condition: where its bars stand.
     """
+    n_groups = means.shape[1]
     conditions = list(means["condition"].values)
     width = 0.8 / len(conditions)
-    figure, axes = plt.subplots(figsize=(1.6 + 1.3 * len(groups), 3.8), layout="constrained")
+    figure, axes = plt.subplots(figsize=(1.6 + 1.3 * n_groups, 3.8), layout="constrained")
     places = {}
     for k, condition in enumerate(conditions):
         style = STYLES[condition]
-        places[condition] = np.arange(len(groups)) + (k - (len(conditions) - 1) / 2) * width
+        places[condition] = np.arange(n_groups) + (k - (len(conditions) - 1) / 2) * width
         axes.bar(
             places[condition],
             means[k],
@@ -133,7 +142,7 @@ def _grouped_bars(means: xr.DataArray, errors: np.ndarray, groups: list[str]):
             error_kw={"capsize": 3, "linewidth": 1},
             label=condition,
         )
-    axes.set_ylabel(ALIGNMENT)
+    axes.set_ylabel(label)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, ncols=len(conditions), loc="outside upper center")

@@ -85,6 +85,7 @@ def fingerprint(results: Path) -> str:
         {
             "results": str(results),
             "contents": Results(results).fingerprint(),
+            "recorded": Results(results.parents[1] / "book/recorded").fingerprint(),
             "library": {path.name: file_digest(path) for path in library},
         }
     )

@@ -95,7 +95,8 @@ def source(results: Results, *models: str) -> str:
     """What a figure's caption says of its data: dataset, shared participants, models, profile."""
     profile = results.profile()
     participants = _shared(map(profile.participants_of, models))
-    made = results.open(*next(run for run in results.list() if run.model in models)).attrs
+    of_stories = (run for run in results.list() if run.model in models and run.step == "alignment")
+    made = results.open(*next(of_stories)).attrs
     named = f"model{'s' if len(models) > 1 else ''} {', '.join(models)}"
     said = f"{made['dataset']} ({', '.join(participants)}); {named}; profile {profile.name}"
     if results.recorded:

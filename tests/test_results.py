@@ -23,6 +23,7 @@ from bthelpers.results import (
     digest,
     provenance,
     read_dataset,
+    result_folder,
     write_dataset,
     write_if_changed,
 )
@@ -234,6 +235,41 @@ def test_runs_are_listed_and_opened(root):
     for run in here.list():
         assert here.open(*run).attrs["condition"] == run.condition
     assert set(here.voxels("SIM01")) == {"ceiling", "regions", "r"}
+
+
+def test_runs_without_a_participants_responses_are_one_for_all(root, dataset):
+    here = Results(root)
+    write_dataset(dataset, root / "hubert-mini" / "pretrained" / "probes.nc", {"condition": "p"})
+    shared = Run("hubert-mini", "", "pretrained", "probes")
+    assert here.list()[0] == shared
+    for participant in ("", "SIM01", "SIM02"):
+        assert here.open("hubert-mini", participant, "pretrained", "probes").attrs == {
+            "condition": "p"
+        }
+
+
+@pytest.mark.parametrize(
+    ("condition", "step", "folder"),
+    [
+        ("pretrained", "representations", "m/pretrained"),
+        ("pretrained", "alignment", "m/SIM01/pretrained"),
+        ("brain-tuned", "representations", "m/SIM01/brain-tuned"),
+        ("block-permuted", "probes", "m/SIM01/block-permuted"),
+        ("big-slm", "training", "m/big-slm"),
+        ("text-lm", "impact", "m/SIM01/text-lm"),
+        ("stimulus-tuned", "recognition", "m/stimulus-tuned"),
+    ],
+)
+def test_folders_name_a_participant_whose_responses_took_part(condition, step, folder):
+    assert result_folder("m", "SIM01", condition, step) == folder
+
+
+def test_chapters_show_recorded_results_where_a_profile_has_none(root, monkeypatch):
+    monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root))
+    assert Results.holding("alignment").root == root
+    assert not Results.holding("alignment").recorded
+    assert Results.holding("recognition").root == Path("recorded/simulation")
+    assert Results.holding("recognition").recorded
 
 
 def test_what_is_not_there_is_named_with_the_nearest(root):

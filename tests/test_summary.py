@@ -28,6 +28,7 @@ CONDITIONS = ["pretrained", "block-permuted", "brain-tuned"]
 MODEL = "hubert-mini"
 REGIONS = ["late_language", "early_auditory"]
 N_LAYERS, N_DRAWS, N_VOXELS = 3, 200, 30
+MADE = {"dataset": "Invented", "date": "2026-01-31T12:00:00+00:00", "commit": "0123456789"}
 ABOVE = np.arange(4, 24)  # voxels above the ceiling's threshold
 
 
@@ -67,7 +68,7 @@ def write_results(root, participants=PARTICIPANTS, conditions=CONDITIONS):
                 },
             )
             path = root / MODEL / participant / condition / "alignment.nc"
-            write_dataset(run, path, {"dataset": "Invented"})
+            write_dataset(run, path, MADE)
     return written
 
 
@@ -210,7 +211,10 @@ def test_one_participant_is_no_sample_of_participants(tmp_path):
 
 
 def test_the_source_of_a_figure_is_said(results):
-    assert source(results, MODEL) == "Invented (SIM02, SIM01); model hubert-mini; profile smoke"
+    said = "Invented (SIM02, SIM01); model hubert-mini; profile smoke"
+    assert source(results, MODEL) == said
+    recorded = Results(results.root, recorded=True)
+    assert source(recorded, MODEL) == f"{said}; recorded 2026-01-31 from commit 0123456"
 
 
 @pytest.fixture(scope="module")

@@ -288,6 +288,7 @@ class Trial:
         parameters["models"] = {"mini": {"path": "weights", "revision": None}}
         parameters["models"] |= overrides.get("models", {})
         parameters["conditions"] = overrides.get("conditions", CONDITIONS)
+        parameters["evaluations"] = [*OF_RESPONSES, *OF_MODEL_ALONE[1:]]
         (self.root / "params" / "smoke.yaml").write_text(yaml.safe_dump(parameters))
 
     def copy(self, root):

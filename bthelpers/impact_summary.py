@@ -1,0 +1,116 @@
+"""Low-level impact of many runs: one labelled array, a table of changes, a figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bthelpers.alignment import interval
+from bthelpers.figures import grouped_bars, region_title, standard_error
+from bthelpers.impact import low_level_impact
+from bthelpers.results import Results
+from bthelpers.summary import LAYERS
+
+TITLES = {
+    "power_spectrum": "Power\nspectrum",
+    "diphones": "Di-phones",
+    "triphones": "Tri-phones",
+    "articulation": "Articulation",
+    "joint": "All four",
+}
+TUNED = "brain-tuned"
+
+
+def load_impacts(results: Results, model: str) -> xr.Dataset:
+    """Low-level impact on the mean alignment over layers, for all runs of a model.
+
+    Returns
+    -------
+    Dataset
+        ``impact`` (participant, condition, feature, region), in percent, and its ``draws``
+        (..., draw); NaN where there is no ratio. ``positive``, as of `low_level_impact`.
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    """
+    profile = results.profile()
+    participants, conditions = profile.participants_of(model), profile.conditions_of(model)
+    rows = [
+        xr.concat(
+            [_impact(results, model, participant, condition) for condition in conditions],
+            pd.Index(conditions, name="condition"),
+            join="exact",
+        )
+        for participant in participants
+    ]
+    return xr.concat(rows, pd.Index(participants, name="participant"), join="exact")
+
+
+def _impact(results: Results, model: str, participant: str, condition: str) -> xr.Dataset:
+    original, residual = (
+        results.open(model, participant, condition, step)[["alignment", "draws"]]
+        .isel(layer=LAYERS["mean over layers"])
+        .mean("layer")
+        for step in ("alignment", "impact")
+    )
+    return low_level_impact(original, residual)
+
+
+def impact_change_table(impacts: xr.Dataset, feature: str, region: str) -> pd.DataFrame:
+    """How much lower the brain-tuned model's impact is than that of every other condition.
+
+    Returns
+    -------
+    DataFrame
+        One row per other condition and participant: both impacts in percent, their difference in
+        points, and its 95 % interval of a block bootstrap over the test story's TRs, with the same
+        blocks drawn for both. NaN where one of the two has no ratio.
+    """
+    chosen = impacts.sel(feature=feature, region=region)
+    tuned = chosen.sel(condition=TUNED)
+    others = [condition for condition in chosen["condition"].values if condition != TUNED]
+    rows = []
+    for condition in others:
+        other = chosen.sel(condition=condition)
+        bounds = interval(tuned["draws"] - other["draws"])
+        rows.append(
+            pd.DataFrame(
+                {
+                    "condition": condition,
+                    "participant": chosen["participant"],
+                    "its impact (%)": other["impact"],
+                    "brain-tuned (%)": tuned["impact"],
+                    "difference (points)": tuned["impact"] - other["impact"],
+                    "low": bounds.sel(bound="low"),
+                    "high": bounds.sel(bound="high"),
+                }
+            )
+        )
+    return pd.concat(rows).set_index(["condition", "participant"])
+
+
+def impact_bars(impacts: xr.Dataset, region: str) -> Figure:
+    """Bars per low-level feature and condition, mean over participants (Fig. 3 and 7).
+
+    A condition in which a participant has no ratio has no bar.
+
+    Returns
+    -------
+    Figure
+        Error bars: standard error over participants; dots: participants.
+    """
+    values = impacts["impact"].sel(region=region)
+    means = values.mean("participant", skipna=False).transpose("condition", "feature")
+    errors = standard_error(values).transpose("condition", "feature")
+    figure, axes, places = grouped_bars(means, errors, "Low-level impact (%)")
+    for condition, row in places.items():
+        for dots in values.sel(condition=condition).transpose("participant", "feature"):
+            axes.plot(row, dots, "k.", markersize=3, alpha=0.6)
+    features = list(values["feature"].values)
+    axes.set_xticks(np.arange(len(features)), [TITLES.get(name, name) for name in features])
+    axes.set_title(region_title(region), fontsize=10)
+    return figure

@@ -1,0 +1,140 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+from bthelpers.impact_summary import TITLES, impact_bars, impact_change_table, load_impacts
+from bthelpers.params import load, to_dict
+from bthelpers.results import Results, ResultsError, write_dataset
+from bthelpers.settings import ModelSettings
+
+mpl.use("Agg")
+SMOKE = Path(__file__).parents[1] / "params" / "smoke.yaml"
+PARTICIPANTS = ["SIM02", "SIM01"]
+CONDITIONS = ["pretrained", "block-permuted", "brain-tuned"]
+MODEL = "hubert-mini"
+REGIONS = ["late_language", "primary_auditory"]
+FEATURES = ["diphones", "joint"]
+N_LAYERS, N_DRAWS = 4, 300
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def invented(rng, *leading):
+    """Alignments clearly above 0; ``leading`` are further dimensions."""
+    shape = (*(len(names) for _, names in leading), N_LAYERS, len(REGIONS))
+    dims = (*(dim for dim, _ in leading), "layer", "region")
+    return xr.Dataset(
+        {
+            "alignment": (dims, rng.uniform(0.2, 0.5, shape)),
+            "draws": ((*dims, "draw"), rng.uniform(0.1, 0.6, (*shape, N_DRAWS))),
+        },
+        coords=dict(leading) | {"layer": np.arange(N_LAYERS), "region": REGIONS},
+    )
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Results of known numbers, and these by participant and condition."""
+    rng = np.random.default_rng(0)
+    profile = replace(
+        load(SMOKE, {"dataset.participants": PARTICIPANTS, "conditions": CONDITIONS}),
+        models={MODEL: ModelSettings("mini", None)},
+    )
+    (tmp_path / "profile.json").write_text(json.dumps(to_dict(profile)))
+    runs = {}
+    for participant in PARTICIPANTS:
+        for condition in CONDITIONS:
+            pair = invented(rng), invented(rng, ("feature", FEATURES))
+            runs[participant, condition] = pair
+            for step, run in zip(("alignment", "impact"), pair, strict=True):
+                path = tmp_path / MODEL / participant / condition / f"{step}.nc"
+                write_dataset(run, path, {})
+    return Results(tmp_path), runs
+
+
+def drop_in_percent(original, residual):
+    return 100 * (original - residual) / original
+
+
+def test_impacts_are_of_means_over_layers(written):
+    results, runs = written
+    impacts = load_impacts(results, MODEL)
+    dims = ("participant", "condition", "feature", "region")
+    assert dict(zip(dims, (PARTICIPANTS, CONDITIONS, FEATURES, REGIONS), strict=True)) == {
+        dim: list(impacts[dim].values) for dim in dims
+    }
+    for (participant, condition), (original, residual) in runs.items():
+        chosen = impacts.sel(participant=participant, condition=condition)
+        for name, found in (("alignment", chosen["impact"]), ("draws", chosen["draws"])):
+            before = original[name].values[1:].mean(axis=0)
+            after = residual[name].values[:, 1:].mean(axis=1)
+            np.testing.assert_allclose(
+                found.transpose("feature", "region", ...), drop_in_percent(before, after)
+            )
+
+
+def test_changes_are_paired_by_draw(written):
+    impacts = load_impacts(written[0], MODEL)
+    table = impact_change_table(impacts, "joint", "late_language")
+    assert list(table.index) == [
+        (condition, participant) for condition in CONDITIONS[:2] for participant in PARTICIPANTS
+    ]
+    for (condition, participant), row in table.iterrows():
+        one = impacts.sel(feature="joint", region="late_language", participant=participant)
+        tuned, other = (one.sel(condition=name) for name in ("brain-tuned", condition))
+        difference = float(tuned["impact"]) - float(other["impact"])
+        assert row["difference (points)"] == pytest.approx(difference)
+        draws = tuned["draws"].values - other["draws"].values
+        np.testing.assert_allclose(row[["low", "high"]], np.percentile(draws, [2.5, 97.5]))
+
+
+def test_a_condition_without_a_ratio_has_neither_bar_nor_difference(written):
+    results, runs = written
+    original, _ = runs["SIM01", "block-permuted"]
+    original["draws"][..., 0] = -1.0
+    path = results.root / MODEL / "SIM01" / "block-permuted" / "alignment.nc"
+    write_dataset(original, path, {})
+    impacts = load_impacts(results, MODEL)
+    table = impact_change_table(impacts, "joint", "late_language")
+    assert table.loc[("block-permuted", "SIM01")].drop("brain-tuned (%)").isna().all()
+    assert table.loc[("block-permuted", "SIM02")].notna().all()
+    [axes] = impact_bars(impacts, "late_language").axes
+    heights = {
+        container.get_label(): [patch.get_height() for patch in container.patches]
+        for container in axes.containers
+        if hasattr(container, "patches")
+    }
+    assert np.isnan(heights["block-permuted"]).all()
+    assert np.isfinite([heights["pretrained"], heights["brain-tuned"]]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_bars_stand_for_means_over_participants(written):
+    impacts = load_impacts(written[0], MODEL)
+    figure = impact_bars(impacts, "late_language")
+    figure.canvas.draw()
+    [axes] = figure.axes
+    bars = [container for container in axes.containers if hasattr(container, "patches")]
+    for condition, container in zip(CONDITIONS, bars, strict=True):
+        chosen = impacts["impact"].sel(condition=condition, region="late_language")
+        heights = [patch.get_height() for patch in container.patches]
+        np.testing.assert_allclose(heights, chosen.mean("participant"))
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [TITLES[f] for f in FEATURES]
+    assert axes.get_ylabel() == "Low-level impact (%)"
+
+
+def test_a_missing_run_is_an_error_that_names_it(written):
+    results, _ = written
+    (results.root / MODEL / "SIM01" / "brain-tuned" / "impact.nc").unlink()
+    with pytest.raises(ResultsError, match=r"SIM01/brain-tuned/impact\.nc"):
+        load_impacts(results, MODEL)
