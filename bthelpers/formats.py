@@ -92,14 +92,14 @@ def read_table(path: Path) -> dict:
 
 
 def refuse_to_replace(root: Path) -> None:
-    """Raise a DatasetError if a folder holds files and is no simulated dataset."""
+    """Raise a DatasetError if a folder holds files and was not simulated."""
     description = root / "dataset_description.json"
     simulated = description.is_file() and read_table(description).get("Simulated") is True
     # The workflow makes empty folders beforehand.
     if not simulated and any(path.is_file() or path.is_symlink() for path in root.rglob("*")):
         raise DatasetError(
-            f"{root} holds files that were not simulated, and is not replaced by a simulated"
-            " dataset: name another folder under dataset.root"
+            f"{root} holds files that were not simulated, and is not replaced by simulated ones:"
+            " name another folder in the parameter file"
         )
 
 

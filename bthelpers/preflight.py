@@ -7,6 +7,7 @@ from pathlib import Path
 from bthelpers.ceiling import load_published
 from bthelpers.dataset import Dataset, DatasetError
 from bthelpers.formats import did_you_mean, refuse_to_replace
+from bthelpers.preflight_evaluations import evaluation_problems
 from bthelpers.regions import load_regions
 from bthelpers.settings import DatasetSettings, ModelSettings, Profile
 
@@ -27,6 +28,7 @@ def problems(profile: Profile, repository: Path) -> list[str]:
         *_missing_models(profile, repository),
         *_unusable_ceilings(profile, repository),
         *_dataset_problems(profile.dataset, repository),
+        *evaluation_problems(profile, repository),
     ]
 
 

@@ -288,11 +288,11 @@ class Results:
         return cls(root)
 
     @classmethod
-    def holding(cls, evaluation: str) -> Results:
+    def holding(cls, evaluation: str, condition: str | None = None) -> Results:
         """Return what a chapter shows of an evaluation, as seen from the book's folder.
 
-        These are the current results or, where their profile leaves the evaluation out, the
-        recorded ones of the simulation.
+        These are the current results or, where their profile leaves the evaluation out, or makes it
+        of some models in other conditions only, the recorded ones of the simulation.
 
         Raises
         ------
@@ -300,7 +300,9 @@ class Results:
             If there are no current results.
         """
         current = cls.current()
-        if current.profile().models_with(evaluation):
+        profile = current.profile()
+        models = profile.models_with(evaluation)
+        if models and all(condition in (None, *profile.conditions_of(model)) for model in models):
             return current
         return cls("recorded/simulation", recorded=True)
 

@@ -20,7 +20,7 @@ from bthelpers.dataset import Dataset
 from bthelpers.examples import TuningStory, permute_blocks, read_stories
 from bthelpers.front_ends import SAMPLE_RATE
 from bthelpers.progress import Progress
-from bthelpers.settings import TargetSettings, TuningSettings
+from bthelpers.settings import BigSpeechModel, TargetSettings, TextModel, TuningSettings
 from bthelpers.synthesis import Interval
 from bthelpers.text_readers import TextReader, WhisperDecoder, explained
 from bthelpers.timing import windows, zscore
@@ -81,18 +81,24 @@ def permuted_responses(inputs: TargetInputs, splits: Splits) -> SplitStories:
 
 def big_slm(inputs: TargetInputs, splits: Splits) -> SplitStories:
     """All decoder layers of a bigger Whisper, which hears the window and is given its words."""
-    source = inputs.targets.big_slm
-    with explained(source.path, source.revision, "bthelpers.whisper_miniature") as where:
-        model = WhisperDecoder.load(source.path, inputs.tuning.precision, **where)
-    return _represented(inputs, splits, model)
+    return _represented(inputs, splits, load_big_slm(inputs.targets.big_slm, inputs.tuning))
 
 
 def text_lm(inputs: TargetInputs, splits: Splits) -> SplitStories:
     """Layers of a text model, which reads the words of the window."""
-    source = inputs.targets.text_lm
+    return _represented(inputs, splits, load_text_lm(inputs.targets.text_lm, inputs.tuning))
+
+
+def load_big_slm(source: BigSpeechModel, tuning: TuningSettings) -> WhisperDecoder:
+    """Load a bigger Whisper; a ModelError says why it cannot be had."""
+    with explained(source.path, source.revision, "bthelpers.whisper_miniature") as where:
+        return WhisperDecoder.load(source.path, tuning.precision, **where)
+
+
+def load_text_lm(source: TextModel, tuning: TuningSettings) -> TextReader:
+    """Load a text model; a ModelError says why it cannot be had."""
     with explained(source.path, source.revision, "bthelpers.text_miniature") as where:
-        model = TextReader.load(source.path, inputs.tuning.precision, source.layer_step, **where)
-    return _represented(inputs, splits, model)
+        return TextReader.load(source.path, tuning.precision, source.layer_step, **where)
 
 
 # By condition: what reads the stories of each split, with targets that are standardised within the

@@ -268,6 +268,8 @@ def test_chapters_show_recorded_results_where_a_profile_has_none(root, monkeypat
     monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root))
     assert Results.holding("alignment").root == root
     assert not Results.holding("alignment").recorded
+    assert not Results.holding("alignment", condition="pretrained").recorded
+    assert Results.holding("alignment", condition="brain-tuned").recorded  # two families are not
     assert Results.holding("recognition").root == Path("recorded/simulation")
     assert Results.holding("recognition").recorded
 

@@ -433,7 +433,7 @@ def test_a_workflow_that_was_interrupted_after_the_dataset_makes_the_rest(trial,
 @pytest.fixture
 def commands(monkeypatch, tmp_path):
     """Commands that a workflow would start, of a repository where all that it needs is there."""
-    Trial(tmp_path)
+    Trial(tmp_path).write({"conditions": ["pretrained"]})
     started = []
 
     def run(command, **options):
