@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from bthelpers.results import file_digest
+from bthelpers.provenance import file_digest
 
 # Voxels handled at once: ten repeats of 300 TRs are then 100 MB in float64.
 _VOXELS_AT_ONCE = 4096

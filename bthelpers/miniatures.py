@@ -37,7 +37,8 @@ from transformers import (
 )
 
 from bthelpers.lowlevel import mfcc
-from bthelpers.results import atomic_folder, file_digest, provenance
+from bthelpers.provenance import file_digest, provenance
+from bthelpers.results import atomic_folder
 from bthelpers.speech import SAMPLE_RATE
 from bthelpers.stories import load_lexicon, random_speaker, tell_story
 from bthelpers.synthesis import Utterance, restart

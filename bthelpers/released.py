@@ -29,7 +29,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
-from bthelpers.results import ResultsError, atomic_folder, file_digest, provenance
+from bthelpers.provenance import file_digest, provenance
+from bthelpers.results import ResultsError, atomic_folder
 from bthelpers.speech import OFFLINE, REMEDIES, ModelError
 
 HEAD = "head.safetensors"

@@ -24,7 +24,8 @@ from sphinx.config import Config
 from sphinx.util import logging
 
 from bthelpers.pages import collect_pages
-from bthelpers.results import ENVIRONMENT, Results, digest, file_digest
+from bthelpers.provenance import digest, file_digest
+from bthelpers.results import ENVIRONMENT, Results
 
 LIBRARY = Path(__file__).parent
 KEPT_CACHES = 3  # so that going back to another profile, or undoing a change, executes nothing

@@ -28,7 +28,8 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 
 from bthelpers.front_ends import SAMPLE_RATE
 from bthelpers.miniatures import PretrainingSettings, cosine_schedule, pretraining_stories
-from bthelpers.results import atomic_folder, file_digest, provenance
+from bthelpers.provenance import file_digest, provenance
+from bthelpers.results import atomic_folder
 from bthelpers.synthesis import SILENCE, Interval, Utterance
 from bthelpers.text_miniature import END, START, vocabulary, word_tokenizer
 

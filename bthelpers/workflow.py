@@ -17,8 +17,9 @@ from pathlib import Path
 
 from bthelpers import preflight
 from bthelpers.params import load, to_dict
+from bthelpers.provenance import file_digest
 from bthelpers.regions import load_regions
-from bthelpers.results import file_digest, result_folder, write_if_changed
+from bthelpers.results import result_folder, write_if_changed
 from bthelpers.settings import ModelSettings, Profile
 
 RUNS_AT_ONCE = 4  # unless told otherwise: a run of the demo holds up to 1.5 GB

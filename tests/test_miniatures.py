@@ -25,7 +25,7 @@ from bthelpers.miniatures import (
     span_mask,
     standardized_waveform,
 )
-from bthelpers.results import file_digest
+from bthelpers.provenance import file_digest
 from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
 from bthelpers.synthesis import speak
 

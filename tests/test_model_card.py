@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bthelpers.model_card import DS003020, model_card
 from bthelpers.params import load, to_dict
-from bthelpers.results import provenance
+from bthelpers.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
 SIMULATED = "Simulated participants listening to synthetic stories"

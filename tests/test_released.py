@@ -26,8 +26,8 @@ from transformers import (
 )
 
 from bthelpers import released
+from bthelpers.provenance import file_digest
 from bthelpers.released import HEAD, Released, convert, fill, read
-from bthelpers.results import file_digest
 from bthelpers.speech import ModelError
 
 N_VOXELS = 7
