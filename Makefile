@@ -50,5 +50,6 @@ verify: $(INSTALLED)  ## make one recorded run again, chosen at random, and comp
 
 clean:  ## remove the built book, the results of PROFILE and its data, if simulated
 	rm -rf results/$(PROFILE) book/_build book/executed .snakemake
-	@grep -qs '"Simulated": true' data/$(PROFILE)/dataset_description.json && \
-		rm -rf data/$(PROFILE) || true
+	@for data in data/$(PROFILE) data/$(PROFILE)_corpora/*; do \
+		grep -qs '"Simulated": true' $$data/dataset_description.json && rm -rf $$data || true; \
+	done

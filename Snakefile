@@ -7,7 +7,6 @@
 import re
 from pathlib import Path
 
-from bthelpers.corpora import CORPORA
 from bthelpers.params import load
 from bthelpers.results import result_folder
 from bthelpers.settings import PER_PARTICIPANT
@@ -17,7 +16,9 @@ profile = load(Path("params") / f"{config.get('profile', 'demo')}.yaml")
 RESULTS = f"results/{profile.name}"
 RUN = f"{RESULTS}/{{run}}"
 DATASET = f"{profile.dataset.root}/derivative/respdict.json"
-STAND_INS = [f"{profile.corpora.root}/{name}/dataset_description.json" for name in CORPORA]
+# One file stands for all corpora. (Snakemake removes what a rule will make, and the description of a
+# simulated corpus is what allows to replace it.)
+STAND_INS = f"{profile.corpora.root}/speech_commands/testing_list.txt"
 # One file per step and per model, rewritten only when a parameter of that step changes, or what a
 # file holds that the profile names: weights, lexicon, table of regions.
 PARAMETERS = parameter_files(profile, Path(RESULTS) / "parameters")

@@ -30,7 +30,7 @@ CARD = """\
 
 # {model}, {condition}, {participant}
 
-{base}, after brain-tuning (Moussa, Klakow and Toneva, ICLR 2025, section 3.3).
+{base}, after tuning as in Moussa, Klakow and Toneva (ICLR 2025, {section}).
 {purpose}
 
 ## Data
@@ -39,7 +39,7 @@ CARD = """\
 
 - Voxels: {voxels}
 - Training stories: {train}
-- Validation stories, which chose the epoch: {validation}
+- Validation stories{chose}: {validation}
 - Stories that were not used: {test}
 
 ## How to load it
@@ -58,7 +58,7 @@ It takes mono sound at 16 kHz. Where the model is a Whisper, its encoder is what
 ## Limits
 
 - {participants}
-- The linear head that predicts its targets is not part of it.
+- What it was tuned with beside its transformer, such as a linear head, is not part of it.
 - It is for research, and was examined for no other use. It has at least the biases of the model
   that was tuned, whose licence is not known here: look it up where that model comes from.
 
@@ -81,8 +81,8 @@ def model_card(record: Mapping[str, str]) -> str:
     Parameters
     ----------
     record : mapping of str
-        What `bthelpers.results.provenance` says of the run: its parameters are those of a profile,
-        and it names model, participant, condition and dataset.
+        What `bthelpers.provenance.provenance` says of the run: its parameters are those of a
+        profile, and it names model, participant, condition and dataset.
 
     Returns
     -------
@@ -112,6 +112,8 @@ def model_card(record: Mapping[str, str]) -> str:
         condition=record["condition"],
         base=f"`{source['path']}`" + (f", revision `{revision}`" if revision else ""),
         purpose=CONDITIONS.get(record["condition"], "What it was tuned towards is said below."),
+        section="section 3.3" if of_one else "appendix D.2",
+        chose="" if record["condition"] == "stimulus-tuned" else ", which chose the epoch",
         data=_data(record, parameters),
         voxels=voxels if of_one else "none",
         participants=OF_ONE if of_one else OF_NONE,

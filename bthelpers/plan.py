@@ -27,7 +27,13 @@ from bthelpers.formats import look_up, read_table
 from bthelpers.front_ends import SAMPLE_RATE
 from bthelpers.representations import WINDOWS_PER_BATCH, pooled_windows
 from bthelpers.results import Results, result_folder
-from bthelpers.settings import OF_RESPONSES, Profile, RepresentationSettings, TuningSettings
+from bthelpers.settings import (
+    OF_RESPONSES,
+    PER_PARTICIPANT,
+    Profile,
+    RepresentationSettings,
+    TuningSettings,
+)
 from bthelpers.speech import SpeechEncoder
 from bthelpers.timing import TR, n_respdict_for, response_times
 from bthelpers.tuning import TuningRun
@@ -38,7 +44,8 @@ BYTES = 4  # of float32
 CHECKPOINT_COPIES = 4
 NEEDS = {
     "voxels": "dataset",
-    "tuning": "voxels; towards other models, dataset alone",
+    "tuning": "voxels",
+    "other tuning": "dataset; the other models",  # without responses: not estimated
     "representations": "tuning; dataset alone for the pretrained model",
     "alignment": "representations, voxels",
     "impact": "representations, voxels, alignment",
@@ -97,7 +104,7 @@ def planned_runs(profile: Profile) -> list[PlannedRun]:
         if set(evaluations) & set(OF_RESPONSES):
             steps["representations"] = "representations"
         if condition != "pretrained":
-            steps["tuning"] = "training"
+            steps["tuning" if condition in PER_PARTICIPANT else "other tuning"] = "training"
         for step, file in steps.items():
             folder = result_folder(model, participant, condition, step)
             runs.append(PlannedRun(step, model, f"{folder}/{file}.nc"))

@@ -45,9 +45,13 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
         known = load_regions(repository / table if table else None)
     except (OSError, ValueError) as error:
         return [f"dataset.regions: {error}"]
+    wanted = {"voxels": profile.voxels.regions}
+    if profile.models_with("impact"):
+        wanted["impact"] = profile.impact.regions
     return [
-        f"voxels.regions: no region {name!r}{did_you_mean(name, known)}"
-        for name in profile.voxels.regions
+        f"{key}.regions: no region {name!r}{did_you_mean(name, known)}"
+        for key, names in wanted.items()
+        for name in names
         if name not in known
     ]
 

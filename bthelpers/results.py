@@ -268,6 +268,8 @@ class Results:
             If they are not recorded.
         """
         file = self.root / "profile.json"
+        if self.recorded and not file.is_file():
+            raise ResultsError(f"{file.absolute()} is not there; `make record` makes it")
         try:
             return from_dict(json.loads(file.read_text(encoding="utf-8")), file.name)
         except FileNotFoundError:

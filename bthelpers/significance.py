@@ -142,10 +142,10 @@ def significance_table(results: Results, model: str, region: str) -> pd.DataFram
     """
     profile = results.profile()
     rows = []
-    for condition in profile.conditions:
+    for condition in profile.conditions_of(model):
         found = {
             participant: _significant(results, Run(model, participant, condition, "alignment"))
-            for participant in profile.dataset.participants
+            for participant in profile.participants_of(model)
         }
         for name, layers in LAYERS.items():
             for participant, significant in found.items():

@@ -67,7 +67,7 @@ def load_families(results: Results) -> xr.Dataset:
         If there is no participant, or no condition, in which all models were evaluated.
     """
     profile = results.profile()
-    models = list(profile.models)
+    models = profile.models_with("alignment")
     participants = _shared(map(profile.participants_of, models))
     conditions = _shared(map(profile.conditions_of, models))
     if not participants or not conditions:
@@ -95,8 +95,7 @@ def source(results: Results, *models: str) -> str:
     """What a figure's caption says of its data: dataset, shared participants, models, profile."""
     profile = results.profile()
     participants = _shared(map(profile.participants_of, models))
-    of_stories = (run for run in results.list() if run.model in models and run.step == "alignment")
-    made = results.open(*next(of_stories)).attrs
+    made = results.open(models[0], participants[0], BASELINE, "alignment").attrs
     named = f"model{'s' if len(models) > 1 else ''} {', '.join(models)}"
     said = f"{made['dataset']} ({', '.join(participants)}); {named}; profile {profile.name}"
     if results.recorded:

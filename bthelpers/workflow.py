@@ -125,7 +125,7 @@ def _model_parameters(model: ModelSettings) -> dict:
 
 
 def _model_files(path: str) -> dict[str, str]:
-    return _digests(path, "config.json", "tokenizer*", "*.safetensors", "*.bin")
+    return _digests(path, "*.json", "merges.txt", "*.safetensors", "*.bin")
 
 
 def _digests(folder: str | None, *patterns: str) -> dict[str, str]:

@@ -57,7 +57,7 @@ def test_a_model_of_the_published_data_names_them_and_its_base():
         "datasets": ["ds003020"],
         "tags": ["speech", "fmri", "brain-tuning", "brain-tuned"],
     }
-    assert f"`{source['path']}`, revision `{source['revision']}`, after brain-tuning" in card
+    assert f"`{source['path']}`, revision `{source['revision']}`, after tuning as in" in card
     assert f"{DS003020}; participant UTS01. OpenNeuro ds003020" in card
     assert "Simulated" not in card
     assert "- Stories that were not used: wheretheressmoke\n" in card

@@ -1,16 +1,20 @@
 """Results that are kept in the repository, and runs made again to compare."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 
 from bthelpers import recorded
 from bthelpers.params import load, to_dict
+from bthelpers.provenance import digest
 from bthelpers.recorded import compact, differences, essential, record, verify
 from bthelpers.results import Results, ResultsError, Run, read_dataset, write_dataset
+from bthelpers.settings import ModelSettings
 from bthelpers.workflow import evaluation_files
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +30,7 @@ def alignment():
             "draws": (("layer", "region", "draw"), rng.normal(size=(3, 2, 40))),
             "r": (("layer", "voxel"), rng.normal(size=(3, 50))),
             "epochs": 4,
+            "neighbours": ("region", ["cat, dog", "rain"]),
         },
         coords={"layer": [0, 1, 2], "region": ["a", "b"], "voxel": np.arange(50)},
     )
@@ -34,13 +39,18 @@ def alignment():
 @pytest.fixture
 def repository(tmp_path):
     """A repository whose profile ``simulation`` has one run, and representations of it."""
-    (tmp_path / "params").symlink_to(ROOT / "params")
+    simulation = load(ROOT / "params/simulation.yaml")
+    only = ModelSettings("mini", None, ("SIM01",), ("brain-tuned",), ("alignment",))
+    profile = replace(simulation, models={"mini": only})
+    again = replace(profile, dataset=replace(profile.dataset, root="data/again"))
+    (tmp_path / "params").mkdir()
+    for name, parameters in (("simulation", to_dict(profile)), ("verify", to_dict(again))):
+        del parameters["name"]
+        (tmp_path / f"params/{name}.yaml").write_text(yaml.safe_dump(parameters))
     results = tmp_path / "results/simulation"
+    made = {"commit": COMMIT, "parameters_digest": digest(to_dict(profile))}
     for step in ("alignment", "representations"):
-        write_dataset(
-            alignment(), results / recorded._file(RUN._replace(step=step)), {"commit": COMMIT}
-        )
-    profile = load(ROOT / "params/simulation.yaml")
+        write_dataset(alignment(), results / recorded._file(RUN._replace(step=step)), made)
     (results / "profile.json").write_text(json.dumps(to_dict(profile)))
     return tmp_path
 
@@ -77,9 +87,18 @@ def test_results_of_changed_code_are_not_recorded(repository, commit):
     assert not (repository / recorded.RECORDED / "simulation").exists()
 
 
-def test_nothing_to_record_is_an_error(tmp_path):
-    with pytest.raises(ResultsError, match="make results PROFILE=simulation"):
-        record(tmp_path, "simulation")
+def test_results_of_other_parameters_are_not_recorded(repository):
+    path = repository / "results/simulation" / recorded._file(RUN)
+    write_dataset(alignment(), path, {"commit": COMMIT, "parameters_digest": "another"})
+    with pytest.raises(ResultsError, match="was made with other parameters than"):
+        record(repository, "simulation")
+
+
+def test_results_that_are_not_complete_are_not_recorded(repository):
+    (repository / "results/simulation" / recorded._file(RUN)).unlink()
+    missing = r"lacks mini/SIM01/brain-tuned/alignment\.nc: `make results PROFILE=simulation"
+    with pytest.raises(ResultsError, match=missing):
+        record(repository, "simulation")
 
 
 def test_differences_are_the_largest_of_each_variable():
@@ -99,6 +118,8 @@ def test_what_cannot_be_compared_is_an_error():
         differences(old, old.drop_vars("draws"))
     with pytest.raises(ResultsError, match="recorded with other labels"):
         differences(old, old.isel(layer=[0, 1]))
+    with pytest.raises(ResultsError, match="neighbours: recorded with another text"):
+        differences(old, old.assign(neighbours=("region", ["cat, dog", "snow"])))
     new = old.copy(deep=True)
     new["r"][0, 3] = np.nan
     with pytest.raises(ResultsError, match="r: NaN in other places"):
@@ -141,7 +162,7 @@ def test_a_record_of_other_parameters_is_not_verified(repository, workflow):
 
 
 @pytest.mark.parametrize(
-    ("difference", "status"), [(0.001, None), (0.1, "differs from its record")]
+    ("difference", "status"), [(0.001, None), (0.1, "alignment differs by more than 0.02")]
 )
 def test_the_command_fails_where_results_differ(
     repository, workflow, monkeypatch, capsys, difference, status
@@ -159,6 +180,13 @@ def test_the_command_fails_where_results_differ(
     output = capsys.readouterr()
     assert f"alignment: largest difference {difference}" in output.out
     assert "verifying mini/SIM01/brain-tuned/alignment" in output.err
+
+
+def test_nothing_to_verify_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["recorded", "verify"])
+    with pytest.raises(SystemExit, match="holds no records: `make results PROFILE=simulation`"):
+        recorded.main()
 
 
 def test_the_shipped_record_belongs_to_the_shipped_parameters():

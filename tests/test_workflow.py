@@ -222,10 +222,8 @@ grep --quiet "jupytext:" || exit 1
 log="${@: -1}"; folder=$(dirname "$log"); step=$(basename "$log" .ipynb)
 case "$step" in
   dataset) mkdir -p data/smoke/derivative; echo '{}' > data/smoke/derivative/respdict.json;;
-  corpora) for corpus in timit slurp speech_commands crema_d; do
-      mkdir -p "data/smoke_corpora/$corpus"
-      echo '{}' > "data/smoke_corpora/$corpus/dataset_description.json"
-    done;;
+  corpora) mkdir -p data/smoke_corpora/speech_commands
+    date > data/smoke_corpora/speech_commands/testing_list.txt;;
   tuning) mkdir -p "$folder/model"
     date +%s%N | tee "$folder/model/model.safetensors" > "$folder/training.nc";;
   *) date +%s%N | tee "$folder/low_level_$step.nc" > "$folder/$step.nc";;
