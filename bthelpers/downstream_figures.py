@@ -1,0 +1,169 @@
+"""Figures of downstream and low-level tasks, a panel per task or model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bthelpers.alignment import interval
+from bthelpers.downstream import SCORES, change
+from bthelpers.figures import STYLES
+from bthelpers.settings import PER_PARTICIPANT
+from bthelpers.summary import BASELINE
+
+LEGEND_ENTRY = 1.3  # inches
+
+
+def score_bars(panels: Mapping[str, xr.Dataset], score: str, title: str) -> Figure:
+    """Bars per condition (Fig. 4, 9 and 10).
+
+    Parameters
+    ----------
+    panels : mapping of Dataset
+        By the panel's title: the score (participant, condition) and its draws (…, draw); where
+        there is a naive model, its score, a scalar.
+    score : str
+        Of `bthelpers.downstream.SCORES`.
+    title : str
+
+    Returns
+    -------
+    Figure
+        Bars: mean over participants; error bars: 95 % intervals of the bootstrap over test clips;
+        dots: participants, where each has a tuned model; dashed lines: naive model.
+    """
+    figure, grid = plt.subplots(
+        1,
+        len(panels),
+        figsize=(max(1.75 * len(panels), 3) + 0.8, 3.6),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes, (name, run) in zip(grid.flat, panels.items(), strict=True):
+        _bars(axes, run[score], run[f"{score}_draws"])
+        axes.axhline(0, color="black", linewidth=0.8)
+        if (naive := f"naive_{score}") in run:
+            axes.axhline(run[naive].item(), color="black", linestyle="--", label="naive")
+        axes.set_title(name, fontsize=10)
+        axes.set_xticks([])
+    grid[0, 0].set_ylabel(SCORES[score])
+    _add_legend(figure, grid.flat, title)
+    return figure
+
+
+def score_by_layer(panels: Mapping[str, xr.Dataset], score: str, title: str) -> Figure:
+    """Scores per layer, and their change from pretrained (Fig. 9).
+
+    Parameters
+    ----------
+    panels, score, title
+        As of `score_bars`; scores and draws have the dim layer too.
+
+    Returns
+    -------
+    Figure
+        Lines: mean over participants; bands: 95 % intervals of the bootstrap over test clips.
+    """
+    figure, grid = plt.subplots(
+        2,
+        len(panels),
+        figsize=(max(2.2 * len(panels), 3) + 0.8, 5),
+        sharex="col",
+        squeeze=False,
+        layout="constrained",
+    )
+    for (top, bottom), (name, run) in zip(grid.T, panels.items(), strict=True):
+        values, draws = run[score], run[f"{score}_draws"]
+        _curves(top, values, draws)
+        _curves(bottom, change(values), change(draws))
+        bottom.axhline(0, color="black", linewidth=0.8)
+        top.set_title(name, fontsize=10)
+        top.xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid[0, 0].set_ylabel(SCORES[score])
+    grid[1, 0].set_ylabel("Change from pretrained")
+    figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
+    _add_legend(figure, grid.flat, title)
+    return figure
+
+
+def _bars(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> None:
+    conditions = values["condition"].values
+    for place, condition in enumerate(conditions):
+        style, participants = STYLES[condition], values.sel(condition=condition)
+        axes.bar(
+            place,
+            participants.mean().item(),
+            color=style["color"],
+            hatch=style["hatch"],
+            edgecolor="black",
+            linewidth=0.6,
+            label=condition,
+        )
+        if condition in PER_PARTICIPANT:
+            beside = np.full(len(participants), place + 0.22)
+            axes.plot(beside, participants, "k.", markersize=4, alpha=0.6)
+    low, high = _bounds(draws)
+    # An interval of percentiles need not hold the mean: it is drawn where it is.
+    axes.errorbar(
+        np.arange(len(conditions)),
+        (low + high) / 2,
+        (high - low) / 2,
+        fmt="none",
+        ecolor="black",
+        elinewidth=1,
+        capsize=3,
+    )
+
+
+def _curves(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> None:
+    mean, (low, high) = values.mean("participant"), _bounds(draws)
+    for condition in values["condition"].values:
+        style = STYLES[condition]
+        colour = "#666666" if condition == BASELINE else style["color"]
+        axes.plot(
+            values["layer"],
+            mean.sel(condition=condition),
+            linestyle=style["line"],
+            marker=style["marker"],
+            markersize=4,
+            color=colour,
+            label=condition,
+        )
+        axes.fill_between(
+            values["layer"],
+            low.sel(condition=condition),
+            high.sel(condition=condition),
+            color=colour,
+            alpha=0.25,
+            linewidth=0,
+        )
+
+
+def _bounds(draws: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Interval of the mean over participants, for all of whom the same clips were drawn."""
+    bounds = interval(draws.mean("participant"))
+    return bounds.sel(bound="low"), bounds.sel(bound="high")
+
+
+def _add_legend(figure: Figure, panels: Iterable[Axes], title: str) -> None:
+    legend = {}
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        handles, labels = axes.get_legend_handles_labels()
+        legend |= dict(zip(labels, handles, strict=True))
+    labels = sorted(legend, key="naive".__eq__)  # the last
+    figure.legend(
+        [legend[label] for label in labels],
+        labels,
+        title=title,
+        frameon=False,
+        ncols=min(len(labels), int(figure.get_figwidth() / LEGEND_ENTRY)),
+        loc="outside upper center",
+    )
