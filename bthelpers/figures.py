@@ -94,15 +94,28 @@ def family_bars(families: xr.Dataset, region: str) -> Figure:
         Error bars: 95 % intervals of the block bootstrap.
     """
     chosen = families.sel(region=region).transpose("condition", "model", ...)
-    bounds = interval(chosen["draws"]).transpose("bound", "condition", "model")
     means = chosen["alignment"]
-    # Distances from the mean, which an interval of percentiles need not hold.
-    errors = np.maximum(np.stack([means - bounds[0], bounds[1] - means]), 0)
     models = list(means["model"].values)
-    figure, axes, _ = grouped_bars(means, errors.swapaxes(0, 1), ALIGNMENT)
+    figure, axes, _ = grouped_bars(means, interval_errors(means, chosen["draws"]), ALIGNMENT)
     axes.set_xticks(np.arange(len(models)), models)
     axes.set_title(region_title(region), fontsize=10)
     return figure
+
+
+def interval_errors(means: xr.DataArray, draws: xr.DataArray) -> np.ndarray:
+    """Distances of an interval's ends from a mean, which an interval of percentiles need not hold.
+
+    Parameters
+    ----------
+    means : DataArray (condition, group)
+    draws : DataArray (condition, group, draw)
+
+    Returns
+    -------
+    array of shape (condition, 2, group), NaN where draws are
+    """
+    low, high = interval(draws).transpose("bound", *means.dims)
+    return np.maximum(np.stack([means - low, high - means], axis=1), 0)
 
 
 def grouped_bars(

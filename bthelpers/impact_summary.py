@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bthelpers.alignment import interval
-from bthelpers.figures import grouped_bars, region_title, standard_error
+from bthelpers.figures import grouped_bars, interval_errors, region_title
 from bthelpers.impact import low_level_impact
 from bthelpers.results import Results
 from bthelpers.summary import LAYERS
@@ -101,11 +101,14 @@ def impact_bars(impacts: xr.Dataset, region: str) -> Figure:
     Returns
     -------
     Figure
-        Error bars: standard error over participants; dots: participants.
+        Error bars: 95 % intervals of the block bootstrap; dots: participants.
     """
     values = impacts["impact"].sel(region=region)
-    means = values.mean("participant", skipna=False).transpose("condition", "feature")
-    errors = standard_error(values).transpose("condition", "feature")
+    means, draws = (
+        array.mean("participant", skipna=False).transpose("condition", "feature", ...)
+        for array in (values, impacts["draws"].sel(region=region))
+    )
+    errors = interval_errors(means, draws)
     figure, axes, places = grouped_bars(means, errors, "Low-level impact (%)")
     for condition, row in places.items():
         for dots in values.sel(condition=condition).transpose("participant", "feature"):

@@ -129,6 +129,13 @@ def test_bars_stand_for_means_over_participants(written):
         chosen = impacts["impact"].sel(condition=condition, region="late_language")
         heights = [patch.get_height() for patch in container.patches]
         np.testing.assert_allclose(heights, chosen.mean("participant"))
+        draws = impacts["draws"].sel(condition=condition, region="late_language")
+        bounds = np.percentile(draws.mean("participant"), [2.5, 97.5], axis=-1).T
+        ends = [segment[:, 1] for segment in container.errorbar[2][0].get_segments()]
+        expected = np.sort(
+            [[min(low, h), max(high, h)] for (low, high), h in zip(bounds, heights, strict=True)]
+        )
+        np.testing.assert_allclose(ends, expected)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == [TITLES[f] for f in FEATURES]
     assert axes.get_ylabel() == "Low-level impact (%)"
 
