@@ -27,7 +27,7 @@ def smoke():
     ("profile", "counts"),
     [
         ("smoke", (1, 5, 0, 9, 9, 3, 3, 3, 3)),
-        ("demo", (3, 7, 0, 11, 13, 0, 0, 0, 0)),
+        ("demo", (3, 6, 0, 9, 11, 0, 0, 0, 0)),
         ("paper", (8, 64, 0, 68, 96, 96, 68, 0, 0)),
     ],
 )
@@ -45,7 +45,9 @@ def test_planned_runs_are_those_of_the_workflow(smoke):
     outputs = {line.split("\t")[0] for line in listed.stdout.splitlines()[1:]}
     found = {o.removeprefix("results/smoke/") for o in outputs if o.startswith("results/")}
     assert {run.output for run in planned_runs(smoke)} == {
-        output for output in found if not output.endswith("model.safetensors")
+        output
+        for output in found
+        if not output.endswith(("model.safetensors", "low_level_probes.nc"))  # beside another
     }
 
 
@@ -120,7 +122,7 @@ def test_a_plan_that_can_be_run(runnable, capsys, monkeypatch):
     monkeypatch.setattr(plan, "ASSUMED_VOXELS", 10)
     assert print_plan(runnable, ROOT)
     printed = capsys.readouterr().out
-    for step in plan.NEEDS.keys() - {"other tuning"}:
+    for step in ("voxels", "tuning", "representations", "alignment"):
         assert step in printed
     assert "total of what could be estimated" in printed
     assert "\n- " not in printed
