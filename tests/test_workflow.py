@@ -283,6 +283,7 @@ class Trial:
         parameters = to_dict(load(REPOSITORY / "params" / "smoke.yaml", overrides))
         del parameters["name"]
         parameters["dataset"]["regions"] = "regions.yaml"
+        parameters["impact"]["regions"] = ["late_language"]
         parameters["models"] = {"mini": {"path": "weights", "revision": None}}
         parameters["models"] |= overrides.get("models", {})
         parameters["conditions"] = overrides.get("conditions", CONDITIONS)
