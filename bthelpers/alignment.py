@@ -127,7 +127,7 @@ def bootstrap_alignment(
             f"{len(actual)} TRs hold fewer than two blocks of {block}: use shorter blocks"
         )
     starts = np.arange(0, len(actual), block)
-    counts = _block_counts(len(starts), n_draws, seed)
+    counts = resampling_counts(len(starts), n_draws, seed)
     voxels = np.flatnonzero(weights.any(axis=0))
     alignment = np.zeros((len(masks), n_draws))
     for first in range(0, len(voxels), _VOXELS_AT_ONCE):
@@ -138,10 +138,10 @@ def bootstrap_alignment(
     return xr.DataArray(alignment, coords, dims=("region", "draw"), name="alignment")
 
 
-def _block_counts(n_blocks: int, n_draws: int, seed: int) -> NDArray[np.float64]:
-    """How often each block is in each draw: (draw, block)."""
+def resampling_counts(n_items: int, n_draws: int, seed: int) -> NDArray[np.float64]:
+    """How often each item is in each bootstrap draw of as many, with replacement: (draw, item)."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=n_draws).astype(float)
+    return rng.multinomial(n_items, np.full(n_items, 1 / n_items), size=n_draws).astype(float)
 
 
 def _resampled_r(

@@ -11,7 +11,7 @@ from bthelpers.alignment import interval
 from bthelpers.figures import grouped_bars, interval_errors, region_title
 from bthelpers.impact import low_level_impact
 from bthelpers.results import Results
-from bthelpers.summary import LAYERS
+from bthelpers.summary import LAYERS, over_runs
 
 TITLES = {
     "power_spectrum": "Power\nspectrum",
@@ -37,22 +37,12 @@ def load_impacts(results: Results, model: str) -> xr.Dataset:
     ResultsError
         If a run of the profile is missing.
     """
-    profile = results.profile()
-    participants, conditions = profile.participants_of(model), profile.conditions_of(model)
-    rows = [
-        xr.concat(
-            [_impact(results, model, participant, condition) for condition in conditions],
-            pd.Index(conditions, name="condition"),
-            join="exact",
-        )
-        for participant in participants
-    ]
-    return xr.concat(rows, pd.Index(participants, name="participant"), join="exact")
+    return over_runs(results, model, lambda *run: _impact(results, *run))
 
 
-def _impact(results: Results, model: str, participant: str, condition: str) -> xr.Dataset:
+def _impact(results: Results, *run: str) -> xr.Dataset:
     original, residual = (
-        results.open(model, participant, condition, step)[["alignment", "draws"]]
+        results.open(*run, step)[["alignment", "draws"]]
         .isel(layer=LAYERS["mean over layers"])
         .mean("layer")
         for step in ("alignment", "impact")

@@ -22,7 +22,7 @@ from bthelpers.formats import RESTORE, DatasetError, listed
 from bthelpers.progress import Progress
 from bthelpers.results import Results
 from bthelpers.speech import SpeechEncoder
-from bthelpers.summary import BASELINE
+from bthelpers.summary import BASELINE, over_runs
 from bthelpers.word_pairs import ChosenWords, SpokenWord, WordPairs
 
 KINDS = ("semantic", "phonetic", "random")
@@ -238,20 +238,7 @@ def load_preferences(results: Results, model: str) -> xr.Dataset:
     ValueError
         If not all runs are of the same words.
     """
-    profile = results.profile()
-    participants, conditions = profile.participants_of(model), profile.conditions_of(model)
-    rows = [
-        xr.concat(
-            [
-                _with_relative(results.open(model, participant, condition, "preference"))
-                for condition in conditions
-            ],
-            pd.Index(conditions, name="condition"),
-            join="exact",
-        )
-        for participant in participants
-    ]
-    return xr.concat(rows, pd.Index(participants, name="participant"), join="exact")
+    return over_runs(results, model, lambda *run: _with_relative(results.open(*run, "preference")))
 
 
 def _with_relative(run: xr.Dataset) -> xr.Dataset:

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
+from bthelpers.alignment import resampling_counts
 from bthelpers.clips import SPLITS
 from bthelpers.progress import Progress
 from bthelpers.settings import ProbeSettings
@@ -28,12 +29,6 @@ MAX_ITERATIONS = 1000  # of a solver, which warns if they do not suffice
 # Range of a constant feature, relative to the layer's largest value: clips of different lengths
 # have means that differ by rounding.
 CONSTANT = 1e-5
-
-
-def resampling_counts(n_clips: int, n_draws: int, seed: int) -> np.ndarray:
-    """How often each clip is in each draw of as many clips, with replacement: (draw, clip)."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), size=n_draws).astype(float)
 
 
 def f1_scores(

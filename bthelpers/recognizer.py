@@ -15,9 +15,9 @@ import xarray as xr
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from bthelpers.alignment import resampling_counts
 from bthelpers.clip_features import problem_of, refuse_clips
 from bthelpers.clips import read_waveform
-from bthelpers.probes import resampling_counts
 from bthelpers.speech import WAVEFORMS_AT_ONCE, SpeechEncoder
 from bthelpers.timit import TimitClip
 from bthelpers.transcription import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -34,14 +34,35 @@ def load_alignment(results: Results, model: str) -> xr.Dataset:
     ResultsError
         If a run of the profile is missing.
     """
+    return over_runs(
+        results,
+        model,
+        lambda *run: results.open(*run, "alignment")[["alignment", "draws"]],
+    )
+
+
+def over_runs(
+    results: Results, model: str, read: Callable[[str, str, str], xr.Dataset]
+) -> xr.Dataset:
+    """Join what all runs of a model give, along ``participant`` and ``condition``.
+
+    Parameters
+    ----------
+    results : Results
+    model : str
+    read : callable
+        Of a model, a participant and a condition: their Dataset.
+
+    Raises
+    ------
+    ValueError
+        If runs have other labels along a dimension.
+    """
     profile = results.profile()
     participants, conditions = profile.participants_of(model), profile.conditions_of(model)
     rows = [
         xr.concat(
-            [
-                results.open(model, participant, condition, "alignment")[["alignment", "draws"]]
-                for condition in conditions
-            ],
+            [read(model, participant, condition) for condition in conditions],
             pd.Index(conditions, name="condition"),
             join="exact",
         )

@@ -24,6 +24,20 @@ from bthelpers.settings import ModelSettings, Profile
 
 RUNS_AT_ONCE = 4  # unless told otherwise: a run of the demo holds up to 1.5 GB
 
+# Parameters of each step, by section of the profile or by what `step_parameters` makes of it.
+DEPENDS_ON = {
+    "voxels": ("dataset", "splits", "voxels", "published", "regions"),
+    "representations": ("dataset", "splits", "representation"),
+    "tuning": ("tuning", "splits", "seed"),
+    "targets": ("dataset", "targets", "others"),
+    "stimulus": ("dataset", "stimulus"),
+    "alignment": ("encoding", "statistics", "splits", "seed"),
+    "impact": ("dataset", "impact", "encoding", "statistics", "splits", "seed"),
+    "preference": ("dataset", "splits", "preference", "statistics", "seed"),
+    "probes": ("corpora", "probes", "statistics", "seed"),
+    "recognition": ("corpora", "recognition", "statistics", "seed"),
+}
+
 
 def step_parameters(profile: Profile) -> dict[str, dict]:
     """What each step's results depend on, apart from the results of other steps.
@@ -33,66 +47,19 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
     table of stories, which to Snakemake is an unchanged file.
     """
     everything = to_dict(profile)
-    dataset = _dataset_parameters(profile)
-    splits = {key: everything["dataset"][key] for key in ("splits", "absent")}
-    corpora = _corpora_parameters(profile)
     others = everything["targets"]
-    seed = profile.seed
+    known = everything | {
+        "dataset": _dataset_parameters(profile),
+        "corpora": _corpora_parameters(profile),
+        "splits": {key: everything["dataset"][key] for key in ("splits", "absent")},
+        "published": _digests(profile.voxels.published, "*.npy"),
+        "regions": load_regions(profile.dataset.regions),
+        "others": {name: _model_files(model["path"]) for name, model in others.items()},
+    }
     return {
-        "dataset": dataset,
-        "voxels": {
-            "dataset": dataset,
-            **splits,
-            "voxels": everything["voxels"],
-            "published": _digests(profile.voxels.published, "*.npy"),
-            "regions": load_regions(profile.dataset.regions),
-        },
-        "representations": {
-            "dataset": dataset,
-            **splits,
-            "representation": everything["representation"],
-        },
-        "tuning": {"tuning": everything["tuning"], **splits, "seed": seed},
-        "targets": {
-            "dataset": dataset,
-            "targets": everything["targets"],
-            "files": {name: _model_files(model["path"]) for name, model in others.items()},
-        },
-        "stimulus": {"dataset": dataset, "stimulus": everything["stimulus"]},
-        "alignment": {
-            "encoding": everything["encoding"],
-            "statistics": everything["statistics"],
-            **splits,
-            "seed": seed,
-        },
-        "impact": {
-            "dataset": dataset,
-            "impact": everything["impact"],
-            "encoding": everything["encoding"],
-            "statistics": everything["statistics"],
-            **splits,
-            "seed": seed,
-        },
-        "preference": {
-            "dataset": dataset,
-            **splits,
-            "preference": everything["preference"],
-            "statistics": everything["statistics"],
-            "seed": seed,
-        },
-        "corpora": corpora,
-        "probes": {
-            "corpora": corpora,
-            "probes": everything["probes"],
-            "statistics": everything["statistics"],
-            "seed": seed,
-        },
-        "recognition": {
-            "corpora": corpora,
-            "recognition": everything["recognition"],
-            "statistics": everything["statistics"],
-            "seed": seed,
-        },
+        "dataset": known["dataset"],
+        "corpora": known["corpora"],
+        **{step: {name: known[name] for name in names} for step, names in DEPENDS_ON.items()},
         **{f"models/{name}": _model_parameters(model) for name, model in profile.models.items()},
     }
 
