@@ -58,6 +58,7 @@ class PretrainingSettings:
     """How a miniature is pretrained. Steps are optimiser steps, lengths are tokens."""
 
     family: str = "hubert"
+    hidden_size: int = 128
     seed: int = 0
     lexicon: str = "params/lexicons/english.yaml"
     words_per_category: int = 8
@@ -82,21 +83,21 @@ class PretrainingSettings:
     unmasked_weight: float = 0.3
 
 
-def random_miniature(family: str, seed: int) -> PreTrainedModel:
-    """A model of 5 layers of 128 units and 25 tokens a second, with random weights."""
+def random_miniature(family: str, seed: int, hidden_size: int = 128) -> PreTrainedModel:
+    """A model of 5 layers and 25 tokens a second, with random weights."""
     model_class, config_class = FAMILIES[family]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return model_class(miniature_config(config_class))
+        return model_class(miniature_config(config_class, hidden_size))
 
 
-def miniature_config(config_class: type = HubertConfig):
-    """5 layers of 128 units, and 25 tokens a second."""
+def miniature_config(config_class: type = HubertConfig, hidden_size: int = 128):
+    """5 layers, and 25 tokens a second."""
     return config_class(
-        hidden_size=128,
+        hidden_size=hidden_size,
         num_hidden_layers=5,
         num_attention_heads=4,
-        intermediate_size=512,
+        intermediate_size=4 * hidden_size,
         conv_dim=(64,) * 5,
         conv_stride=(10, 4, 4, 2, 2),
         conv_kernel=(20, 8, 8, 4, 4),
@@ -175,7 +176,7 @@ class Pretrainer:
     def __init__(self, settings: PretrainingSettings, log=print):
         self.settings = settings
         self.rng = np.random.default_rng(settings.seed)
-        self.model = random_miniature(settings.family, settings.seed)
+        self.model = random_miniature(settings.family, settings.seed, settings.hidden_size)
         self.front_end = self.model.feature_extractor
         self.started = time.monotonic()
         self.log = lambda text: log(
@@ -301,12 +302,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", required=True, help="folder to write")
     parser.add_argument("--family", choices=FAMILIES, default=PretrainingSettings.family)
+    parser.add_argument("--hidden-size", type=int, default=PretrainingSettings.hidden_size)
     parser.add_argument("--seed", type=int, default=PretrainingSettings.seed)
     parser.add_argument("--lexicon", default=PretrainingSettings.lexicon)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    settings = PretrainingSettings(arguments.family, arguments.seed, arguments.lexicon)
+    settings = PretrainingSettings(
+        arguments.family, arguments.hidden_size, arguments.seed, arguments.lexicon
+    )
     save_miniature(Pretrainer(settings).run(), arguments.output, settings)
 
 

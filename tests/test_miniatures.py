@@ -229,6 +229,13 @@ def test_pretraining_goes_through_its_phases(pretrained):
     assert np.isfinite(losses).all()
 
 
+@pytest.mark.parametrize("hidden_size", [32, 64])
+def test_a_miniature_of_another_size(hidden_size):
+    config = random_miniature("hubert", 0, hidden_size).config
+    assert (config.hidden_size, config.intermediate_size) == (hidden_size, 4 * hidden_size)
+    assert config.conv_dim == miniature_config().conv_dim
+
+
 def test_pretraining_changes_front_end_and_transformer(pretrained):
     model, settings, _ = pretrained
     initial = weights(random_miniature("hubert", settings.seed))
@@ -324,14 +331,14 @@ def test_command_line(monkeypatch, tmp_path):
     monkeypatch.setattr(miniatures, "save_miniature", lambda *args: made.update(saved=args))
     lexicon = "params/lexicons/english_second.yaml"
     arguments = ["--output", str(tmp_path), "--family", "wavlm", "--seed", "3"]
-    arguments += ["--lexicon", lexicon, "--threads", "1"]
+    arguments += ["--hidden-size", "64", "--lexicon", lexicon, "--threads", "1"]
     monkeypatch.setattr("sys.argv", ["miniatures", *arguments])
     threads = torch.get_num_threads()
     try:
         miniatures.main()
     finally:
         torch.set_num_threads(threads)
-    assert made["settings"] == PretrainingSettings("wavlm", 3, lexicon)
+    assert made["settings"] == PretrainingSettings("wavlm", 64, 3, lexicon)
     assert made["saved"] == ("model", str(tmp_path), made["settings"])
 
 
@@ -340,7 +347,7 @@ def test_shipped_miniature_loads():
     assert sum(file.stat().st_size for file in path.iterdir()) < 4e6
     assert SpeechEncoder.load(path).n_layers == miniature_config().num_hidden_layers
     parameters = json.loads(json.loads((path / "provenance.json").read_text())["parameters"])
-    # HuBERT's were made before there were other families.
-    assert {"family": "hubert"} | parameters == json.loads(
+    # HuBERT's were made before there were other families and sizes.
+    assert {"family": "hubert", "hidden_size": 128} | parameters == json.loads(
         json.dumps(asdict(PretrainingSettings()))
     )
