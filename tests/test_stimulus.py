@@ -15,6 +15,7 @@ from transformers import AutoModel, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wa
 from bthelpers import stimulus
 from bthelpers.contrast import FROM_CHECKPOINT, NEW, Contrast, distractors, load_contrast
 from bthelpers.front_ends import SAMPLE_RATE
+from bthelpers.progress import Progress
 from bthelpers.settings import ModelSettings, StimulusSettings
 from bthelpers.speech import SpeechEncoder
 from bthelpers.stimulus import (
@@ -23,7 +24,7 @@ from bthelpers.stimulus import (
     stimulus_tune,
     window_starts,
 )
-from bthelpers.tuning import linear_warmup_decay
+from bthelpers.training import linear_warmup_decay
 
 SETTINGS = StimulusSettings(
     window=1.5,
@@ -279,7 +280,7 @@ def interrupt(monkeypatch, after):
         if progress.done == after:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(stimulus.Progress, "advance", advance)
+    monkeypatch.setattr(Progress, "advance", advance)
 
 
 @pytest.mark.parametrize("family", ["wav2vec2", "hubert", "wavlm"])

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_models import FAMILIES, tiny_extractor, tiny_model
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import HubertModel
@@ -17,9 +15,11 @@ from bthelpers.examples import Examples, TuningStory
 from bthelpers.front_ends import ConvolutionalFrontEnd
 from bthelpers.miniatures import miniature_config
 from bthelpers.params import load
+from bthelpers.progress import Progress
 from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
 from bthelpers.timing import response_times, zscore
-from bthelpers.tuning import brain_tune, linear_warmup_decay, pooled_features
+from bthelpers.training import linear_warmup_decay
+from bthelpers.tuning import brain_tune, pooled_features
 
 SETTINGS = replace(
     load(Path(__file__).parent.parent / "params" / "smoke.yaml").tuning,
@@ -134,27 +134,6 @@ def test_each_learning_rate_reaches_its_own_weights(encoder, training, validatio
     np.testing.assert_allclose(result.training_loss, 1, atol=1e-4)
 
 
-@given(st.integers(1, 300), st.floats(0, 1))
-def test_the_schedule_rises_and_falls_linearly(n_steps, warmup):
-    factors = np.array([linear_warmup_decay(step, n_steps, warmup) for step in range(n_steps)])
-    assert (factors > 0).all()
-    assert (factors <= 1).all()
-    n_warmup = warmup * n_steps
-    for step, factor in enumerate(factors):
-        if step + 1 < n_warmup:
-            assert factor == pytest.approx((step + 1) / n_warmup)
-        elif step >= n_warmup:
-            assert factor == pytest.approx((n_steps - step) / max(n_steps - n_warmup, 1))
-        else:  # the step in which warm-up ends
-            assert factor == 1 or n_steps - n_warmup < 1
-
-
-def test_the_schedule_of_ten_steps():
-    factors = [linear_warmup_decay(step, 10, 0.4) for step in range(10)]
-    expected = [1 / 4, 2 / 4, 3 / 4, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]
-    np.testing.assert_allclose(factors, expected)
-
-
 def test_both_rates_follow_the_schedule(encoder, training, validation):
     rates = []
     handle = register_optimizer_step_post_hook(
@@ -260,7 +239,7 @@ def interrupt(monkeypatch, after):
         if progress.done == after:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(tuning.Progress, "advance", advance)
+    monkeypatch.setattr(Progress, "advance", advance)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
