@@ -9,13 +9,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bthelpers.alignment import interval
+from bthelpers.curves import STYLES, bootstrap_curves, legend_entries
 from bthelpers.downstream import SCORES, change
-from bthelpers.figures import STYLES
 from bthelpers.settings import PER_PARTICIPANT
-from bthelpers.summary import BASELINE
 
 LEGEND_ENTRY = 1.3  # inches
 
@@ -81,11 +79,10 @@ def score_by_layer(panels: Mapping[str, xr.Dataset], score: str, title: str) -> 
     )
     for (top, bottom), (name, run) in zip(grid.T, panels.items(), strict=True):
         values, draws = run[score], run[f"{score}_draws"]
-        _curves(top, values, draws)
-        _curves(bottom, change(values), change(draws))
+        bootstrap_curves(top, values, draws)
+        bootstrap_curves(bottom, change(values), change(draws))
         bottom.axhline(0, color="black", linewidth=0.8)
         top.set_title(name, fontsize=10)
-        top.xaxis.set_major_locator(MaxNLocator(integer=True))
     grid[0, 0].set_ylabel(SCORES[score])
     grid[1, 0].set_ylabel("Change from pretrained")
     figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
@@ -109,7 +106,8 @@ def _bars(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> None:
         if condition in PER_PARTICIPANT:
             beside = np.full(len(participants), place + 0.22)
             axes.plot(beside, participants, "k.", markersize=4, alpha=0.6)
-    low, high = _bounds(draws)
+    # The same clips were drawn for all participants.
+    low, high = interval(draws.mean("participant")).transpose("bound", "condition")
     # An interval of percentiles need not hold the mean: it is drawn where it is.
     axes.errorbar(
         np.arange(len(conditions)),
@@ -120,44 +118,11 @@ def _bars(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> None:
         elinewidth=1,
         capsize=3,
     )
-
-
-def _curves(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> None:
-    mean, (low, high) = values.mean("participant"), _bounds(draws)
-    for condition in values["condition"].values:
-        style = STYLES[condition]
-        colour = "#666666" if condition == BASELINE else style["color"]
-        axes.plot(
-            values["layer"],
-            mean.sel(condition=condition),
-            linestyle=style["line"],
-            marker=style["marker"],
-            markersize=4,
-            color=colour,
-            label=condition,
-        )
-        axes.fill_between(
-            values["layer"],
-            low.sel(condition=condition),
-            high.sel(condition=condition),
-            color=colour,
-            alpha=0.25,
-            linewidth=0,
-        )
-
-
-def _bounds(draws: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Interval of the mean over participants, for all of whom the same clips were drawn."""
-    bounds = interval(draws.mean("participant"))
-    return bounds.sel(bound="low"), bounds.sel(bound="high")
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _add_legend(figure: Figure, panels: Iterable[Axes], title: str) -> None:
-    legend = {}
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-        handles, labels = axes.get_legend_handles_labels()
-        legend |= dict(zip(labels, handles, strict=True))
+    legend = legend_entries(panels)
     labels = sorted(legend, key="naive".__eq__)  # the last
     figure.legend(
         [legend[label] for label in labels],

@@ -12,21 +12,8 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
 from bthelpers.alignment import interval
+from bthelpers.curves import STYLES, condition_curves, legend_entries
 
-# Okabe and Ito's colour-blind-safe colours; hatches and markers tell them apart in grey.
-STYLES = {
-    "pretrained": {"color": "#BBBBBB", "hatch": "", "marker": "o", "line": ":"},
-    "brain-tuned": {"color": "#0072B2", "hatch": "", "marker": "s", "line": "-"},
-    "block-permuted": {"color": "#E69F00", "hatch": "///", "marker": "^", "line": "--"},
-    "big-slm": {"color": "#009E73", "hatch": "...", "marker": "D", "line": "-."},
-    "text-lm": {"color": "#CC79A7", "hatch": "xxx", "marker": "v", "line": (0, (5, 1))},
-    "stimulus-tuned": {
-        "color": "#56B4E9",
-        "hatch": "\\\\\\",
-        "marker": "P",
-        "line": (0, (1, 1, 4, 1)),
-    },
-}
 TITLES = {
     "late_language": "Late language",
     "angular_gyrus": "Angular gyrus",
@@ -138,7 +125,7 @@ def grouped_bars(
     n_groups = means.shape[1]
     conditions = list(means["condition"].values)
     width = 0.8 / len(conditions)
-    figure, axes = plt.subplots(figsize=(1.6 + 1.3 * n_groups, 3.8), layout="constrained")
+    figure, axes = plt.subplots(figsize=(max(1.6 + 1.3 * n_groups, 4.2), 3.8), layout="constrained")
     places = {}
     for k, condition in enumerate(conditions):
         style = STYLES[condition]
@@ -158,7 +145,7 @@ def grouped_bars(
     axes.set_ylabel(label)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, ncols=len(conditions), loc="outside upper center")
+    figure.legend(frameon=False, ncols=min(len(conditions), 3), loc="outside upper center")
     return figure, axes, places
 
 
@@ -188,40 +175,19 @@ def layer_curves(panels: dict[str, xr.DataArray]) -> Figure:
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
     for axes, (title, alignment) in zip(grid.flat, panels.items(), strict=False):
-        _layer_panel(axes, alignment)
+        mean, error = alignment.mean("participant"), standard_error(alignment)
+        bounds = xr.concat([mean - error, mean + error], "bound").assign_coords(
+            bound=["low", "high"]
+        )
+        condition_curves(axes, mean, bounds)
         axes.set_title(title, fontsize=10)
     figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
     figure.supylabel(ALIGNMENT, fontsize=10)
-    legend = {}
-    for axes in grid.flat:
-        handles, labels = axes.get_legend_handles_labels()
-        legend |= dict(zip(labels, handles, strict=True))
+    legend = legend_entries(grid.flat)
     figure.legend(
         legend.values(), legend, frameon=False, ncols=len(legend), loc="outside upper center"
     )
     return figure
-
-
-def _layer_panel(axes, alignment: xr.DataArray) -> None:
-    for condition in alignment["condition"].values:
-        chosen = alignment.sel(condition=condition).transpose("participant", "layer")
-        mean, error = chosen.mean("participant"), standard_error(chosen)
-        style = STYLES[condition]
-        colour = "#666666" if condition == "pretrained" else style["color"]
-        axes.plot(
-            chosen["layer"],
-            mean,
-            linestyle=style["line"],
-            marker=style["marker"],
-            markersize=4,
-            color=colour,
-            label=condition,
-        )
-        axes.fill_between(
-            chosen["layer"], mean - error, mean + error, color=colour, alpha=0.25, linewidth=0
-        )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:

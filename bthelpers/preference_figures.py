@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from bthelpers.alignment import interval
-from bthelpers.figures import STYLES
+from bthelpers.curves import bootstrap_curves, legend_entries
 from bthelpers.summary import BASELINE
 
 Panel = tuple[xr.DataArray, xr.DataArray]  # (participant, condition, layer) and (…, draw)
@@ -70,46 +67,16 @@ def _grid(rows: dict[str, dict[str, Panel]], reference: float) -> Figure:
         squeeze=False,
         layout="constrained",
     )
-    legend = {}
     for line, (label, panels) in zip(grid, rows.items(), strict=True):
         line[0].set_ylabel(label)
         for axes, panel in zip(line, panels.values(), strict=True):
-            _draw(axes, *panel)
+            bootstrap_curves(axes, *panel)
             axes.axhline(reference, color="black", linewidth=0.8)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.spines[["top", "right"]].set_visible(False)
-            handles, labels = axes.get_legend_handles_labels()
-            legend |= dict(zip(labels, handles, strict=True))
     for axes, model in zip(grid[0], models, strict=True):
         axes.set_title(model, fontsize=10)
     figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
+    legend = legend_entries(grid.flat)
     figure.legend(
         legend.values(), legend, frameon=False, ncols=len(legend), loc="outside upper center"
     )
     return figure
-
-
-def _draw(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> None:
-    for condition in values["condition"].values:
-        style = STYLES[condition]
-        colour = "#666666" if condition == BASELINE else style["color"]
-        mean = values.sel(condition=condition).mean("participant")
-        # The same words were drawn for all participants.
-        bounds = interval(draws.sel(condition=condition).mean("participant"))
-        axes.plot(
-            mean["layer"],
-            mean,
-            linestyle=style["line"],
-            marker=style["marker"],
-            markersize=4,
-            color=colour,
-            label=condition,
-        )
-        axes.fill_between(
-            mean["layer"],
-            bounds.sel(bound="low"),
-            bounds.sel(bound="high"),
-            color=colour,
-            alpha=0.25,
-            linewidth=0,
-        )

@@ -1,29 +1,14 @@
 from __future__ import annotations
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from drawn_figures import labelled
 
 from bthelpers.ceiling import ceiling_counts
 from bthelpers.ceiling_figures import ceiling_histograms, recovery, voxels_left
 
-mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
-
-
-def drawn(figure):
-    figure.canvas.draw()  # warnings about the layout come here
-    for axes in figure.axes:
-        assert axes.get_xlabel()
-    return figure
 
 
 def ceilings_of(n_participants, seed=0):
@@ -46,7 +31,7 @@ def test_recovery_shows_intervals_centres_and_bias_for_each_number_of_repeats(nu
     estimated = xr.DataArray(
         values, coords={"repeats": numbers, "ceiling": true}, dims=("repeats", "ceiling", "voxel")
     )
-    *panels, biases = drawn(recovery(estimated)).axes
+    *panels, biases = labelled(recovery(estimated)).axes
     assert [axes.get_title() for axes in panels] == [f"{n} repeats" for n in numbers]
     for axes, of_one in zip(panels, values, strict=True):
         lines = {line.get_label(): line.get_ydata() for line in axes.lines}
@@ -67,7 +52,7 @@ def test_recovery_shows_intervals_centres_and_bias_for_each_number_of_repeats(nu
 @pytest.mark.parametrize("n_participants", [1, 3, 8])
 def test_voxels_left_are_those_above_each_threshold(n_participants):
     ceilings = ceilings_of(n_participants)
-    figure = drawn(voxels_left(counted(ceilings), threshold=0.4, reported=(100, 200)))
+    figure = labelled(voxels_left(counted(ceilings), threshold=0.4, reported=(100, 200)))
     [axes] = figure.axes
     assert "thousands" in axes.get_ylabel()
     lines = {line.get_label(): line for line in axes.lines}
@@ -88,7 +73,7 @@ def test_voxels_left_are_those_above_each_threshold(n_participants):
 def test_histograms_of_each_source_have_a_panel_of_their_own():
     sources = {"Published": ceilings_of(3), "Profile demo": ceilings_of(1, seed=1)}
     counts = {title: counted(ceilings) for title, ceilings in sources.items()}
-    figure = drawn(ceiling_histograms(counts, threshold=0.4))
+    figure = labelled(ceiling_histograms(counts, threshold=0.4))
     assert [axes.get_title() for axes in figure.axes] == list(sources)
     assert figure.axes[0].get_ylabel() == "Voxels (%) per 0.05 of noise ceiling"
     for axes, ceilings in zip(figure.axes, sources.values(), strict=True):

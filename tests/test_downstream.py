@@ -3,11 +3,10 @@ import shutil
 from itertools import product
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from drawn_figures import drawn
 
 from bthelpers.downstream import (
     by_task,
@@ -21,7 +20,6 @@ from bthelpers.downstream_figures import score_bars, score_by_layer
 from bthelpers.params import load, to_dict
 from bthelpers.results import Results, ResultsError, read_dataset, result_folder, write_dataset
 
-mpl.use("Agg")
 SMOKE = Path(__file__).parents[1] / "params" / "smoke.yaml"
 PARTICIPANTS = ["SIM02", "SIM01"]
 CONDITIONS = ["pretrained", "brain-tuned", "big-slm"]
@@ -263,12 +261,6 @@ def test_what_clips_do_to_all_conditions_alike_is_no_uncertainty_of_the_change(w
         np.testing.assert_allclose(table[column].astype(float), [0.3, -0.1], atol=1e-6)
 
 
-@pytest.fixture
-def drawn():
-    yield lambda figure: figure.canvas.draw() or figure
-    plt.close("all")
-
-
 def naive_interval(run, score, condition):
     draws = run[f"{score}_draws"].sel(condition=condition).mean("participant")
     return np.percentile(draws, [2.5, 97.5], axis=draws.get_axis_num("draw"))
@@ -276,7 +268,7 @@ def naive_interval(run, score, condition):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("step", LOADERS)
-def test_bars_show_conditions_intervals_participants_and_the_naive_model(written, drawn, step):
+def test_bars_show_conditions_intervals_participants_and_the_naive_model(written, step):
     results, model, _ = written
     run = LOADERS[step](results, model)
     score = {"probes": "f1_macro", "low_level_probes": "r2", "recognition": "accuracy"}[step]
@@ -307,7 +299,7 @@ def test_bars_show_conditions_intervals_participants_and_the_naive_model(written
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("n_participants", [1, 2])
-def test_layer_curves_show_scores_and_changes(written, drawn, n_participants):
+def test_layer_curves_show_scores_and_changes(written, n_participants):
     results, model, _ = written
     run = load_downstream(results, model).isel(participant=slice(n_participants))
     panels = by_task(run)

@@ -1,12 +1,11 @@
 from itertools import pairwise
 from typing import get_args
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.figure import Figure
+from drawn_figures import drawn
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 
 from bthelpers.figures import (
@@ -26,16 +25,9 @@ from bthelpers.figures import (
 from bthelpers.regions import load_regions
 from bthelpers.settings import Condition
 
-mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("error")
 CONDITIONS = ["pretrained", "brain-tuned", "block-permuted"]
 REGIONS = list(load_regions())
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
 
 
 def alignments(n_participants=3, n_layers=5, conditions=CONDITIONS):
@@ -51,12 +43,6 @@ def alignments(n_participants=3, n_layers=5, conditions=CONDITIONS):
         },
         dims=("participant", "condition", "layer", "region"),
     )
-
-
-def drawn(figure):
-    assert isinstance(figure, Figure)
-    figure.canvas.draw()  # warnings about the layout come here
-    return figure
 
 
 def legend_texts(owner):
@@ -235,7 +221,7 @@ def test_ceilings_of_all_participants_are_shown():
 def test_the_diagram_of_the_method_is_legible():
     figure = drawn(method_diagram())
     [axes] = figure.axes
-    renderer = figure.canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
     extents = [box.get_window_extent(renderer) for box in boxes]
     texts = [text for text in axes.texts if text.get_text()]

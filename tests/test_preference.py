@@ -3,12 +3,11 @@ import json
 from itertools import product
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from drawn_figures import drawn
 from scipy.spatial.distance import cosine
 from tiny_models import standardized, tiny_extractor, tiny_model
 
@@ -30,7 +29,6 @@ from bthelpers.results import Results, ResultsError, write_dataset
 from bthelpers.speech import HiddenStates, SpeechEncoder
 from bthelpers.word_pairs import ChosenWords, SpokenWord, WordPairs
 
-mpl.use("Agg")
 SMOKE = Path(__file__).parents[1] / "params" / "smoke.yaml"
 SPOKEN = [
     SpokenWord(word, story, start, start + seconds)
@@ -308,15 +306,9 @@ def test_change_in_late_layers_is_paired(written):
         )
 
 
-@pytest.fixture
-def drawn():
-    yield lambda figure: figure.canvas.draw() or figure
-    plt.close("all")
-
-
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("n_models", [1, 2])
-def test_figures_show_every_condition_of_every_model(written, drawn, n_models):
+def test_figures_show_every_condition_of_every_model(written, n_models):
     results, model, _ = written
     loaded = load_preferences(results, model)
     models = {"large": loaded, "small": loaded.isel(layer=slice(0, 4), participant=[1])}

@@ -1,27 +1,12 @@
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn_figures import labelled
 from scipy import stats
 
 from bthelpers.significance import rejection_rates
 from bthelpers.significance_figures import false_positives, p_value_quantiles
 
-mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
-
-
-def drawn(figure):
-    figure.canvas.draw()  # warnings about the layout come here
-    for axes in figure.axes:
-        assert axes.get_xlabel()
-    return figure
 
 
 @pytest.mark.parametrize("n_panels", [1, 3])
@@ -33,7 +18,7 @@ def test_rates_stand_in_their_intervals_beside_the_nominal_ones(n_panels):
         ).assign(nominal=[5, 3.125, 5, 5][: n_panels + 1])
         for k in range(n_panels)
     }
-    figure = drawn(false_positives(panels))
+    figure = labelled(false_positives(panels))
     assert [axes.get_title() for axes in figure.axes] == list(panels)
     for axes, rates in zip(figure.axes, panels.values(), strict=True):
         assert "%" in axes.get_xlabel()
@@ -59,7 +44,7 @@ def test_quantiles_are_ordered_beside_those_expected():
         "Permutation": {"blocks of 10": rng.random(100) ** 2, "blocks of 50": rng.random(100)},
         "Wilcoxon": {f"{n} participants": rng.random(31) for n in range(4, 12)},
     }
-    figure = drawn(p_value_quantiles(panels))
+    figure = labelled(p_value_quantiles(panels))
     assert [axes.get_title() for axes in figure.axes] == list(panels)
     for axes, tests in zip(figure.axes, panels.values(), strict=True):
         assert axes.get_xscale() == axes.get_yscale() == "log"
