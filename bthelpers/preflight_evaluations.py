@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from bthelpers.formats import refuse_to_replace
-from bthelpers.settings import CorporaSettings, Profile
+from bthelpers.settings import CorporaSettings, ModelSettings, Profile
 
 # What the paper does with self-supervised models only: Whisper has neither losses nor letters.
 NOT_OF_WHISPER = {"recognition", "stimulus-tuned"}
@@ -31,19 +30,29 @@ def evaluation_problems(profile: Profile, repository: Path) -> list[str]:
 
 
 def _refused_by_whisper(profile: Profile, repository: Path) -> list[str]:
-    """Evaluations and conditions that a Whisper in a folder here does not have."""
+    """Evaluations and conditions that a Whisper does not have."""
     found = []
     for name, model in profile.models.items():
-        config = repository / model.path / "config.json"
         asked = {*profile.evaluations_of(name), *profile.conditions_of(name)} & NOT_OF_WHISPER
-        if not asked or model.revision is not None or not config.is_file():
-            continue
-        if json.loads(config.read_text(encoding="utf-8")).get("model_type") == "whisper":
+        if asked and _is_whisper(model, repository):
             found.append(
                 f"models.{name}: a Whisper model has no {' and no '.join(sorted(asked))}: leave it"
                 f" out of models.{name}.evaluations or models.{name}.conditions"
             )
     return found
+
+
+def _is_whisper(model: ModelSettings, repository: Path) -> bool:
+    from transformers import AutoConfig  # slow, and rarely needed here
+
+    from bthelpers.speech import ModelError, explained
+
+    source = repository / model.path if model.revision is None else model.path
+    try:
+        with explained(source, model.revision, "bthelpers.miniatures") as where:
+            return AutoConfig.from_pretrained(source, **where).model_type == "whisper"
+    except ModelError:
+        return False  # what is wrong with it is listed with the models
 
 
 def _missing_targets(profile: Profile, repository: Path) -> list[str]:

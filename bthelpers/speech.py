@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -55,6 +56,39 @@ OFFLINE = (
 
 class ModelError(ValueError):
     """A speech model that cannot be had; the message says what to do."""
+
+
+@contextmanager
+def explained(source: str | Path, revision: str | None, maker: str) -> Iterator[dict[str, Any]]:
+    """Give what loading takes, and say what to do where it fails.
+
+    Parameters
+    ----------
+    source : str or path
+        A folder, or a name on the hub.
+    revision : str or None
+        Commit on the hub; none for a folder.
+    maker : str
+        Module that makes miniatures of its kind.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, it cannot be fetched, or is not what it should be.
+    """
+    if revision is None and not (Path(source) / "config.json").is_file():
+        raise ModelError(
+            f"{source}: no model here (config.json is missing); make a miniature with"
+            f" `python -m {maker} --output {source}`, or name another path in the parameter file,"
+            " with its revision if it is on the hub"
+        )
+    try:
+        yield {"revision": revision, "trust_remote_code": False}
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        if revision is None or not isinstance(error, OSError):
+            raise ModelError(f"{source} cannot be loaded: {error}") from error
+        remedy = REMEDIES.get(type(error.__cause__), OFFLINE)
+        raise ModelError(f"{source} at {revision} cannot be loaded ({error}): {remedy}") from error
 
 
 class HiddenStates(NamedTuple):
@@ -112,14 +146,7 @@ class SpeechEncoder:
             If there is no such model, it cannot be fetched, its family is not supported, or its
             weights do not fit its configuration.
         """
-        if revision is None and not (Path(source) / "config.json").is_file():
-            raise ModelError(
-                f"{source}: no speech model here (config.json is missing); make a miniature with"
-                f" `python -m bthelpers.miniatures --output {source}`, or name another path under"
-                " `models` in the parameter file, with its revision if it is on the hub"
-            )
-        where = {"revision": revision, "trust_remote_code": False}
-        try:
+        with explained(source, revision, "bthelpers.miniatures") as where:
             config = AutoConfig.from_pretrained(source, **where)
             _front_end(config)  # raises for other families, before their weights are fetched
             extractor = AutoFeatureExtractor.from_pretrained(source, **where)
@@ -130,13 +157,6 @@ class SpeechEncoder:
                 output_loading_info=True,
                 **where,
             )
-        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            if revision is None or not isinstance(error, OSError):
-                raise ModelError(f"{source} cannot be loaded: {error}") from error
-            remedy = REMEDIES.get(type(error.__cause__), OFFLINE)
-            raise ModelError(
-                f"{source} at {revision} cannot be loaded ({error}): {remedy}"
-            ) from error
         if missing := set(report["missing_keys"]) - PRETRAINING_ONLY:
             raise ModelError(
                 f"{source}: the weights do not fit config.json: {len(missing)} are missing, such as"

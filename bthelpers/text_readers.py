@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -21,7 +19,7 @@ from transformers import (
 )
 
 from bthelpers.front_ends import MelFrontEnd
-from bthelpers.speech import DTYPES, OFFLINE, REMEDIES, ModelError
+from bthelpers.speech import DTYPES
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
 
@@ -190,36 +188,3 @@ def _model(source: str, precision: str, **where: Any) -> PreTrainedModel:
             f" {min(missing)}; use the configuration that the weights were saved with"
         )
     return model
-
-
-@contextmanager
-def explained(source: str, revision: str | None, maker: str) -> Iterator[dict[str, Any]]:
-    """Give what loading takes, and say what to do where it fails.
-
-    Parameters
-    ----------
-    source : str
-        A folder, or a name on the hub.
-    revision : str or None
-        Commit on the hub; none for a folder.
-    maker : str
-        Module that makes miniatures of its kind.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model, it cannot be fetched, or is not what it should be.
-    """
-    if revision is None and not (Path(source) / "config.json").is_file():
-        raise ModelError(
-            f"{source}: no model here (config.json is missing); make a miniature with"
-            f" `python -m {maker} --output {source}`, or name another path under `targets` in the"
-            " parameter file, with its revision if it is on the hub"
-        )
-    try:
-        yield {"revision": revision, "trust_remote_code": False}
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        if revision is None or not isinstance(error, OSError):
-            raise ModelError(f"{source} cannot be loaded: {error}") from error
-        remedy = REMEDIES.get(type(error.__cause__), OFFLINE)
-        raise ModelError(f"{source} at {revision} cannot be loaded ({error}): {remedy}") from error

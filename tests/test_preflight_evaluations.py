@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from transformers import AutoConfig
 
 from bthelpers.params import load
 from bthelpers.preflight_evaluations import evaluation_problems
@@ -45,6 +47,35 @@ def test_what_can_be_made_is_no_problem():
 )
 def test_what_is_missing_is_said_with_its_remedy(overrides, message):
     assert any(message in problem for problem in problems(overrides))
+
+
+WHISPER_OF_THE_HUB = {
+    "models.whisper-mini.path": "openai/whisper-x",
+    "models.whisper-mini.revision": "abc",
+    "models.whisper-mini.evaluations": ["recognition"],
+    "models.whisper-mini.conditions": ["pretrained", "stimulus-tuned"],
+}
+
+
+def test_a_whisper_of_the_hub_is_refused_too(monkeypatch):
+    def config(source, **where):
+        is_whisper = source == "openai/whisper-x"
+        assert where == {"revision": "abc" if is_whisper else None, "trust_remote_code": False}
+        return SimpleNamespace(model_type="whisper" if is_whisper else "hubert")
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", config)
+    [problem] = [one for one in problems(WHISPER_OF_THE_HUB) if "whisper-mini:" in one]
+    assert "whisper-mini: a Whisper model has no recognition and no stimulus-tuned" in problem
+
+
+def test_a_hub_that_cannot_be_reached_is_no_problem_of_evaluations(monkeypatch):
+    """It is one of the models."""
+
+    def unreachable(*args, **where):
+        raise OSError
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", unreachable)
+    assert not any("whisper-mini:" in one for one in problems(WHISPER_OF_THE_HUB))
 
 
 def test_files_that_were_not_simulated_are_not_replaced_by_corpora(tmp_path):

@@ -264,7 +264,7 @@ def test_a_loaded_model_evaluates_in_float32(tmp_path):
 @pytest.mark.parametrize("name", ["nowhere", "no/where", "./no/where", "a/b/c", "/no/where", "."])
 def test_a_missing_folder_is_an_error_that_says_what_to_do(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match="no speech model here") as caught:
+    with pytest.raises(ModelError, match="no model here") as caught:
         SpeechEncoder.load(name)
     assert "python -m bthelpers.miniatures" in str(caught.value)
 

@@ -28,7 +28,7 @@ from bthelpers.examples import permute_blocks, read_stories
 from bthelpers.front_ends import SAMPLE_RATE
 from bthelpers.params import load
 from bthelpers.settings import BigSpeechModel, TargetSettings, TextModel
-from bthelpers.speech import ModelError
+from bthelpers.speech import ModelError, explained
 from bthelpers.synthesis import Interval
 from bthelpers.targets import (
     TARGETS,
@@ -38,7 +38,7 @@ from bthelpers.targets import (
     window_texts,
 )
 from bthelpers.text_miniature import START, vocabulary, word_tokenizer
-from bthelpers.text_readers import TextReader, WhisperDecoder, explained
+from bthelpers.text_readers import TextReader, WhisperDecoder
 from bthelpers.timing import response_times
 
 TUNING = replace(
