@@ -22,6 +22,8 @@ STAND_INS = f"{profile.corpora.root}/speech_commands/testing_list.txt"
 # One file per step and per model, rewritten only when a parameter of that step changes, or what a
 # file holds that the profile names: weights, lexicon, table of regions.
 PARAMETERS = parameter_files(profile, Path(RESULTS) / "parameters")
+# Of runs that could begin, those that most of the others wait for are taken first.
+PRIORITY = {"tuning": 2, "representations": 1}
 EXECUTE = (
     "jupytext --quiet --to ipynb --output - {input.notebook}"
     f" | papermill --log-output --no-progress-bar -r profile {profile.name}"
@@ -133,6 +135,7 @@ rule tuning:
         f"{RUN}/tuning.ipynb",
     params:
         which=which,
+    priority: PRIORITY["tuning"]
     resources:
         gpu=1,
     shell:
@@ -162,6 +165,7 @@ for step, read, written in [
             f"{RUN}/{step}.ipynb",
         params:
             which=which,
+        priority: PRIORITY.get(step, 0)
         resources:
             gpu=1,
         shell:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from himalaya.backend import get_backend, set_backend
 from himalaya.kernel_ridge import KernelRidgeCV
 from himalaya.ridge import RidgeCV
@@ -71,6 +70,8 @@ def fit_ridge(
 
 def _fit(ridge: RidgeCV | KernelRidgeCV, X: NDArray, Y: NDArray) -> RidgeCV | KernelRidgeCV:
     """Fit on a GPU if there is one, and bring what was fitted back."""
+    import torch  # takes seconds, and chapters import this module for its correlations
+
     users = get_backend()
     backend = set_backend(_ON_GPU if torch.cuda.is_available() else "numpy")
     try:
