@@ -170,7 +170,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def model_costs(
-    encoder: SpeechEncoder, profile: Profile, rows: dict[str, int], n_voxels: int
+    encoder: SpeechEncoder, profile: Profile, model: str, rows: dict[str, int], n_voxels: int
 ) -> dict[str, Cost]:
     """What one run of each step takes for a model, on the encoder's device.
 
@@ -179,11 +179,16 @@ def model_costs(
     processor, is not estimated.
     """
     splits, tuning = profile.dataset.splits, profile.tuning
-    train, validation, test = (
+    tuned, train, validation, test = (
         sum(rows[story] for story in stories)
-        for stories in (splits.train, splits.validation, splits.test)
+        for stories in (
+            profile.tuning_splits(model).train,
+            splits.train,
+            splits.validation,
+            splits.test,
+        )
     )
-    passes = tuning.epochs * (train + validation / 3) + tuning.standardize * train / 3
+    passes = tuning.epochs * (tuned + validation / 3) + tuning.standardize * tuned / 3
     n_stories = len(splits.train + splits.test)
     windows = (train + test + 10 * n_stories) * TR / profile.representation.stride
     n_layers = encoder.n_layers + 1
@@ -261,7 +266,7 @@ def print_plan(profile: Profile, repository: Path) -> bool:
         try:
             rows = story_rows(profile, repository)
             encoder = SpeechEncoder.load(path, model.revision, device)
-            costs[name] = model_costs(encoder, profile, rows, n_voxels)
+            costs[name] = model_costs(encoder, profile, name, rows, n_voxels)
         except ValueError as error:
             problems.append(f"no estimate for {name}: {error}")
         except torch.OutOfMemoryError:

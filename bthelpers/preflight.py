@@ -46,7 +46,7 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
     except (OSError, ValueError) as error:
         return [f"dataset.regions: {error}"]
     wanted = {"voxels": profile.voxels.regions}
-    if profile.models_with("impact"):
+    if any("impact" in profile.evaluations_of(model) for model in profile.models):
         wanted["impact"] = profile.impact.regions
     return [
         f"{key}.regions: no region {name!r}{did_you_mean(name, known)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from bthelpers.schema import ParameterError, Rule
@@ -151,6 +151,8 @@ class ModelSettings:
     participants: Names | None = None  # null: all of the dataset's
     conditions: Conditions | None = None  # null: all of the profile's
     evaluations: Evaluations | None = None  # null: all of the profile's
+    tuning_stories: Count | None = None  # tuned on the first ones of those for training; null: all
+    variant_of: str | None = None  # model that it is compared with in the studies of scale
 
 
 @dataclass(frozen=True)
@@ -319,6 +321,28 @@ class Profile:
                     f"not in dataset.participants: {', '.join(sorted(unknown))}",
                     *("models", name, "participants"),
                 )
+            self._check_amount(name)
+            self._check_variant(name)
+
+    def _check_amount(self, name: str) -> None:
+        splits = map(self.dataset.splits_of, self.participants_of(name))
+        heard = min(len(of_one.train) for of_one in splits)
+        if (self.models[name].tuning_stories or 0) > heard:
+            raise ParameterError(
+                f"must be at most {heard}, the training stories that every participant heard",
+                *("models", name, "tuning_stories"),
+            )
+
+    def _check_variant(self, name: str) -> None:
+        chain = [name]
+        while (base := self.models[chain[-1]].variant_of) is not None:
+            if base not in self.models or base in chain:
+                raise ParameterError(
+                    "must lead to a model of this profile that is no variant:"
+                    f" {' -> '.join([*chain, base])}",
+                    *("models", chain[-1], "variant_of"),
+                )
+            chain.append(base)
 
     def participants_of(self, model: str) -> tuple[str, ...]:
         """Participants whose responses a model is tuned to and evaluated on."""
@@ -333,12 +357,26 @@ class Profile:
         return self.models[model].evaluations or self.evaluations
 
     def models_with(self, evaluation: str) -> list[str]:
-        """Models of which an evaluation is made."""
-        return [model for model in self.models if evaluation in self.evaluations_of(model)]
+        """Models of which an evaluation is made, without variants."""
+        return [
+            name
+            for name, model in self.models.items()
+            if model.variant_of is None and evaluation in self.evaluations_of(name)
+        ]
+
+    def variants_of(self, model: str) -> list[str]:
+        """Models that are compared with this one in the studies of scale."""
+        return [name for name, other in self.models.items() if other.variant_of == model]
+
+    def tuning_splits(self, model: str, participant: str | None = None) -> Splits:
+        """Stories that a model is tuned on; without a participant where none's responses count."""
+        dataset = self.dataset
+        splits = dataset.splits if participant is None else dataset.splits_of(participant)
+        return replace(splits, train=splits.train[: self.models[model].tuning_stories])
 
     @property
     def runs(self) -> list[tuple[str, str, str]]:
-        """Model, participant and condition of every evaluation."""
+        """Model, participant and condition of every evaluation, of variants too."""
         return [
             (model, participant, condition)
             for model in self.models

@@ -86,9 +86,13 @@ def _corpora_parameters(profile: Profile) -> dict:
 
 
 def _model_parameters(model: ModelSettings) -> dict:
-    """Name of a pretrained model and, where it is a folder, digests of what is in it."""
-    files = _model_files(model.path)
-    return {"path": model.path, "revision": model.revision, "files": files}
+    """Name of a pretrained model, digests of its files if they are here, and how it is tuned."""
+    return {
+        "path": model.path,
+        "revision": model.revision,
+        "files": _model_files(model.path),
+        "tuning_stories": model.tuning_stories,
+    }
 
 
 def _model_files(path: str) -> dict[str, str]:

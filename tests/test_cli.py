@@ -48,7 +48,7 @@ def test_the_paper_profile_decides_unless_told_otherwise(tmp_path, transfers, mo
 
 def test_participants_stories_parts_and_profile_are_choices(tmp_path, transfers, monkeypatch):
     profile = tmp_path / "mine.yaml"
-    choice = "dataset: {participants: [UTS02, UTS03]}"
+    choice = "dataset: {participants: [UTS03, UTS01, UTS02]}"
     profile.write_text(f"extends: {REPOSITORY}/params/paper.yaml\n{choice}\n")
     arguments = ["download", "data", "--profile", str(profile), "--stories", "buck", "food"]
     assert main([*arguments, "--parts", "responses", "--url", "http://here", "--jobs", "2"]) == 0
@@ -56,7 +56,7 @@ def test_participants_stories_parts_and_profile_are_choices(tmp_path, transfers,
     assert (root, url, jobs) == (REPOSITORY / "data", "http://here", 2)
     assert [(file.part, file.participant, file.story) for file in files] == [
         ("responses", participant, story)
-        for participant in ("UTS02", "UTS03")
+        for participant in ("UTS01", "UTS02", "UTS03")
         for story in ("buck", "food")
     ]
 

@@ -14,6 +14,7 @@ from bthelpers.dataset import MONO, Dataset
 from bthelpers.inventory import print_check, take_inventory
 from bthelpers.manifest import read_manifest
 from bthelpers.params import load
+from bthelpers.splits import Splits
 from bthelpers.timing import response_times
 
 ROOT = Path(__file__).parents[1]
@@ -24,15 +25,12 @@ TEST = "souls"
 
 
 def paper(stories=None, participants=tuple(PARTICIPANTS), absent=None):
-    """The published experiment, on other stories."""
-    overrides = {"dataset.participants": list(participants), "dataset.absent": None}
-    if stories is not None:
-        overrides |= {
-            f"dataset.splits.{name}": split
-            for name, split in zip(("train", "validation", "test"), stories, strict=True)
-        }
-    profile = load(ROOT / "params/paper.yaml", overrides)
-    return replace(profile, dataset=replace(profile.dataset, absent=absent))
+    """The published experiment, on other stories and participants, without variants of models."""
+    profile = load(ROOT / "params/paper.yaml")
+    splits = profile.dataset.splits if stories is None else Splits(*map(tuple, stories))
+    choice = {"participants": tuple(participants), "splits": splits, "absent": absent}
+    models = {name: profile.models[name] for name in profile.models_with("alignment")}
+    return replace(profile, dataset=replace(profile.dataset, **choice), models=models)
 
 
 PROFILE = paper([["avatar"], ["legacy"], ["souls"]])

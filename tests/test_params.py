@@ -1,5 +1,5 @@
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ def error_of(path, overrides=None):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke", "paper"])
+@pytest.mark.parametrize("name", ["demo", "smoke", "simulation", "paper"])
 def test_shipped_profiles_load_and_survive_json(name):
     profile = load(PARAMS / f"{name}.yaml")
     assert profile.name == name
@@ -88,6 +88,52 @@ def test_the_paper_profile_has_the_published_settings():
         "whisper",
     }
     assert all(len(model.revision) == 40 for model in paper.models.values())
+
+
+def test_models_are_tuned_on_the_first_stories_that_a_participant_heard(demo):
+    def fewer(content):
+        content["dataset"]["absent"] = {"SIM02": ["story02", "story17"]}
+        content["models"]["hubert-mini"]["tuning_stories"] = 2
+
+    profile = load(demo(fewer))
+    splits = profile.dataset.splits
+    for participant in (None, "SIM01"):
+        chosen = profile.tuning_splits("hubert-mini", participant)
+        assert chosen == replace(splits, train=("story01", "story02"))
+    chosen = profile.tuning_splits("hubert-mini", "SIM02")
+    assert (chosen.train, chosen.validation) == (("story01", "story03"), ("story18",))
+    assert profile.tuning_splits("wavlm-mini", "SIM01") == splits
+
+
+def test_variants_are_computed_but_shown_only_where_scale_is_studied(demo):
+    def vary(content):
+        smaller = {"path": "smaller", "revision": None, "variant_of": "hubert-mini"}
+        fewer = smaller | {"variant_of": "smaller", "tuning_stories": 16}
+        content["models"] |= {"smaller": smaller, "fewer": fewer}
+
+    before, profile = load(PARAMS / "demo.yaml"), load(demo(vary))
+    assert profile.models_with("alignment") == list(before.models)
+    assert profile.models_with("alignment") == before.models_with("alignment")
+    assert profile.variants_of("hubert-mini") == ["smaller"]
+    assert profile.variants_of("smaller") == ["fewer"]
+    assert profile.variants_of("fewer") == []
+    assert {model for model, _, _ in profile.runs} == {*before.models, "smaller", "fewer"}
+
+
+def test_the_simulation_studies_two_sizes_and_four_amounts_of_each():
+    simulation = load(PARAMS / "simulation.yaml")
+    assert [model for model in simulation.models if simulation.variants_of(model)] == [
+        "hubert-mini",
+        "hubert-mini-half",
+    ]
+    for model in ("hubert-mini", "hubert-mini-half"):
+        path = simulation.models[model].path
+        amounts = [
+            len(simulation.tuning_splits(name).train)
+            for name in (*simulation.variants_of(model), model)
+            if simulation.models[name].path == path
+        ]
+        assert amounts == [2, 4, 8, 16]
 
 
 def test_stories_that_a_participant_did_not_hear_are_in_none_of_its_splits():
@@ -165,6 +211,30 @@ def test_a_wrong_value_is_named_with_file_and_place(demo, section, key, value, m
         (
             lambda c: c["models"]["hubert-mini"].update(conditions=["brain-tunde"]),
             "models.hubert-mini.conditions[0]: must be one of pretrained",
+        ),
+        (
+            lambda c: c["models"]["hubert-mini"].update(tuning_stories=17),
+            "models.hubert-mini.tuning_stories: must be at most 16, the training stories that",
+        ),
+        (
+            lambda c: (
+                c["dataset"].update(absent={"SIM03": ["story01", "story02"]}),
+                c["models"]["hubert-mini"].update(tuning_stories=15),
+            ),
+            "models.hubert-mini.tuning_stories: must be at most 14, the training stories that",
+        ),
+        (
+            lambda c: c["models"]["hubert-mini"].update(variant_of="hubert"),
+            "models.hubert-mini.variant_of: must lead to a model of this profile that is no"
+            " variant: hubert-mini -> hubert",
+        ),
+        (
+            lambda c: (
+                c["models"]["hubert-mini"].update(variant_of="wavlm-mini"),
+                c["models"]["wavlm-mini"].update(variant_of="hubert-mini"),
+            ),
+            "variant_of: must lead to a model of this profile that is no variant: hubert-mini ->"
+            " wavlm-mini -> hubert-mini",
         ),
         (lambda c: c.update(conditions=["brain-tuning"]), "conditions[0]: must be one of pretrai"),
         (lambda c: c.update({3: 4}), "[3]: unknown key; the nearest valid key is"),

@@ -26,9 +26,9 @@ def smoke():
 @pytest.mark.parametrize(
     ("profile", "counts"),
     [
-        ("smoke", (1, 5, 0, 9, 9, 3, 3, 3, 3)),
+        ("smoke", (1, 6, 3, 13, 13, 6, 6, 7, 6)),
         ("demo", (3, 6, 0, 9, 11, 0, 0, 0, 0)),
-        ("paper", (8, 64, 0, 68, 96, 96, 68, 0, 0)),
+        ("paper", (8, 73, 8, 86, 172, 163, 76, 0, 0)),
     ],
 )
 def test_every_run_is_planned_once_and_after_what_it_needs(profile, counts):
@@ -55,7 +55,7 @@ def test_what_is_done_is_not_counted_again(smoke, tmp_path):
     costs = {"hubert-mini": {"tuning": Cost(2.0, 0.5), "representations": Cost(1.0, 0.1)}}
     before = plan_table(smoke, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
     assert before.loc["tuning", ["runs", "not there", "hours", "GB"]].tolist() == [2, 2, 4.0, 1.0]
-    assert before.loc["representations", ["not there", "hours"]].tolist() == [3, 3.0]
+    assert before.loc["representations", ["not there", "hours"]].tolist() == [6, 6.0]
     done = tmp_path / "hubert-mini/SIM01/brain-tuned/training.nc"
     done.parent.mkdir(parents=True)
     done.touch()
@@ -81,12 +81,15 @@ def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypa
     monkeypatch.setattr(plan, "window_seconds", lambda *_: 0.5)
     encoder = SpeechEncoder.load(tiny_encoder_folder)
     rows = {f"story{k:02d}": 100 for k in range(1, 6)}
-    costs = model_costs(encoder, smoke, rows, n_voxels=1000)
+    costs = model_costs(encoder, smoke, "hubert-mini", rows, n_voxels=1000)
     # 3 training stories, 1 validation story, 1 epoch and one pass without gradients before it
     assert costs["tuning"].hours == pytest.approx(3.0 * (300 + 100 / 3 + 300 / 3) / 3600)
     twice = replace(smoke, tuning=replace(smoke.tuning, epochs=2))
-    more = model_costs(encoder, twice, rows, n_voxels=1000)["tuning"].hours
+    more = model_costs(encoder, twice, "hubert-mini", rows, n_voxels=1000)["tuning"].hours
     assert more - costs["tuning"].hours == pytest.approx(3.0 * (300 + 100 / 3) / 3600)
+    fewer = model_costs(encoder, smoke, "hubert-mini-2", rows, n_voxels=1000)
+    assert fewer["tuning"].hours == pytest.approx(3.0 * (200 + 100 / 3 + 200 / 3) / 3600)
+    assert fewer["representations"] == costs["representations"]
     windows = (400 + 40) * 2.0045 / smoke.representation.stride  # sound is 20 s longer
     assert costs["representations"].hours == pytest.approx(0.5 * windows / 3600)
     # three layers with that of the input, 128 units

@@ -58,7 +58,8 @@ def test_a_dataset_that_is_there_is_checked(tmp_path):
     (root / "derivative").mkdir(parents=True)
     (root / "derivative/respdict.json").write_text('{"wheretheressmoke": 311}')
     (root / "derivative/subject_xfms.json").write_text('{"UTS01": "UTS01_auto"}')
-    text = problems({"dataset.root": str(root), "dataset.participants": ["UTS1"]}, "paper")
+    participants = ["UTS01", "UTS02", "UTS03", "UTS1"]
+    text = problems({"dataset.root": str(root), "dataset.participants": participants}, "paper")
     assert "'UTS1'" in text
     assert "wheretheressmoke.wav" in text
 
@@ -74,11 +75,12 @@ def test_published_ceilings_must_be_there_and_fit(small_dataset, tmp_path):
     overrides = {
         "dataset.root": str(small_dataset.root),
         "dataset.participants": [participant],
+        "dataset.simulate": None,
         "voxels.published": str(tmp_path),
     }
     array = tmp_path / f"{participant}.npy"
-    assert f"voxels.published: {array} is missing" in problems(overrides, "paper")
+    assert f"voxels.published: {array} is missing" in problems(overrides)
     np.save(array, np.full(3, 0.5))
-    assert f"shape ({small_dataset.n_voxels(participant)},)" in problems(overrides, "paper")
+    assert f"shape ({small_dataset.n_voxels(participant)},)" in problems(overrides)
     np.save(array, np.full(small_dataset.n_voxels(participant), 0.5))
-    assert "voxels.published" not in problems(overrides, "paper")
+    assert "voxels.published" not in problems(overrides)

@@ -23,11 +23,12 @@ DATASET_STEPS = {
 }
 CORPORA_STEPS = {"corpora", "probes", "recognition"}
 SPLIT_STEPS = {"voxels", "representations", "tuning", "alignment", "impact", "preference"}
-MODELS = ("hubert-mini", "wav2vec2-mini", "wavlm-mini", "whisper-mini")
+MODELS = ("hubert-mini", "hubert-mini-2", "wav2vec2-mini", "wavlm-mini", "whisper-mini")
 CHOOSING = {  # runs of a model
     "participants": ["SIM01"],
     "conditions": ["pretrained"],
     "evaluations": ["alignment"],
+    "variant_of": "whisper-mini",
 }
 # Which steps' results depend on a parameter; the longest key that fits counts. Those of a step that
 # takes up another one's results are made again because of them.
@@ -65,6 +66,7 @@ CHOICES = {
     "impact.alphas": ([-2, 4, 7],),
     "dataset.participants": (["SIM01"], ["SIM01", "SIM02"]),
     "dataset.absent": ({"SIM01": ["story01"]},),
+    "models.whisper-mini.variant_of": ("hubert-mini",),
     "dataset.simulate.rate": ([151, 191],),
     "dataset.simulate.pitch": ([31, 71],),
     "dataset.simulate.voices": (["en-us"],),
@@ -99,6 +101,8 @@ def other(key, value, folder):
         return next(choice for choice in CHOICES[key] if choice != value)
     if key.startswith("models.") and key.split(".")[-1] in CHOOSING:
         return None if value else CHOOSING[key.split(".")[-1]]
+    if key.endswith("tuning_stories") and value is None:
+        return 1
     if key.endswith("lexicon") or key == "dataset.regions":
         original = value or "bthelpers/regions.yaml"
         changed = folder / "changed.yaml"
@@ -376,6 +380,10 @@ OF_CORPORA = of_steps("probes", "recognition")
             {"models": {"two": {"path": "organisation/two", "revision": "1"}}},
             {run.replace("/mini/", "/two/") for run in OF_MODEL},
         ),
+        (
+            {"models": {"mini": {"path": "weights", "revision": None, "tuning_stories": 2}}},
+            OF_MODEL,
+        ),
     ],
     ids=[
         "voxels",
@@ -386,6 +394,7 @@ OF_CORPORA = of_steps("probes", "recognition")
         "encoding",
         "corpora",
         "models",
+        "tuning_stories",
     ],
 )
 def test_changed_parameters_make_outdated_runs_again_and_no_others(trial, overrides, expected):
