@@ -51,7 +51,7 @@ def condition_curves(axes: Axes, means: xr.DataArray, bounds: xr.DataArray) -> N
             label=condition,
         )
         ends = (bounds.sel(condition=condition, bound=bound) for bound in ("low", "high"))
-        axes.fill_between(mean["layer"], *ends, color=colour, alpha=0.25, linewidth=0)
+        axes.fill_between(mean["layer"], *ends, color=colour, alpha=0.15, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
 

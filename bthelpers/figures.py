@@ -185,7 +185,11 @@ def layer_curves(panels: dict[str, xr.DataArray]) -> Figure:
     figure.supylabel(ALIGNMENT, fontsize=10)
     legend = legend_entries(grid.flat)
     figure.legend(
-        legend.values(), legend, frameon=False, ncols=len(legend), loc="outside upper center"
+        legend.values(),
+        legend,
+        frameon=False,
+        ncols=min(len(legend), 3),
+        loc="outside upper center",
     )
     return figure
 

@@ -1,4 +1,4 @@
-"""Low-level impact of many runs: one labelled array, a table of changes, a figure."""
+"""Low-level impact of many runs: one labelled array, a table of changes, a figure, maps."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from bthelpers.alignment import interval
 from bthelpers.figures import grouped_bars, interval_errors, region_title
-from bthelpers.impact import low_level_impact
+from bthelpers.impact import low_level_impact, voxel_impact
 from bthelpers.results import Results
-from bthelpers.summary import LAYERS, over_runs
+from bthelpers.summary import BASELINE, LAYERS, mean_r, numbered_voxels, over_runs
 
 TITLES = {
     "power_spectrum": "Power\nspectrum",
@@ -81,6 +81,34 @@ def impact_change_table(impacts: xr.Dataset, feature: str, region: str) -> pd.Da
             )
         )
     return pd.concat(rows).set_index(["condition", "participant"])
+
+
+def voxel_impact_change(results: Results, model: str, participant: str, feature: str) -> xr.Dataset:
+    """What brain-tuning changes of the low-level impact of single voxels (Fig. 3c and 15).
+
+    Returns
+    -------
+    Dataset
+        ``change`` (voxel): brain-tuned minus pretrained, in points; NaN where one of the two has no
+        ratio. Voxels are those of the evaluated regions, with their numbers among the
+        participant's. ``masked`` and ``voxels`` (region): how many have none, and of how many.
+    """
+    conditions = pd.Index([BASELINE, TUNED], name="condition")
+    original, residual = (
+        xr.concat(
+            [mean_r(results.open(model, participant, name, step)) for name in conditions],
+            conditions,
+            join="exact",
+        )
+        for step in ("alignment", "impact")
+    )
+    regions = numbered_voxels(results, participant)["regions"]
+    regions = regions.sel(voxel=residual["voxel"], region=list(results.profile().impact.regions))
+    impacts = voxel_impact(original, residual.sel(feature=feature, drop=True), regions)
+    before, after = impacts["impact"].transpose("condition", ...)
+    change = after - before
+    masked = (regions & change.isnull()).sum("voxel")
+    return xr.Dataset({"change": change, "masked": masked, "voxels": impacts["voxels"]})
 
 
 def impact_bars(impacts: xr.Dataset, region: str) -> Figure:

@@ -77,6 +77,10 @@ def _grid(rows: dict[str, dict[str, Panel]], reference: float) -> Figure:
     figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
     legend = legend_entries(grid.flat)
     figure.legend(
-        legend.values(), legend, frameon=False, ncols=len(legend), loc="outside upper center"
+        legend.values(),
+        legend,
+        frameon=False,
+        ncols=min(len(legend), 3),
+        loc="outside upper center",
     )
     return figure

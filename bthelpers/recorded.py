@@ -1,7 +1,7 @@
 """Recorded results: compact copies of a profile's results, kept in the repository with the book.
 
 ``python -m bthelpers.recorded record PROFILE`` copies what chapters show of ``results/PROFILE`` to
-``book/recorded/PROFILE``, in the same layout, without what belongs to single voxels.
+``book/recorded/PROFILE``, in the same layout; of single voxels, what maps show.
 ``python -m bthelpers.recorded verify`` makes one recorded run again, chosen at random, and compares
 the two.
 """
@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from bthelpers.params import load, to_dict
 from bthelpers.provenance import digest
 from bthelpers.results import Results, ResultsError, Run, atomic_folder, read_dataset, write_dataset
 from bthelpers.settings import Profile
+from bthelpers.summary import mean_r
 from bthelpers.workflow import RUNS_AT_ONCE, evaluation_files, run_workflow, visible_gpus
 
 RECORDED = Path("book/recorded")
@@ -34,6 +36,7 @@ RECORDED_DRAWS = 500  # of a bootstrap
 # judged, and how much it may differ.
 TOLERANCES = {
     "alignment": 0.02,
+    "mean_r": 0.1,  # of single voxels
     "validation_loss": 0.02,
     "preference": 0.02,
     "f1_macro": 0.05,
@@ -43,12 +46,10 @@ TOLERANCES = {
 
 
 def compact(dataset: xr.Dataset) -> xr.Dataset:
-    """What is recorded of a result: no single voxels, and not all draws, which are alike."""
+    """What is recorded of a run: not all draws, which are alike; of single voxels, a mean."""
     kept = dataset.drop_dims("voxel", errors="ignore")
     kept = kept.isel(draw=slice(RECORDED_DRAWS), missing_dims="ignore")
-    for variable in kept.data_vars.values():
-        variable.encoding = {"zlib": variable.ndim > 0}
-    return kept
+    return kept.assign(mean_r=mean_r(dataset)) if "r" in dataset else kept
 
 
 def record(repository: Path, profile: str) -> Path:
@@ -75,22 +76,31 @@ def record(repository: Path, profile: str) -> Path:
     parameters = digest(to_dict(results.profile()))
     folder = repository / RECORDED / profile
     with atomic_folder(folder) as temporary:
-        for run in runs:
-            dataset = results.open(*run)
+        for file, dataset in _recorded(results, runs):
             commit = dataset.attrs["commit"]
             if "dirty" in commit or commit == "unknown":
                 raise ResultsError(
-                    f"{_file(run)} was made by commit {commit}: results are recorded when"
+                    f"{file} was made by commit {commit}: results are recorded when"
                     " committed code has made them; commit, `make clean`, and make them again"
                 )
             if dataset.attrs["parameters_digest"] != parameters:
                 raise ResultsError(
-                    f"{_file(run)} was made with other parameters than {results.root}/profile.json;"
+                    f"{file} was made with other parameters than {results.root}/profile.json;"
                     f" `make clean PROFILE={profile}`, and make the results again"
                 )
-            write_dataset(compact(dataset), temporary / _file(run), dataset.attrs)
+            for variable in dataset.variables.values():
+                variable.encoding = {"zlib": variable.ndim > 0}
+            write_dataset(dataset, temporary / file, dataset.attrs)
         shutil.copy(results.root / "profile.json", temporary)
     return folder
+
+
+def _recorded(results: Results, runs: list[Run]) -> Iterator[tuple[str, xr.Dataset]]:
+    """Files of the record, from its folder, and what they hold."""
+    for participant in results.profile().dataset.participants:
+        yield f"{participant}/voxels.nc", results.voxels(participant)
+    for run in runs:
+        yield _file(run), compact(results.open(*run))
 
 
 def _file(run: Run) -> str:

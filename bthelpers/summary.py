@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,14 @@ from bthelpers.alignment import (
     wilcoxon_over_participants,
     wilcoxon_over_voxels,
 )
-from bthelpers.results import Results
+from bthelpers.dataset import Dataset
+from bthelpers.results import Results, ResultsError
 
 BASELINE = "pretrained"
 LAYERS = {"mean over layers": slice(1, None), "last layer": slice(-1, None)}
+# Another processor rounds otherwise, and the root of a signal power near 0 makes more of it.
+# Ceilings of another participant differ by several tenths.
+CEILING_TOLERANCE = 0.01
 
 
 def load_alignment(results: Results, model: str) -> xr.Dataset:
@@ -71,8 +75,14 @@ def over_runs(
     return xr.concat(rows, pd.Index(participants, name="participant"), join="exact")
 
 
-def load_families(results: Results) -> xr.Dataset:
-    """Alignment of all models, for the participants and conditions that they share.
+def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:
+    """Alignment of some models, for the participants and conditions that they share.
+
+    Parameters
+    ----------
+    results : Results
+    models : sequence of str
+        By default all whose alignment is evaluated.
 
     Returns
     -------
@@ -88,7 +98,7 @@ def load_families(results: Results) -> xr.Dataset:
         If there is no participant, or no condition, in which all models were evaluated.
     """
     profile = results.profile()
-    models = profile.models_with("alignment")
+    models = models or profile.models_with("alignment")
     participants = _shared(map(profile.participants_of, models))
     conditions = _shared(map(profile.conditions_of, models))
     if not participants or not conditions:
@@ -160,20 +170,39 @@ def change_table(alignments: xr.Dataset, region: str) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["condition", "layers", "participant"])
 
 
-def voxel_alignment(
-    results: Results, model: str, participant: str, condition: str, layers: slice
-) -> xr.DataArray:
-    """r / ceiling of the voxels above the noise ceiling's threshold, mean over some layers.
+def mean_r(run: xr.Dataset) -> xr.DataArray:
+    """Correlations of single voxels, mean over transformer layers.
+
+    Parameters
+    ----------
+    run : Dataset
+        With ``r`` (..., layer, voxel) or, where it is a record, ``mean_r`` (..., voxel).
+
+    Returns
+    -------
+    DataArray (..., voxel)
+    """
+    if "mean_r" in run:
+        return run["mean_r"]
+    return run["r"].isel(layer=LAYERS["mean over layers"]).mean("layer")
+
+
+def numbered_voxels(results: Results, participant: str) -> xr.Dataset:
+    """Noise ceilings and regions of a participant, with each voxel's number as its coordinate."""
+    voxels = results.voxels(participant)
+    return voxels.assign_coords(voxel=np.arange(voxels.sizes["voxel"]))
+
+
+def voxel_alignment(results: Results, model: str, participant: str, condition: str) -> xr.DataArray:
+    """r / ceiling of the voxels above the noise ceiling's threshold, mean over transformer layers.
 
     Returns
     -------
     DataArray (voxel)
-        With the index of each voxel among the participant's as its coordinate.
+        With the number of each voxel among the participant's as its coordinate.
     """
-    r = results.open(model, participant, condition, "alignment")["r"]
-    ceiling = results.voxels(participant)["ceiling"]
-    ceiling = ceiling.assign_coords(voxel=np.arange(ceiling.sizes["voxel"]))
-    return r.isel(layer=layers).mean("layer") / ceiling.sel(voxel=r["voxel"])
+    r = mean_r(results.open(model, participant, condition, "alignment"))
+    return r / numbered_voxels(results, participant)["ceiling"].sel(voxel=r["voxel"])
 
 
 def whole_brain(values: xr.DataArray, n_voxels: int) -> np.ndarray:
@@ -183,19 +212,42 @@ def whole_brain(values: xr.DataArray, n_voxels: int) -> np.ndarray:
     return brain
 
 
+def drawing_dataset(results: Results, participant: str) -> Dataset:
+    """Dataset on whose surfaces a participant's voxels are drawn, as seen from the book's folder.
+
+    Recorded results come without their dataset. That of the current results serves, where their
+    participant of that name has the same voxels.
+
+    Raises
+    ------
+    ResultsError
+        If there is no such participant, or its noise ceilings are others.
+    """
+    current = Results.current()
+    profile = current.profile()
+    if participant in profile.dataset.participants:
+        drawn, shown = (each.voxels(participant)["ceiling"] for each in (current, results))
+        if drawn.shape == shown.shape and np.allclose(drawn, shown, rtol=0, atol=CEILING_TOLERANCE):
+            return Dataset(f"../{profile.dataset.root}")
+    raise ResultsError(
+        f"{results.root}: maps of {participant} are drawn on the surfaces of profile"
+        f" {profile.name}, which has no participant of that name with the same noise ceilings. Let"
+        " that profile make the evaluation that is mapped (`evaluations` in"
+        f" params/{profile.name}.yaml), or build the book of the demo: `make book`"
+    )
+
+
 def signed_rank_table(results: Results, model: str, region: str, condition: str) -> pd.DataFrame:
     """Wilcoxon signed-rank tests of a condition against pretrained, mean over layers.
 
     One row per participant tests over the region's voxels; the last row tests over participants.
     """
     profile = results.profile()
-    layers = LAYERS["mean over layers"]
     tests, means = {}, []
     for participant in profile.participants_of(model):
         mask = results.voxels(participant)["regions"].sel(region=region).values.astype(bool)
         pair = [
-            voxel_alignment(results, model, participant, which, layers)
-            for which in (condition, BASELINE)
+            voxel_alignment(results, model, participant, which) for which in (condition, BASELINE)
         ]
         pair = [values[mask[values["voxel"].values]].values for values in pair]
         tests[participant] = wilcoxon_over_voxels(*pair)

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bthelpers.impact_summary import TITLES, impact_bars, impact_change_table, load_impacts
+from bthelpers.impact_summary import (
+    TITLES,
+    impact_bars,
+    impact_change_table,
+    load_impacts,
+    voxel_impact_change,
+)
 from bthelpers.params import load, to_dict
+from bthelpers.recorded import compact
 from bthelpers.results import Results, ResultsError, write_dataset
 from bthelpers.settings import ModelSettings
 
@@ -145,3 +152,50 @@ def test_a_missing_run_is_an_error_that_names_it(written):
     (results.root / MODEL / "SIM01" / "brain-tuned" / "impact.nc").unlink()
     with pytest.raises(ResultsError, match=r"SIM01/brain-tuned/impact\.nc"):
         load_impacts(results, MODEL)
+
+
+@pytest.mark.parametrize("kept", [lambda run: run, compact], ids=["results", "recorded"])
+def test_changes_of_voxels_are_those_of_ratios(written, kept):
+    """Of ten voxels, 1, 4, 5, 6 and 8 were evaluated; 9 is in no region of interest."""
+    results, _ = written
+    rng = np.random.default_rng(1)
+    evaluated, aligned = [1, 4, 5, 6, 8], np.arange(1, 10)
+    tiny = {("pretrained", 4): 0.04, ("brain-tuned", 4): -0.3, ("brain-tuned", 8): 0.0}
+    before, after = {}, {}
+    for condition in ("pretrained", "brain-tuned"):
+        r = rng.uniform(0.1, 0.6, (N_LAYERS, len(aligned)))
+        residual = rng.uniform(-0.1, 0.6, (len(FEATURES), N_LAYERS, len(evaluated)))
+        for voxel in evaluated:
+            if (condition, voxel) in tiny:
+                r[:, voxel - 1] = tiny[condition, voxel]
+            before[condition, voxel] = np.mean([r[layer, voxel - 1] for layer in (1, 2, 3)])
+            place = FEATURES.index("joint"), slice(1, None), evaluated.index(voxel)
+            after[condition, voxel] = np.mean(residual[place])
+        folder = results.root / MODEL / "SIM01" / condition
+        alignment = xr.Dataset({"r": (("layer", "voxel"), r)}, {"voxel": aligned})
+        write_dataset(kept(alignment), folder / "alignment.nc", {})
+        coordinates = {"feature": FEATURES, "voxel": evaluated}
+        impact = xr.Dataset({"r": (("feature", "layer", "voxel"), residual)}, coordinates)
+        write_dataset(kept(impact), folder / "impact.nc", {})
+    of_region = {"late_language": [1, 4, 8], "primary_auditory": [5], "early_auditory": [5, 6]}
+    masks = [np.isin(np.arange(10), members) for members in [*of_region.values(), [9]]]
+    voxels = xr.Dataset(
+        {"regions": (("region", "voxel"), masks)}, {"region": [*of_region, "elsewhere"]}
+    )
+    write_dataset(voxels, results.root / "SIM01" / "voxels.nc", {})
+
+    found = voxel_impact_change(results, MODEL, "SIM01", "joint")
+    assert found["change"]["voxel"].values.tolist() == evaluated
+    for voxel, change in zip(evaluated, found["change"].values, strict=True):
+        both = [(condition, voxel) for condition in ("brain-tuned", "pretrained")]
+        if min(before[one] for one in both) < 0.05:
+            assert np.isnan(change)
+        else:
+            tuned, pretrained = (drop_in_percent(before[one], after[one]) for one in both)
+            assert change == pytest.approx(tuned - pretrained)
+    assert dict(zip(found["region"].values, found["masked"].values, strict=True)) == {
+        "late_language": 2,
+        "primary_auditory": 0,
+        "early_auditory": 0,
+    }
+    assert found["voxels"].values.tolist() == [3, 1, 2]

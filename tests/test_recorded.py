@@ -36,6 +36,18 @@ def alignment():
     )
 
 
+def voxels():
+    rng = np.random.default_rng(1)
+    return xr.Dataset(
+        {
+            "ceiling": ("voxel", rng.uniform(size=60)),
+            "above": ("voxel", np.arange(60) < 50),
+            "regions": (("region", "voxel"), rng.uniform(size=(2, 60)) < 0.3),
+        },
+        coords={"region": ["a", "b"]},
+    )
+
+
 @pytest.fixture
 def repository(tmp_path):
     """A repository whose profile ``simulation`` has one run, and representations of it."""
@@ -51,17 +63,42 @@ def repository(tmp_path):
     made = {"commit": COMMIT, "parameters_digest": digest(to_dict(profile))}
     for step in ("alignment", "representations"):
         write_dataset(alignment(), results / recorded._file(RUN._replace(step=step)), made)
+    write_dataset(voxels(), results / "SIM01/voxels.nc", made)
     (results / "profile.json").write_text(json.dumps(to_dict(profile)))
     return tmp_path
 
 
-def test_a_record_holds_all_but_voxels_with_its_provenance(repository):
+def test_a_record_holds_means_of_voxels_with_its_provenance(repository):
     kept = Results(record(repository, "simulation"))
     assert kept.list() == [RUN]
     run = kept.open(*RUN)
     assert run.attrs["commit"] == COMMIT
-    xr.testing.assert_identical(run.drop_attrs(), alignment().drop_dims("voxel"))
+    mean = run["mean_r"]
+    xr.testing.assert_identical(
+        run.drop_attrs().drop_vars(["mean_r", "voxel"]), alignment().drop_dims("voxel")
+    )
+    np.testing.assert_allclose(mean, alignment()["r"].values[1:].mean(axis=0))
+    np.testing.assert_array_equal(mean["voxel"], np.arange(50))
+    xr.testing.assert_identical(kept.voxels("SIM01").drop_attrs(), voxels())
     assert kept.profile().name == "simulation"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_means_of_voxels_keep_further_dimensions_and_precision(dtype):
+    rng = np.random.default_rng(0)
+    r = rng.normal(size=(2, 5, 7)).astype(dtype)  # voxels of five layers, for two features
+    coordinates = {"feature": ["x", "y"], "voxel": [3, 4, 8, 9, 11, 20, 21]}
+    kept = compact(xr.Dataset({"r": (("feature", "layer", "voxel"), r)}, coordinates))
+    assert list(kept.data_vars) == ["mean_r"]
+    assert kept["mean_r"].dtype == dtype
+    naive = [[sum(row[layer, v] for layer in (1, 2, 3, 4)) / 4 for v in range(7)] for row in r]
+    np.testing.assert_allclose(kept["mean_r"].transpose("feature", "voxel"), naive, rtol=1e-5)
+
+
+def test_a_record_needs_the_voxels(repository):
+    (repository / "results/simulation/SIM01/voxels.nc").unlink()
+    with pytest.raises(ResultsError, match=r"SIM01/voxels\.nc is not there"):
+        record(repository, "simulation")
 
 
 def test_a_record_is_smaller_and_replaces_the_one_before(repository):
@@ -71,11 +108,16 @@ def test_a_record_is_smaller_and_replaces_the_one_before(repository):
     assert not (folder / "left over").exists()
     many = xr.Dataset({"draws": (("layer", "draw"), np.arange(2400.0).reshape(3, 800))})
     np.testing.assert_array_equal(compact(many)["draws"], many["draws"][:, :500])
-    constant = xr.Dataset({"draws": (("layer", "draw"), np.zeros((6, 5000)))})
-    write_dataset(constant, repository / "plain.nc", {})
-    write_dataset(compact(constant), repository / "compact.nc", {})
-    sizes = [(repository / f"{name}.nc").stat().st_size for name in ("compact", "plain")]
-    assert sizes[0] < sizes[1]
+
+
+def test_records_are_compressed(repository):
+    path = repository / "results/simulation" / recorded._file(RUN)
+    alike = xr.Dataset({"draws": (("layer", "draw"), np.zeros((6, 500)))})
+    write_dataset(alike, path, read_dataset(path).attrs)
+    folder = record(repository, "simulation")
+    assert (
+        (folder / recorded._file(RUN)).stat().st_size < alike["draws"].nbytes < path.stat().st_size
+    )
 
 
 @pytest.mark.parametrize("commit", [f"{COMMIT}-dirty", "unknown"])
@@ -128,15 +170,16 @@ def test_what_cannot_be_compared_is_an_error():
 
 @pytest.fixture
 def workflow(monkeypatch):
-    """In place of Snakemake: writes the asked file; its alignment is off by ``off[0]``."""
-    off = [0.0]
+    """In place of Snakemake: writes the asked file; its variables are off by what ``off`` says."""
+    off = {}
 
     def run(repository, profile, cores, gpus, targets):
         [target] = targets
         assert profile == "verify"
         assert not (repository / "results/verify/left over").exists()
         changed = alignment()
-        changed["alignment"] += off[0]
+        for name, difference in off.items():
+            changed[name] += difference
         write_dataset(changed, repository / target, {})
 
     monkeypatch.setattr(recorded, "run_workflow", run)
@@ -147,8 +190,8 @@ def test_a_recorded_run_is_made_again_and_compared(repository, workflow):
     record(repository, "simulation")
     (repository / "results/verify").mkdir()
     (repository / "results/verify/left over").touch()
-    assert verify(repository, RUN) == {"alignment": 0, "draws": 0, "epochs": 0}
-    workflow[0] = 0.125
+    assert verify(repository, RUN) == {"alignment": 0, "draws": 0, "epochs": 0, "mean_r": 0}
+    workflow["alignment"] = 0.125
     assert verify(repository, RUN)["alignment"] == pytest.approx(0.125)
 
 
@@ -162,15 +205,21 @@ def test_a_record_of_other_parameters_is_not_verified(repository, workflow):
 
 
 @pytest.mark.parametrize(
-    ("difference", "status"), [(0.001, None), (0.1, "alignment differs by more than 0.02")]
+    ("changed", "shown", "difference", "status"),
+    [
+        ("alignment", "alignment", 0.001, None),
+        ("alignment", "alignment", 0.1, "alignment differs by more than 0.02"),
+        ("r", "mean_r", 0.05, None),
+        ("r", "mean_r", 0.2, "mean_r differs by more than 0.1"),
+    ],
 )
 def test_the_command_fails_where_results_differ(
-    repository, workflow, monkeypatch, capsys, difference, status
+    repository, workflow, monkeypatch, capsys, changed, shown, difference, status
 ):
     monkeypatch.chdir(repository)
     monkeypatch.setattr("sys.argv", ["recorded", "record", "simulation"])
     recorded.main()
-    workflow[0] = difference
+    workflow[changed] = difference
     monkeypatch.setattr("sys.argv", ["recorded", "verify", "--seed", "0"])
     if status is None:
         recorded.main()
@@ -178,7 +227,7 @@ def test_the_command_fails_where_results_differ(
         with pytest.raises(SystemExit, match=status):
             recorded.main()
     output = capsys.readouterr()
-    assert f"alignment: largest difference {difference}" in output.out
+    assert f"{shown}: largest difference {difference}" in output.out
     assert "verifying mini/SIM01/brain-tuned/alignment" in output.err
 
 

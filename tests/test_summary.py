@@ -8,14 +8,17 @@ import xarray as xr
 from scipy import stats
 
 from bthelpers.params import load, to_dict
-from bthelpers.results import Results, ResultsError, write_dataset
+from bthelpers.recorded import compact
+from bthelpers.results import ENVIRONMENT, Results, ResultsError, write_dataset
 from bthelpers.settings import ModelSettings
 from bthelpers.summary import (
     LAYERS,
     change,
     change_table,
+    drawing_dataset,
     load_alignment,
     load_families,
+    mean_r,
     signed_rank_table,
     source,
     voxel_alignment,
@@ -167,17 +170,50 @@ def test_a_change_from_nothing_has_no_interval(alignments):
     assert of_other.notna().all(axis=None)
 
 
-@pytest.mark.parametrize("layers", LAYERS)
-def test_voxels_keep_their_places(results, written, folder, layers):
-    values = voxel_alignment(results, MODEL, "SIM01", "brain-tuned", LAYERS[layers])
+def test_voxels_keep_their_places(results, written):
+    values = voxel_alignment(results, MODEL, "SIM01", "brain-tuned")
     ceiling = results.voxels("SIM01")["ceiling"].values
-    r = written["SIM01", "brain-tuned"]["r"].values
-    mean = r[1:].mean(axis=0) if layers == "mean over layers" else r[-1]
+    mean = written["SIM01", "brain-tuned"]["r"].values[1:].mean(axis=0)
     np.testing.assert_allclose(values, mean / ceiling[ABOVE])
     brain = whole_brain(values, N_VOXELS)
     assert brain.shape == (N_VOXELS,)
     np.testing.assert_allclose(brain[ABOVE], values)
     assert np.isnan(np.delete(brain, ABOVE)).all()
+
+
+def test_a_record_has_the_same_voxels_as_its_run(written):
+    run = written["SIM01", "brain-tuned"]
+    kept = compact(run)
+    assert "r" not in kept
+    assert mean_r(kept).dims == ("voxel",)
+    np.testing.assert_allclose(mean_r(kept), run["r"].values[1:].mean(axis=0))
+    xr.testing.assert_identical(mean_r(kept).rename(None), mean_r(run).rename(None))
+
+
+def write_ceiling(root, participant, ceiling):
+    write_dataset(xr.Dataset({"ceiling": ("voxel", ceiling)}), root / participant / "voxels.nc", {})
+
+
+def test_records_are_drawn_on_surfaces_of_the_same_voxels(results, tmp_path, monkeypatch):
+    monkeypatch.setenv(ENVIRONMENT, str(results.root))
+    root = Path("..") / results.profile().dataset.root
+    ceiling = results.voxels("SIM01")["ceiling"].values
+    assert drawing_dataset(results, "SIM01").root == root
+    write_ceiling(tmp_path, "SIM01", ceiling + np.linspace(-0.005, 0.005, N_VOXELS))
+    assert drawing_dataset(Results(tmp_path, recorded=True), "SIM01").root == root
+
+
+@pytest.mark.parametrize("other", ["another participant", "other voxels", "other ceilings"])
+def test_records_of_other_voxels_are_not_drawn(results, tmp_path, monkeypatch, other):
+    monkeypatch.setenv(ENVIRONMENT, str(results.root))
+    ceiling = results.voxels("SIM01")["ceiling"].values
+    participant = "SIM09" if other == "another participant" else "SIM01"
+    one_differs = ceiling + 0.02 * (np.arange(N_VOXELS) == 7)
+    changed = {"other voxels": ceiling[1:], "other ceilings": one_differs}
+    write_ceiling(tmp_path, participant, changed.get(other, ceiling))
+    message = rf"maps of {participant} are drawn on the surfaces of profile smoke.*`make book`"
+    with pytest.raises(ResultsError, match=message):
+        drawing_dataset(Results(tmp_path, recorded=True), participant)
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -246,6 +282,13 @@ def test_families_are_compared_on_what_they_share(two_models):
                 expected = written[owner, condition][name].values[1:].mean(axis=0)
                 found = families[name].sel(model=model, condition=condition)
                 np.testing.assert_allclose(found, expected)
+    alone = load_families(results, [MODEL])
+    assert list(alone["condition"].values) == CONDITIONS
+    expected = [
+        np.mean([written[name, condition]["alignment"].values[1:] for name in PARTICIPANTS], (0, 1))
+        for condition in CONDITIONS
+    ]
+    np.testing.assert_allclose(alone["alignment"].sel(model=MODEL), expected)
     assert source(results, MODEL, "other") == (
         "Invented (SIM01); models hubert-mini, other; profile smoke"
     )
