@@ -6,7 +6,6 @@ participants. Values and draws are means over participants.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from bthelpers.alignment import percent_change
 from bthelpers.downstream import load_downstream, load_low_level, load_recognition, over_layers
 from bthelpers.impact_summary import TUNED, load_impacts
 from bthelpers.lowlevel_features import JOINT
-from bthelpers.preference import load_preferences
+from bthelpers.preference_summary import load_preferences, n_late_layers
 from bthelpers.results import Results
 from bthelpers.settings import Profile
 from bthelpers.summary import BASELINE, LAYERS, load_alignment
@@ -113,7 +112,7 @@ def late_preference_gain(results: Results, model: str) -> xr.Dataset:
 def _late_and_earlier(results: Results, model: str) -> tuple[xr.Dataset, xr.Dataset]:
     """Means over the last third of the transformer layers, and over those before it."""
     layers = _means(load_preferences(results, model), "preference", "draws")
-    n_late = math.ceil((layers.sizes["layer"] - 1) / 3)
+    n_late = n_late_layers(layers)
     late, earlier = slice(-n_late, None), slice(1, -n_late)
     return layers.isel(layer=late).mean("layer"), layers.isel(layer=earlier).mean("layer")
 

@@ -7,22 +7,18 @@ cut from stories to which no weights were fitted, and heard alone.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bthelpers.alignment import interval
 from bthelpers.dataset import Dataset
 from bthelpers.formats import RESTORE, DatasetError, listed
+from bthelpers.preference_summary import semantic_minus_phonetic
 from bthelpers.progress import Progress
-from bthelpers.results import Results
 from bthelpers.speech import SpeechEncoder
-from bthelpers.summary import BASELINE, over_runs
 from bthelpers.word_pairs import ChosenWords, SpokenWord, WordPairs
 
 KINDS = ("semantic", "phonetic", "random")
@@ -145,11 +141,6 @@ def neighbour_distances(
     return means
 
 
-def semantic_minus_phonetic(values: xr.DataArray) -> xr.DataArray:
-    """Difference that the preference d is made of, from values with dim ``kind``."""
-    return values.sel(kind="semantic", drop=True) - values.sel(kind="phonetic", drop=True)
-
-
 def measure_preference(
     encoder: SpeechEncoder, dataset: Dataset, chosen: ChosenWords, n_draws: int, seed: int
 ) -> xr.Dataset:
@@ -219,64 +210,3 @@ def _drawn_means(values: xr.DataArray, n_draws: int, seed: int) -> xr.DataArray:
         counts / n, {"draw": np.arange(n_draws), "word": values["word"]}, dims=("draw", "word")
     )
     return values @ shares
-
-
-def load_preferences(results: Results, model: str) -> xr.Dataset:
-    """Preference of a model for all of its participants and conditions.
-
-    Returns
-    -------
-    Dataset
-        ``preference`` (participant, condition, layer) and its ``draws`` (…, draw); mean distances
-        to semantic and phonetic neighbours, divided by that to random words, ``relative`` (…, kind)
-        and ``relative_draws`` (…, kind, draw); and ``n_spoken`` (…, word).
-
-    Raises
-    ------
-    ResultsError
-        If a run of the profile is missing.
-    ValueError
-        If not all runs are of the same words.
-    """
-    return over_runs(results, model, lambda *run: _with_relative(results.open(*run, "preference")))
-
-
-def _with_relative(run: xr.Dataset) -> xr.Dataset:
-    # n_spoken keeps the words: paired draws are of the same ones.
-    return run[["preference", "draws", "n_spoken"]].assign(
-        relative=_relative(run["distance"].mean("word")),
-        relative_draws=_relative(run["distance_draws"]),
-    )
-
-
-def _relative(distances: xr.DataArray) -> xr.DataArray:
-    return distances.sel(kind=["semantic", "phonetic"]) / distances.sel(kind="random", drop=True)
-
-
-def late_change_table(values: xr.DataArray, draws: xr.DataArray) -> pd.DataFrame:
-    """Change from pretrained, mean over the last third of the transformer layers.
-
-    Parameters
-    ----------
-    values, draws : DataArray (participant, condition, layer) and (…, draw)
-
-    Returns
-    -------
-    DataFrame
-        A row per condition and participant, with 95 % intervals of the bootstrap over words, for
-        which the same words were drawn in both conditions.
-    """
-    n_late = math.ceil((values.sizes["layer"] - 1) / 3)
-    values = values.isel(layer=slice(-n_late, None)).mean("layer")
-    draws = draws.isel(layer=slice(-n_late, None)).mean("layer")
-    baseline = values.sel(condition=BASELINE, drop=True)
-    bounds = interval(draws - draws.sel(condition=BASELINE, drop=True))
-    columns = {
-        BASELINE: baseline,
-        "tuned": values,
-        "change": values - baseline,
-        "low": bounds.sel(bound="low", drop=True),
-        "high": bounds.sel(bound="high", drop=True),
-    }
-    tuned = [condition for condition in values["condition"].values if condition != BASELINE]
-    return xr.Dataset(columns).sel(condition=tuned).to_dataframe(["condition", "participant"])

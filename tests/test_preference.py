@@ -16,15 +16,17 @@ from bthelpers.formats import DatasetError
 from bthelpers.params import load, to_dict
 from bthelpers.preference import (
     KINDS,
-    late_change_table,
-    load_preferences,
     measure_preference,
     neighbour_distances,
     represent,
-    semantic_minus_phonetic,
     word_distances,
 )
 from bthelpers.preference_figures import preference_by_layer, relative_by_layer
+from bthelpers.preference_summary import (
+    late_change_table,
+    load_preferences,
+    semantic_minus_phonetic,
+)
 from bthelpers.results import Results, ResultsError, write_dataset
 from bthelpers.speech import HiddenStates, SpeechEncoder
 from bthelpers.word_pairs import ChosenWords, SpokenWord, WordPairs
