@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -213,11 +213,24 @@ class Results:
         return cls(root)
 
     @classmethod
-    def holding(cls, evaluation: str, condition: str | None = None) -> Results:
+    def holding(
+        cls,
+        evaluation: str,
+        condition: str | None = None,
+        models: Callable[[Profile, str], list[str]] = Profile.models_with,
+    ) -> Results:
         """Return what a chapter shows of an evaluation, as seen from the book's folder.
 
         These are the current results or, where their profile leaves the evaluation out, or makes it
         of some models in other conditions only, the recorded ones of the simulation.
+
+        Parameters
+        ----------
+        evaluation : str
+        condition : str, optional
+            In which each of the models must be evaluated.
+        models : callable
+            Of a profile and the evaluation: the models that the chapter shows.
 
         Raises
         ------
@@ -226,8 +239,8 @@ class Results:
         """
         current = cls.current()
         profile = current.profile()
-        models = profile.models_with(evaluation)
-        if models and all(condition in (None, *profile.conditions_of(model)) for model in models):
+        shown = models(profile, evaluation)
+        if shown and all(condition in (None, *profile.conditions_of(model)) for model in shown):
             return current
         return cls("recorded/simulation", recorded=True)
 
