@@ -101,6 +101,11 @@ def model_card(record: Mapping[str, str]) -> str:
     parameters = json.loads(record["parameters"])
     source, dataset = parameters["models"][record["model"]], parameters["dataset"]
     absent = (dataset["absent"] or {}).get(record["participant"], ())
+    heard = {
+        split: [story for story in stories if story not in absent]
+        for split, stories in dataset["splits"].items()
+    }
+    heard["train"] = heard["train"][: source["tuning_stories"]]
     chosen = parameters["voxels"]
     voxels = f"noise ceiling above {chosen['ceiling']}, in {', '.join(chosen['regions'])}"
     of_one = record["condition"] in PER_PARTICIPANT
@@ -117,10 +122,7 @@ def model_card(record: Mapping[str, str]) -> str:
         data=_data(record, parameters),
         voxels=voxels if of_one else "none",
         participants=OF_ONE if of_one else OF_NONE,
-        **{
-            split: ", ".join(story for story in stories if story not in absent)
-            for split, stories in dataset["splits"].items()
-        },
+        **{split: ", ".join(stories) for split, stories in heard.items()},
         provenance="\n".join(
             f"| {key} | {_cell(value)} |" for key, value in record.items() if key != "parameters"
         ),

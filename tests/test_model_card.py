@@ -80,6 +80,13 @@ def test_data_of_another_dataset_are_named_as_they_name_themselves():
     assert "Simulated" not in card
 
 
+def test_a_model_tuned_on_fewer_stories_names_these():
+    card = model_card(record_of("smoke", "brain-tuned", model="hubert-mini-2"))
+    assert "- Training stories: story01, story02\n" in card
+    card = model_card(record_of("smoke", "brain-tuned"))
+    assert "- Training stories: story01, story02, story03\n" in card
+
+
 def test_the_control_is_called_a_control():
     assert "It is a control" in model_card(record_of("paper", "block-permuted"))
     assert "It is a control" not in model_card(record_of("paper"))

@@ -102,7 +102,7 @@ def test_models_are_tuned_on_the_first_stories_that_a_participant_heard(demo):
         assert chosen == replace(splits, train=("story01", "story02"))
     chosen = profile.tuning_splits("hubert-mini", "SIM02")
     assert (chosen.train, chosen.validation) == (("story01", "story03"), ("story18",))
-    assert profile.tuning_splits("wavlm-mini", "SIM01") == splits
+    assert profile.tuning_splits("wav2vec2-mini", "SIM01") == splits
 
 
 def test_variants_are_computed_but_shown_only_where_scale_is_studied(demo):
@@ -230,11 +230,11 @@ def test_a_wrong_value_is_named_with_file_and_place(demo, section, key, value, m
         ),
         (
             lambda c: (
-                c["models"]["hubert-mini"].update(variant_of="wavlm-mini"),
-                c["models"]["wavlm-mini"].update(variant_of="hubert-mini"),
+                c["models"]["hubert-mini"].update(variant_of="wav2vec2-mini"),
+                c["models"]["wav2vec2-mini"].update(variant_of="hubert-mini"),
             ),
             "variant_of: must lead to a model of this profile that is no variant: hubert-mini ->"
-            " wavlm-mini -> hubert-mini",
+            " wav2vec2-mini -> hubert-mini",
         ),
         (lambda c: c.update(conditions=["brain-tuning"]), "conditions[0]: must be one of pretrai"),
         (lambda c: c.update({3: 4}), "[3]: unknown key; the nearest valid key is"),
