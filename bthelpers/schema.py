@@ -34,6 +34,26 @@ class Rule(NamedTuple):
     holds: Callable[[Any], bool]
 
 
+def at_least(low: int) -> Rule:
+    """Rule for numbers that are not below one."""
+    return Rule(f"at least {low}", lambda x: x >= low)
+
+
+def from_to(low: int, high: int) -> Rule:
+    """Rule for numbers between two, or equal to one of them."""
+    return Rule(f"from {low} to {high}", lambda x: low <= x <= high)
+
+
+DISTINCT = Rule("free of repetitions", lambda x: len(set(x)) == len(x))
+Count = Annotated[int, at_least(1)]
+Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
+Share = Annotated[float, from_to(0, 1)]
+Names = Annotated[tuple[str, ...], DISTINCT]
+Span = Annotated[tuple[int, int], Rule("[low, high) with low < high", lambda x: x[0] < x[1])]
+Grid = Annotated[tuple[float, float, Count], Rule("[low, high, number]", lambda x: x[0] <= x[1])]
+Quantiles = Annotated[tuple[Share, ...], Rule("ascending", lambda x: list(x) == sorted(x))]
+
+
 def _nearest(word: Any, known: Iterable[str]) -> str:
     return repr(get_close_matches(str(word), known, n=1, cutoff=0.0)[0])
 

@@ -5,26 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from bthelpers.schema import ParameterError, Rule
+from bthelpers.schema import (
+    DISTINCT,
+    Count,
+    Grid,
+    Names,
+    ParameterError,
+    Positive,
+    Rule,
+    Share,
+    at_least,
+)
+from bthelpers.simulation_settings import CorporaSpec, SimulationSpec
 from bthelpers.splits import Splits
 
-
-def _at_least(low: int) -> Rule:
-    return Rule(f"at least {low}", lambda x: x >= low)
-
-
-def _from_to(low: int, high: int) -> Rule:
-    return Rule(f"from {low} to {high}", lambda x: low <= x <= high)
-
-
-DISTINCT = Rule("free of repetitions", lambda x: len(set(x)) == len(x))
-Count = Annotated[int, _at_least(1)]
-Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
-Share = Annotated[float, _from_to(0, 1)]
-Names = Annotated[tuple[str, ...], DISTINCT]
-Span = Annotated[tuple[int, int], Rule("[low, high) with low < high", lambda x: x[0] < x[1])]
-Grid = Annotated[tuple[float, float, Count], Rule("[low, high, number]", lambda x: x[0] <= x[1])]
-Quantiles = Annotated[tuple[Share, ...], Rule("ascending", lambda x: list(x) == sorted(x))]
 Precision = Literal["float32", "bfloat16"]
 PER_PARTICIPANT = ("brain-tuned", "block-permuted")  # the other conditions are one for all
 Condition = Literal[
@@ -38,71 +32,6 @@ LowLevelFeature = Literal[
     "power_spectrum", "diphones", "triphones", "articulation", "fbank", "mfcc", "joint"
 ]
 LowLevelFeatures = Annotated[tuple[LowLevelFeature, ...], DISTINCT]
-
-# Quantiles (0, 5, …, 100 % of the voxels) of the published noise ceilings of ds003020, averaged
-# over UTS01, UTS02 and UTS03.
-PUBLISHED_CEILINGS = (
-    0.0, 0.0, 0.0, 0.039, 0.109, 0.151, 0.218, 0.262, 0.298, 0.330, 0.359,
-    0.388, 0.418, 0.448, 0.481, 0.517, 0.557, 0.603, 0.659, 0.731, 0.940,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SimulationSpec:
-    """A simulated dataset: its speech, its participants and how well they can be predicted."""
-
-    lexicon: str  # YAML file of content words in semantic categories, from the repository's root
-    participants: Count = 3  # named SIM01, SIM02, …
-    # named story01, story02, …: those for training, those for validation, one for testing
-    training_stories: Count = 16
-    validation_stories: Count = 2
-    voices: Names = ("en-us", "en-us+f2", "en-us+m3", "en-us+f4", "en-us+m7")  # of espeak-ng
-    rate: Span = (150, 190)  # words per minute
-    pitch: Span = (30, 70)  # of espeak-ng, 0 to 99
-    words_per_category: Count = 8  # content words that are used of each semantic category
-    topic_sentences: Count = 5  # sentences that share a topic of two categories
-    topic_probability: Share = 0.85  # that a content word is of the topic
-    minutes_train: Positive = 4.0  # of each training story
-    minutes_validation: Positive = 4.0  # of each validation story
-    minutes_test: Positive = 8.0  # of the test story
-    repeats: Annotated[int, _at_least(2)] = 10  # of the test story
-    voxel_size_mm: Positive = 5.2  # edge of a voxel
-    latent_dimensions: Count = 12  # of the meaning of a word
-    word_idiosyncrasy: Annotated[float, _at_least(0)] = 0.6  # own meaning against category's
-    acoustics_in_language: Share = 0.3  # weight of acoustics in late language voxels
-    noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
-    ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
-
-    @property
-    def participant_names(self) -> list[str]:
-        """SIM01, SIM02, …"""
-        return [f"SIM{number:02d}" for number in range(1, self.participants + 1)]
-
-    @property
-    def story_minutes(self) -> dict[str, float]:
-        """Length of each story: those for training, those for validation, the one for testing."""
-        minutes = (
-            [self.minutes_train] * self.training_stories
-            + [self.minutes_validation] * self.validation_stories
-            + [self.minutes_test]
-        )
-        return {f"story{number:02d}": length for number, length in enumerate(minutes, start=1)}
-
-
-@dataclass(frozen=True)
-class CorporaSpec:
-    """Simulated corpora: how they are spoken and how many clips they hold."""
-
-    lexicon: str  # YAML file of content words in semantic categories, from the repository's root
-    words_per_category: Count = 8  # content words that are used of each semantic category
-    voices: Names = ("en-us", "en-us+f2", "en-us+m3", "en-us+f4", "en-us+m7")  # of espeak-ng
-    rate: Span = (150, 190)  # words per minute
-    pitch: Span = (30, 70)  # of espeak-ng, 0 to 99
-    timit_speakers: Annotated[int, _from_to(5, 250)] = 60  # with ten sentences each
-    slurp_actions: Annotated[int, _from_to(2, 46)] = 46
-    slurp_sentences: Annotated[int, _from_to(5, 1000)] = 20  # of each action
-    commands_speakers: Annotated[int, _from_to(5, 1000)] = 25  # with 35 words each
-    crema_d_actors: Annotated[int, _from_to(5, 91)] = 12  # with 82 clips each
 
 
 @dataclass(frozen=True)
@@ -241,8 +170,8 @@ class EncodingSettings:
 
     fir_delays: Annotated[tuple[int, ...], DISTINCT]  # TRs
     alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
-    folds: Annotated[int, _at_least(2)]  # of training stories, to choose each voxel's penalty
-    skip_test_rows: Annotated[int, _at_least(0)]  # rows left out at the start of a test story
+    folds: Annotated[int, at_least(2)]  # of training stories, to choose each voxel's penalty
+    skip_test_rows: Annotated[int, at_least(0)]  # rows left out at the start of a test story
 
 
 @dataclass(frozen=True)
@@ -296,7 +225,7 @@ class Profile:
     """All parameters of a run."""
 
     name: str  # of the parameter file, without its ending
-    seed: Annotated[int, _at_least(0)]  # of everything random
+    seed: Annotated[int, at_least(0)]  # of everything random
     dataset: DatasetSettings
     models: dict[str, ModelSettings]  # by the name that results and figures use
     conditions: Conditions  # of each model and participant, where the model names no others

@@ -28,7 +28,7 @@ from bthelpers.hrf import double_gamma
 from bthelpers.lowlevel import articulation, log_mel
 from bthelpers.progress import Progress
 from bthelpers.results import atomic_folder
-from bthelpers.settings import SimulationSpec
+from bthelpers.simulation_settings import SimulationSpec
 from bthelpers.speech import SAMPLE_RATE
 from bthelpers.stories import Lexicon, Utterance, load_lexicon, random_speaker, tell_story
 from bthelpers.surface import load_regions, region_masks

@@ -30,7 +30,7 @@ from bthelpers.corpora import COMMANDS, COMMANDS_LISTS, EMOTIONS, FIFTHS, SLURP_
 from bthelpers.formats import refuse_to_replace
 from bthelpers.progress import Progress
 from bthelpers.results import atomic_folder
-from bthelpers.settings import CorporaSpec
+from bthelpers.simulation_settings import CorporaSpec
 from bthelpers.stories import Lexicon, Speaker, load_lexicon, random_speaker, sentence
 from bthelpers.synthesis import SILENCE, Interval, Utterance, restart, speak
 from bthelpers.timit import DEVELOPMENT

@@ -12,7 +12,7 @@ LEXICONS = Path(__file__).parents[1] / "params" / "lexicons"
 @pytest.fixture(scope="session")
 def small_spec():
     """Two participants of about 3,000 voxels, four stories; ``story04`` is the test story."""
-    from bthelpers.settings import SimulationSpec
+    from bthelpers.simulation_settings import SimulationSpec
 
     return SimulationSpec(
         lexicon=str(LEXICONS / "english.yaml"),

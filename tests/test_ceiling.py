@@ -20,7 +20,7 @@ from bthelpers.ceiling import (
     simulated_repeats,
     voxels_above,
 )
-from bthelpers.settings import PUBLISHED_CEILINGS
+from bthelpers.simulation_settings import PUBLISHED_CEILINGS
 
 
 def ceiling_by_loops(repeats, ddof):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bthelpers.params import from_dict, load, to_dict
 from bthelpers.schema import ParameterError
-from bthelpers.settings import SimulationSpec, StatisticsSettings
+from bthelpers.settings import StatisticsSettings
+from bthelpers.simulation_settings import SimulationSpec
 
 PARAMS = Path(__file__).parent.parent / "params"
 

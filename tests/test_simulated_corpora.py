@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from bthelpers import simulated_corpora
 from bthelpers.clips import read_waveform
 from bthelpers.corpora import COMMANDS, CORPORA, EMOTIONS
-from bthelpers.settings import CorporaSpec
 from bthelpers.simulated_corpora import (
     PROSODIES,
     act,
@@ -25,6 +24,7 @@ from bthelpers.simulated_corpora import (
     timit_phones,
     timit_prompts,
 )
+from bthelpers.simulation_settings import CorporaSpec
 from bthelpers.stories import Lexicon, Speaker, load_lexicon
 from bthelpers.synthesis import CONSONANTS, SILENCE, VOWELS, Interval, arpabet
 from bthelpers.timit import FOLDING
