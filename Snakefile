@@ -23,7 +23,7 @@ STAND_INS = f"{profile.corpora.root}/speech_commands/testing_list.txt"
 # file holds that the profile names: weights, lexicon, table of regions.
 PARAMETERS = parameter_files(profile, Path(RESULTS) / "parameters")
 # Of runs that could begin, those that most of the others wait for are taken first.
-PRIORITY = {"tuning": 2, "representations": 1}
+PRIORITY = {"voxels": 3, "tuning": 2, "representations": 1}
 EXECUTE = (
     "jupytext --quiet --to ipynb --output - {input.notebook}"
     f" | papermill --log-output --no-progress-bar -r profile {profile.name}"
@@ -118,6 +118,7 @@ rule voxels:
         f"{RESULTS}/{{participant}}/voxels.nc",
     log:
         f"{RESULTS}/{{participant}}/voxels.ipynb",
+    priority: PRIORITY["voxels"]
     shell:
         EXECUTE + ONE + " - {log}"
 
