@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("no deadline", deadline=None)  # machines may be busy
+hypothesis.settings.load_profile("no deadline")
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never touch the network
 LEXICONS = Path(__file__).parents[1] / "params" / "lexicons"
 

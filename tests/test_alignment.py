@@ -24,7 +24,7 @@ def test_equation_1_by_hand():
     assert normalized_alignment(r, ceiling, mask) == pytest.approx((0.2 / 0.5 + 0.3 / 0.6) / 2)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 9999), n_voxels=st.integers(1, 40))
 def test_equation_1_agrees_with_a_loop(seed, n_voxels):
     rng = np.random.default_rng(seed)

@@ -195,7 +195,7 @@ def test_whatever_the_server_does_the_files_end_up_right(server, tmp_path, fault
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     n_bytes=st.integers(1, 3 * CHUNK),

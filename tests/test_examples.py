@@ -91,7 +91,7 @@ def test_by_window_each_tr_is_pooled_over_the_sound_before_it(encoder, stories, 
         torch.testing.assert_close(pooled[0], expected, atol=1e-5, rtol=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.tuples(*(st.integers(0, 3) for _ in LENGTHS)))
 def test_chunks_cover_every_tr_exactly_once(by_chunk, offsets):
     stretches = by_chunk.stretches(offsets)
@@ -107,7 +107,7 @@ def test_chunks_cover_every_tr_exactly_once(by_chunk, offsets):
             assert lengths.setdefault(len(s.rows), s.stop - s.start) == s.stop - s.start
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.tuples(*(st.integers(0, 3) for _ in LENGTHS)))
 def test_chunks_pool_the_tokens_of_each_window(encoder, by_chunk, offsets):
     for stretch in by_chunk.stretches(offsets):
@@ -184,7 +184,6 @@ def test_rows_that_do_not_match_the_trs_are_an_error():
         replace(good, responses=good.responses[:-1])
 
 
-@settings(deadline=None)
 @given(st.integers(6, 60), st.integers(1, 5), st.integers(0, 2**32))
 def test_no_block_of_responses_keeps_its_place(n_rows, block, seed):
     rows = np.arange(n_rows, dtype=np.float32)[:, None]

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import welch
 
@@ -95,7 +95,6 @@ def test_segments_are_those_of_a_loop(rate):
 EDGES = st.lists(st.integers(0, 2500), min_size=2, max_size=9, unique=True).map(sorted)
 
 
-@settings(deadline=None)
 @given(EDGES, st.integers(1, 12), st.randoms(use_true_random=False))
 def test_presence_is_that_of_a_loop(edges, n_trs, random):
     """Intervals overlap a TR if they share more than a point with it."""

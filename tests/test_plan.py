@@ -27,8 +27,8 @@ def smoke():
     ("profile", "counts"),
     [
         ("smoke", (1, 6, 3, 13, 13, 6, 6, 7, 6)),
-        ("demo", (3, 6, 0, 9, 11, 0, 0, 0, 0)),
-        ("paper", (8, 73, 8, 86, 172, 163, 76, 0, 0)),
+        ("demo", (3, 6, 0, 8, 10, 0, 0, 0, 0)),
+        ("paper", (8, 88, 8, 101, 192, 168, 76, 0, 0)),
     ],
 )
 def test_every_run_is_planned_once_and_after_what_it_needs(profile, counts):

@@ -296,7 +296,7 @@ def test_a_large_file_is_mapped_not_read(tmp_path, monkeypatch):
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_any_weight_that_is_left_out_is_missed_by_name(data, tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import CONVOLUTIONAL_SIZE, tiny_extractor, tiny_model
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -176,7 +176,6 @@ def test_windows_cover_a_story(length, more, data):
     assert ((inner + offset) % length == 0).all()
 
 
-@settings(deadline=None)
 @given(st.floats(0.02, 1), st.integers(1, 30), st.integers(0, 99))
 def test_masks_are_spans_of_two_tokens_or_more(probability, length, seed):
     masking = replace(SETTINGS, mask_probability=probability, mask_length=length)

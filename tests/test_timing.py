@@ -21,7 +21,7 @@ REAL_ROWS = {
 }
 TRS = (2.0, 2.0045)
 
-fast = settings(deadline=None, max_examples=60)
+fast = settings(max_examples=60)
 values = st.floats(-100, 100, width=32)
 matrices = arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(1, 4)), elements=values)
 
@@ -306,7 +306,7 @@ def test_zscore_of_constants_is_zero_and_of_nan_is_nan():
     np.testing.assert_array_equal(timing.zscore([[1.0, 2.0]]), [[0, 0]])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(n=st.integers(2, 400), block=st.integers(1, 60), seed=st.integers(0, 2**32 - 1))
 def test_block_permutation_moves_every_block_and_keeps_every_row(n, block, seed):
     if n <= block:
