@@ -209,13 +209,13 @@ def count_verdicts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable(table: pd.DataFrame) -> Styler:
-    """Rows of `evaluate_claims` for reading: short numbers, intervals in one column."""
-    value, low, high = (
-        table[name].map("{:+.3g}".format).where(table[name].notna(), "")
-        for name in ("value", "low", "high")
-    )
-    intervals = ("[" + low + ", " + high + "]").where(table["low"].notna(), "")
-    shown = table.assign(**{"value": value, "95 % interval": intervals})
-    columns = ["model", "statistic", "value", "95 % interval", "unit", "claimed", "verdict"]
+    """Rows of `evaluate_claims` for reading: short numbers, and what matters most comes first."""
+    value, low, high = (table[name].map("{:+.3g}".format) for name in ("value", "low", "high"))
+    ours = (value + " [" + low + ", " + high + "] " + table["unit"]).where(table["low"].notna(), "")
+    shown = table.assign(ours=ours, claim=table["claim"] + " (" + table["source"] + ")")
+    columns = ["model", "ours", "claimed", "verdict", "statistic"]
     left = {"selector": "th, td", "props": "text-align: left; vertical-align: top"}
-    return shown.set_index(["claim", "source"])[columns].style.set_table_styles([left])
+    light = {"selector": "th.row_heading", "props": "font-weight: normal; min-width: 14em"}
+    # An index of one level is not grouped by pandas' styles; a second one, hidden, makes it so.
+    grouped = shown.set_index(["claim", shown.groupby("claim").cumcount()])[columns]
+    return grouped.style.hide(level=1).set_table_styles([left, light])
