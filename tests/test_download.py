@@ -194,9 +194,7 @@ def test_whatever_the_server_does_the_files_end_up_right(server, tmp_path, fault
     assert server.faults["data/one"] == []
 
 
-@settings(
-    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     n_bytes=st.integers(1, 3 * CHUNK),
     faults=st.lists(

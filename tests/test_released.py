@@ -295,9 +295,7 @@ def test_a_large_file_is_mapped_not_read(tmp_path, monkeypatch):
     assert asked == {"map_location": "cpu", "weights_only": True, "mmap": True}
 
 
-@settings(
-    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_weight_that_is_left_out_is_missed_by_name(data, tmp_path):
     source = tiny("hubert")
