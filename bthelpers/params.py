@@ -27,7 +27,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profil
     ----------
     path : path
         A YAML file. Under ``extends`` it may name another one, relative to itself, whose values
-        hold where it gives none.
+        hold where it gives none; null takes out one of its models.
     overrides : mapping, optional
         Values that replace those of the file, by dotted key: ``{"tuning.epochs": 2}``.
 
@@ -84,8 +84,12 @@ def _merged(below: Any, above: Any) -> Any:
 
 
 def _checked(layers: list[tuple[str, Mapping]]) -> Profile:
+    merged = reduce(_merged, (layer for _, layer in layers))
+    if isinstance(models := merged.get("models"), Mapping):  # null takes one out that is below
+        kept = {name: model for name, model in models.items() if model is not None}
+        merged = {**merged, "models": kept}
     try:
-        return convert(Profile, reduce(_merged, (layer for _, layer in layers)))
+        return convert(Profile, merged)
     except ParameterError as problem:
         # The last layer that sets the value is at fault; what no layer sets, the first one lacks.
         sources = [layers[0][0], *(name for name, layer in layers if _sets(layer, problem.place))]

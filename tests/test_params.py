@@ -71,6 +71,22 @@ def test_smoke_differs_from_the_demo_only_where_it_says_so():
     assert paths.items() >= {name: model.path for name, model in demo.models.items()}.items()
 
 
+def test_null_takes_out_a_model_of_the_extended_profile(tmp_path):
+    path = tmp_path / "one.yaml"
+    taken = {"models": {"wav2vec2-mini": None}}
+    path.write_text(yaml.safe_dump({"extends": str(PARAMS / "demo.yaml"), **taken}))
+    assert list(load(path).models) == ["hubert-mini"]
+    assert list(load(PARAMS / "demo.yaml", taken).models) == ["hubert-mini"]
+
+
+def test_llama_takes_the_place_of_gpt2_for_one_model():
+    llama, paper = load(PARAMS / "paper_llama.yaml"), load(PARAMS / "paper.yaml")
+    assert list(llama.models) == ["wav2vec2-base"]
+    assert llama.targets.text_lm.layer_step == 3
+    assert llama.targets.text_lm.epochs == paper.targets.text_lm.epochs
+    assert len(llama.targets.text_lm.revision) == 40
+
+
 def test_the_paper_profile_has_the_published_settings():
     paper = load(PARAMS / "paper.yaml")
     splits = paper.dataset.splits
