@@ -1,13 +1,16 @@
-"""Curves over layers, a line per condition, and what figures of conditions share."""
+"""What figures share: panels, legends, intervals, and curves over layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from bthelpers.alignment import interval
 
@@ -75,3 +78,52 @@ def legend_entries(panels: Iterable[Axes]) -> dict[str, Artist]:
         handles, labels = axes.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
     return entries
+
+
+def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """Put one legend for all panels above them, where it covers nothing."""
+    entries = legend_entries(panels)
+    figure.legend(
+        entries.values(),
+        entries,
+        frameon=False,
+        ncols=min(len(entries), 3),
+        loc="outside upper center",
+    )
+
+
+def panel_grid(n: int, columns: int, sharey: bool) -> tuple[Figure, list[Axes]]:
+    """Make a figure of n panels, at most so many in a row."""
+    columns = min(n, columns)
+    rows = -(-n // columns)
+    figure, grid = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.6 * columns + 1.2, 2.6 * rows + 0.8),
+        sharey=sharey,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes in grid.flat[n:]:
+        axes.axis("off")
+    for axes in grid.flat[:n]:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, list(grid.flat[:n])
+
+
+def interval_bars(axes: Axes, x: ArrayLike, draws: xr.DataArray, colour: str = "black") -> None:
+    """Draw 95 % intervals of the bootstrap at some places.
+
+    Parameters
+    ----------
+    axes : Axes
+    x : array of shape (place,)
+    draws : DataArray (place, draw)
+        Whatever its first dim is called.
+    colour : str
+    """
+    low, high = interval(draws).transpose("bound", ...)
+    # An interval of percentiles need not hold the mean: it is drawn where it is.
+    axes.errorbar(
+        x, (low + high) / 2, (high - low) / 2, fmt="none", ecolor=colour, elinewidth=1, capsize=3
+    )

@@ -10,8 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bthelpers.alignment import interval
-from bthelpers.curves import STYLES, bootstrap_curves, legend_entries
+from bthelpers.curves import STYLES, bootstrap_curves, interval_bars, legend_entries
 from bthelpers.downstream import SCORES, change
 from bthelpers.settings import PER_PARTICIPANT
 
@@ -107,17 +106,7 @@ def _bars(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> None:
             beside = np.full(len(participants), place + 0.22)
             axes.plot(beside, participants, "k.", markersize=4, alpha=0.6)
     # The same clips were drawn for all participants.
-    low, high = interval(draws.mean("participant")).transpose("bound", "condition")
-    # An interval of percentiles need not hold the mean: it is drawn where it is.
-    axes.errorbar(
-        np.arange(len(conditions)),
-        (low + high) / 2,
-        (high - low) / 2,
-        fmt="none",
-        ecolor="black",
-        elinewidth=1,
-        capsize=3,
-    )
+    interval_bars(axes, np.arange(len(conditions)), draws.mean("participant"))
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -12,7 +12,7 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
 from bthelpers.alignment import interval
-from bthelpers.curves import STYLES, condition_curves, legend_entries
+from bthelpers.curves import STYLES, condition_curves, panel_grid, shared_legend
 
 TITLES = {
     "late_language": "Late language",
@@ -162,19 +162,8 @@ def layer_curves(panels: dict[str, xr.DataArray]) -> Figure:
     Figure
         Lines: mean over participants; bands: standard error over participants.
     """
-    columns = min(len(panels), 4)
-    rows = -(-len(panels) // columns)
-    figure, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.6 * columns + 0.6, 2.5 * rows + 0.5),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes in grid.flat[len(panels) :]:
-        axes.axis("off")
-    for axes, (title, alignment) in zip(grid.flat, panels.items(), strict=False):
+    figure, grid = panel_grid(len(panels), 4, sharey=True)
+    for axes, (title, alignment) in zip(grid, panels.items(), strict=True):
         mean, error = alignment.mean("participant"), standard_error(alignment)
         bounds = xr.concat([mean - error, mean + error], "bound").assign_coords(
             bound=["low", "high"]
@@ -183,14 +172,7 @@ def layer_curves(panels: dict[str, xr.DataArray]) -> Figure:
         axes.set_title(title, fontsize=10)
     figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
     figure.supylabel(ALIGNMENT, fontsize=10)
-    legend = legend_entries(grid.flat)
-    figure.legend(
-        legend.values(),
-        legend,
-        frameon=False,
-        ncols=min(len(legend), 3),
-        loc="outside upper center",
-    )
+    shared_legend(figure, grid)
     return figure
 
 

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bthelpers.curves import bootstrap_curves, legend_entries
+from bthelpers.curves import bootstrap_curves, shared_legend
 from bthelpers.summary import BASELINE
 
 Panel = tuple[xr.DataArray, xr.DataArray]  # (participant, condition, layer) and (…, draw)
@@ -75,12 +75,5 @@ def _grid(rows: dict[str, dict[str, Panel]], reference: float) -> Figure:
     for axes, model in zip(grid[0], models, strict=True):
         axes.set_title(model, fontsize=10)
     figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
-    legend = legend_entries(grid.flat)
-    figure.legend(
-        legend.values(),
-        legend,
-        frameon=False,
-        ncols=min(len(legend), 3),
-        loc="outside upper center",
-    )
+    shared_legend(figure, grid.flat)
     return figure

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import cycle
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from bthelpers.alignment import interval
-from bthelpers.curves import STYLES, legend_entries
+from bthelpers.curves import STYLES, interval_bars, panel_grid, shared_legend
 
 LARGER = {"color": "#D55E00", "hatch": "///"}  # of Okabe and Ito's colours
 BARS = (STYLES["pretrained"], STYLES["brain-tuned"], LARGER)
@@ -40,9 +38,8 @@ def against_large_bars(panels: Mapping[str, xr.Dataset]) -> Figure:
     Figure
         Error bars: 95 % intervals of the bootstrap.
     """
-    figure, grid = _panels(len(panels), sharey=False)
+    figure, grid = panel_grid(len(panels), COLUMNS, sharey=False)
     for axes, (label, run) in zip(grid, panels.items(), strict=True):
-        low, high = interval(run["draws"]).transpose("bound", "compared")
         for place, (name, style) in enumerate(zip(run["compared"].values, BARS, strict=True)):
             axes.bar(
                 place,
@@ -53,11 +50,11 @@ def against_large_bars(panels: Mapping[str, xr.Dataset]) -> Figure:
                 linewidth=0.6,
                 label=name,
             )
-        _error_bars(axes, np.arange(len(BARS)), low, high, "black")
+        interval_bars(axes, np.arange(len(BARS)), run["draws"])
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_xticks([])
         axes.set_ylabel(label)
-    _add_legend(figure, grid)
+    shared_legend(figure, grid)
     return figure
 
 
@@ -83,7 +80,7 @@ def gain_curves(
     Figure
         Error bars: 95 % intervals of the bootstrap.
     """
-    figure, grid = _panels(len(panels), sharey=True)
+    figure, grid = panel_grid(len(panels), COLUMNS, sharey=True)
     for axes, (name, lines) in zip(grid, panels.items(), strict=True):
         ticks = set()
         for k, (line, style) in enumerate(zip(lines, cycle(LINES), strict=False)):
@@ -91,8 +88,7 @@ def gain_curves(
             exact = gains[along].values / (1e6 if along == "parameters" else 1)
             x = exact * BESIDE**k
             axes.plot(x, gains[kind], dashes, marker=marker, markersize=5, color=colour, label=line)
-            low, high = interval(gains[f"{kind}_draws"]).transpose("bound", "model")
-            _error_bars(axes, x, low, high, colour)
+            interval_bars(axes, x, gains[f"{kind}_draws"], colour)
             ticks.update(exact)
         axes.set_xscale("log")
         axes.set_xticks(sorted(ticks), [f"{tick:.3g}" for tick in sorted(ticks)])
@@ -102,39 +98,5 @@ def gain_curves(
         axes.set_title(name, fontsize=10)
     figure.supxlabel(ALONG[along], fontsize=10)
     figure.supylabel(f"{title}\n{GAINS[kind]}", fontsize=10)
-    _add_legend(figure, grid)
+    shared_legend(figure, grid)
     return figure
-
-
-def _panels(n: int, sharey: bool) -> tuple[Figure, list[plt.Axes]]:
-    columns = min(n, COLUMNS)
-    rows = -(-n // columns)
-    figure, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.6 * columns + 1.2, 2.6 * rows + 0.8),
-        sharey=sharey,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes in grid.flat[n:]:
-        axes.axis("off")
-    for axes in grid.flat[:n]:
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, list(grid.flat[:n])
-
-
-def _error_bars(
-    axes: plt.Axes, x: np.ndarray, low: xr.DataArray, high: xr.DataArray, colour: str
-) -> None:
-    # An interval of percentiles need not hold the mean: it is drawn where it is.
-    axes.errorbar(
-        x, (low + high) / 2, (high - low) / 2, fmt="none", ecolor=colour, elinewidth=1, capsize=3
-    )
-
-
-def _add_legend(figure: Figure, grid: list[plt.Axes]) -> None:
-    entries = legend_entries(grid)
-    figure.legend(
-        entries.values(), entries, frameon=False, ncols=len(entries), loc="outside upper center"
-    )

@@ -1,7 +1,7 @@
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nibabel.freesurfer import read_annot, write_annot, write_geometry
 from scipy.spatial.transform import Rotation
@@ -61,7 +61,6 @@ def subjects(tmp_path):
 # Nearest neighbours on the sphere
 
 
-@settings(deadline=None)
 @given(
     n_points=st.integers(0, 20),
     n_reference=st.integers(1, 20),

@@ -139,7 +139,7 @@ def test_one_tr_explains_nothing():
     np.testing.assert_array_equal(noise_ceiling(np.random.default_rng(4).random((3, 1, 5))), 0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 999),
     exponents=st.lists(st.integers(-295, 295), min_size=6, max_size=6),
@@ -259,7 +259,6 @@ hundredths_and_others = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(hundredths_and_others, max_size=40))
 def test_counts_are_of_ceilings_rounded_up_to_hundredths(ceilings):
     expected = [0] * 101

@@ -90,7 +90,7 @@ def test_repeats_are_those_written(intact):
         np.testing.assert_array_equal(repeat, expected)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     shape=st.one_of(
         st.tuples(st.integers(1, 40), st.integers(1, 9)),

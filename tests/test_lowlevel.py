@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import welch
 
@@ -145,7 +145,6 @@ LABELS = ["AA1", "IY0", "OW2", "S", "NG", "ZH", "HH", "sp", ""]
 PHONES = st.lists(st.tuples(st.integers(1, 400), st.sampled_from(LABELS)), max_size=8)
 
 
-@settings(deadline=None)
 @given(PHONES, st.integers(0, 40), st.sampled_from([10.0, 25.0, 31.3]))
 def test_articulation_is_that_of_a_loop(lengths, n_frames, frame_rate):
     edges = np.cumsum([0] + [milliseconds for milliseconds, _ in lengths]) / 1000

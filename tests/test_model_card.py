@@ -130,7 +130,7 @@ def record():
     return record_of("paper")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(text=st.text(min_size=1))
 def test_no_name_breaks_the_metadata_or_the_table(record, text):
     card = model_card(record | {"dataset": text, "device": text, "condition": text})

@@ -46,7 +46,7 @@ def arrangements(n_trs, block, n_draws, seed):
     return (np.arange(n_trs) + np.repeat(lags, lengths, axis=1)) % n_trs, lengths
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(n_trs=st.integers(2, 70), block=st.integers(1, 80), seed=st.integers(0, 99))
 def test_each_arrangement_permutes_blocks_of_a_circle(n_trs, block, seed):
     rows, lengths = arrangements(n_trs, block, 20, seed)
@@ -161,7 +161,7 @@ def test_permutation_finds_related_voxels():
     assert (permutation_p(predicted, actual, 50, 500, seed=0) < 0.01).mean() > 0.95
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.booleans(), min_size=1, max_size=60))
 def test_rates_have_the_intervals_of_clopper_and_pearson(trials):
     rates = rejection_rates({"all": np.ones(5, bool), "some": trials})

@@ -159,7 +159,7 @@ def test_timit_types_speak_of_different_categories(corpora):
     assert used["SX"] | used["SI"] == set(LEXICON.categories)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(5, 60), st.integers(0, 5))
 def test_every_speaker_has_ten_different_sentences(n_speakers, seed):
     splits = [SPLITS[number % 5] for number in range(n_speakers)]
@@ -274,7 +274,6 @@ def test_crema_d_has_one_sentence_at_three_levels(corpora):
     assert levels == {"LO", "MD", "HI"}
 
 
-@settings(deadline=None)
 @given(st.sampled_from(EMOTIONS), st.sampled_from([0.4, 0.7, 1.0]), st.integers(0, 1000))
 def test_act_stays_within_the_variation_of_its_emotion(emotion, strength, seed):
     speaker, peak = act(Speaker("en-us", 160, 50), emotion, strength, np.random.default_rng(seed))
