@@ -10,7 +10,7 @@ from pathlib import Path
 from bthelpers.params import load
 from bthelpers.results import result_folder
 from bthelpers.settings import PER_PARTICIPANT
-from bthelpers.workflow import evaluation_files, parameter_files
+from bthelpers.steps import evaluation_files, parameter_files
 
 profile = load(Path("params") / f"{config.get('profile', 'demo')}.yaml")
 RESULTS = f"results/{profile.name}"

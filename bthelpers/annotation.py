@@ -15,7 +15,8 @@ import numpy as np
 from nibabel.freesurfer import read_annot, read_geometry
 from scipy.spatial import cKDTree
 
-from bthelpers.formats import RESTORE, DatasetError, MissingError, existing, listed
+from bthelpers.errors import DatasetError, MissingError, listed
+from bthelpers.formats import RESTORE, existing
 from bthelpers.regions import GLASSER_AREAS
 
 TEMPLATE = "fsaverage"

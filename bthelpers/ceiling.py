@@ -82,37 +82,6 @@ def _cc_max(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
     return ceiling
 
 
-def simulated_repeats(
-    ceiling: ArrayLike, n_repeats: int, n_trs: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Responses of voxels whose noise ceilings are known.
-
-    A signal that all repeats share and noise of each repeat, both white and Gaussian, such that
-    the mean over repeats has unit variance and correlates with the signal as the ceiling says.
-
-    Parameters
-    ----------
-    ceiling : array of shape (n_voxels,)
-        True noise ceilings for the mean over the repeats.
-    n_repeats, n_trs : int
-    rng : Generator
-
-    Returns
-    -------
-    array of shape (n_repeats, n_trs, n_voxels)
-
-    Raises
-    ------
-    ValueError
-        If a ceiling is NaN or outside of 0 to 1.
-    """
-    ceiling = np.asarray(ceiling)
-    _require_ceilings(ceiling, "simulated voxels")
-    signal = rng.standard_normal((n_trs, len(ceiling)))
-    noise = rng.standard_normal((n_repeats, n_trs, len(ceiling)))
-    return ceiling * signal + np.sqrt(n_repeats * (1 - ceiling**2)) * noise
-
-
 def _require_ceilings(ceiling: NDArray, where: str | Path) -> None:
     wrong = ~((ceiling >= 0) & (ceiling <= 1))
     if wrong.any():

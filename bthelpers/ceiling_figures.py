@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from itertools import cycle
 
 import matplotlib.pyplot as plt
+import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bthelpers.ceiling import voxels_above
+from bthelpers.curves import COLOURS, STROKES
 
 TOLERANCE = 0.02  # of the bias
-# Okabe and Ito's colour-blind-safe colours; strokes and markers tell the lines apart in grey.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
-STROKES = ("-", "--", "-.", ":")
 MARKERS = ("s", "^", "o", "D")
 HISTOGRAM_STEP = 5  # hundredths of noise ceiling
 
@@ -141,3 +140,25 @@ def _participant_lines(values: xr.DataArray) -> Iterator[tuple[str, dict[str, st
 
 def _mark_threshold(axes: Axes, threshold: float) -> None:
     axes.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
+
+
+def ceiling_quantiles(ceilings: dict[str, np.ndarray], published: np.ndarray) -> Figure:
+    """Quantile functions of noise ceilings: participants of this run, and the published ones.
+
+    Parameters
+    ----------
+    ceilings : dict of str to array of shape (voxel,)
+    published : array
+        Quantiles at equal steps from 0 to 1.
+    """
+    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    shares = np.linspace(0, 100, len(published))
+    axes.plot(shares, published, "k--", linewidth=2, label="published (mean of UTS01–UTS03)")
+    lines = cycle(("-", "-.", ":", "--"))
+    for (participant, values), line in zip(ceilings.items(), lines, strict=False):
+        axes.plot(shares, np.quantile(values, shares / 100), line, label=participant)
+    axes.set_xlabel("Voxels with at most this noise ceiling (%)")
+    axes.set_ylabel("Noise ceiling")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return figure

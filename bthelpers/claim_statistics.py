@@ -15,13 +15,20 @@ import xarray as xr
 
 from bthelpers import scale
 from bthelpers.alignment import percent_change
-from bthelpers.downstream import load_downstream, load_low_level, load_recognition, over_layers
+from bthelpers.alignment_results import load_alignment
+from bthelpers.downstream import (
+    load_downstream,
+    load_low_level,
+    load_preferences,
+    load_recognition,
+    n_late_layers,
+    over_layers,
+)
 from bthelpers.impact_summary import TUNED, load_impacts
 from bthelpers.lowlevel_features import JOINT
-from bthelpers.preference_summary import load_preferences, n_late_layers
 from bthelpers.results import Results
 from bthelpers.settings import Profile
-from bthelpers.summary import BASELINE, LAYERS, load_alignment
+from bthelpers.summary import BASELINE, LAYERS
 
 NAIVE = "naive classifier"  # a condition of probes
 TUNED_SMALL, LARGE = scale.COMPARED[1:]  # conditions of models in two sizes

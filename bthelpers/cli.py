@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bthelpers.dataset import Dataset, DatasetError
+from bthelpers.dataset import Dataset
 from bthelpers.download import URL, DownloadError, download, require_space
+from bthelpers.errors import DatasetError, ResultsError
 from bthelpers.inventory import print_check
 from bthelpers.manifest import PARTS, read_manifest, select, survey, table, unpublished
-from bthelpers.params import ParameterError, load
-from bthelpers.results import ResultsError
+from bthelpers.params import load
+from bthelpers.schema import ParameterError
 from bthelpers.settings import Profile
 
 USER_ERRORS = (DatasetError, DownloadError, ParameterError, ResultsError, OSError)

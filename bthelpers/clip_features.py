@@ -14,11 +14,11 @@ import torch
 import xarray as xr
 
 from bthelpers.clips import NAMES_SHOWN, Clip, read_waveform
-from bthelpers.front_ends import SAMPLE_RATE, MelFrontEnd
+from bthelpers.front_ends import MelFrontEnd
 from bthelpers.lowlevel import log_mel, mfcc
 from bthelpers.progress import Progress
 from bthelpers.speech import WAVEFORMS_AT_ONCE, SpeechEncoder
-from bthelpers.timing import zscore
+from bthelpers.timing import SAMPLE_RATE, zscore
 
 LOW_LEVEL = {"mfcc": mfcc, "fbank": log_mel}
 CLIPS_IN_MEMORY = 512

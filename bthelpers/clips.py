@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from bthelpers.formats import DatasetError, MissingError, did_you_mean
+from bthelpers.errors import DatasetError, MissingError, did_you_mean
 
 SAMPLE_RATE = 16_000  # Hz: of the models, and of the sample numbers in TIMIT's transcriptions
 SPLITS = ("train", "validation", "test")

@@ -130,3 +130,12 @@ def load_contrast(encoder: SpeechEncoder, source: ModelSettings, seed: int) -> t
             sizes = {size: getattr(config, size) for size in sizes}
             pretraining = Wav2Vec2ForPreTraining(Wav2Vec2Config(num_hidden_layers=0, **sizes))
     return Contrast(pretraining).to(device), origin
+
+
+def span_mask(shape: tuple[int, int], probability: float, length: int, rng) -> torch.Tensor:
+    """Boolean mask (batch, tokens): spans of the given length start with the given probability."""
+    starts = rng.random(shape) < probability
+    mask = starts.copy()
+    for shift in range(1, length):
+        mask[:, shift:] |= starts[:, :-shift]
+    return torch.from_numpy(mask)

@@ -21,7 +21,7 @@ from bthelpers.clips import (
     require_layout,
     require_splits,
 )
-from bthelpers.formats import DatasetError
+from bthelpers.errors import DatasetError
 from bthelpers.timit import read_timit
 
 SLURP = "SLURP (github.com/pswietojanski/slurp, and its slurp_real.tar.gz from zenodo.org/4274930)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
+import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -13,6 +14,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from bthelpers.alignment import interval
+
+# Okabe and Ito's colour-blind-safe colours; strokes and markers tell the lines apart in grey.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
+
+STROKES = ("-", "--", "-.", ":")
+
 
 # Okabe and Ito's colour-blind-safe colours; hatches and markers tell them apart in grey.
 STYLES = {
@@ -127,3 +134,63 @@ def interval_bars(axes: Axes, x: ArrayLike, draws: xr.DataArray, colour: str = "
     axes.errorbar(
         x, (low + high) / 2, (high - low) / 2, fmt="none", ecolor=colour, elinewidth=1, capsize=3
     )
+
+
+def interval_errors(means: xr.DataArray, draws: xr.DataArray) -> np.ndarray:
+    """Distances of an interval's ends from a mean, which an interval of percentiles need not hold.
+
+    Parameters
+    ----------
+    means : DataArray (condition, group)
+    draws : DataArray (condition, group, draw)
+
+    Returns
+    -------
+    array of shape (condition, 2, group), NaN where draws are
+    """
+    low, high = interval(draws).transpose("bound", *means.dims)
+    return np.maximum(np.stack([means - low, high - means], axis=1), 0)
+
+
+def grouped_bars(
+    means: xr.DataArray, errors: np.ndarray, label: str
+) -> tuple[Figure, plt.Axes, dict[str, np.ndarray]]:
+    """Groups of bars, one bar per condition.
+
+    Parameters
+    ----------
+    means : DataArray (condition, group)
+    errors : array of shape (condition, group) or (condition, 2, group)
+    label : str
+        What the bars show, with its unit.
+
+    Returns
+    -------
+    figure, axes, dict of array of shape (group,)
+        The last by condition: where its bars stand.
+    """
+    n_groups = means.shape[1]
+    conditions = list(means["condition"].values)
+    width = 0.8 / len(conditions)
+    figure, axes = plt.subplots(figsize=(max(1.6 + 1.3 * n_groups, 4.2), 3.8), layout="constrained")
+    places = {}
+    for k, condition in enumerate(conditions):
+        style = STYLES[condition]
+        places[condition] = np.arange(n_groups) + (k - (len(conditions) - 1) / 2) * width
+        axes.bar(
+            places[condition],
+            means[k],
+            width,
+            yerr=np.asarray(errors[k]),
+            color=style["color"],
+            hatch=style["hatch"],
+            edgecolor="black",
+            linewidth=0.6,
+            error_kw={"capsize": 3, "linewidth": 1},
+            label=condition,
+        )
+    axes.set_ylabel(label)
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(frameon=False, ncols=min(len(conditions), 3), loc="outside upper center")
+    return figure, axes, places

@@ -19,14 +19,12 @@ import soxr
 
 from bthelpers import timing
 from bthelpers.annotation import count_vertices, vertex_parcels
+from bthelpers.errors import DatasetError, MissingError, look_up
 from bthelpers.formats import (
     RESTORE,
-    DatasetError,
-    MissingError,
     Sound,
     column_numbers,
     existing,
-    look_up,
     open_responses,
     read_columns,
     read_table,
@@ -36,7 +34,7 @@ from bthelpers.formats import (
 )
 from bthelpers.inventory import take_inventory
 from bthelpers.response_cache import cached
-from bthelpers.synthesis import Interval
+from bthelpers.timing import Interval
 
 TIERS = ("phone", "word")
 HEMISPHERES = ("lh", "rh")

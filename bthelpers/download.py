@@ -25,9 +25,9 @@ from urllib.parse import quote
 
 import requests
 
+from bthelpers.files import atomic_write_text
 from bthelpers.manifest import GB, METADATA, PACKAGED, RemoteFile, Survey, part_path, size, survey
 from bthelpers.progress import ByteProgress
-from bthelpers.results import atomic_write_text
 
 URL = "https://s3.amazonaws.com/openneuro.org/ds003020"
 ATTEMPTS = 6  # at one file, in a row, that bring nothing new

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike, NDArray
 
-from bthelpers.alignment import bootstrap_alignment, normalized_alignment
+from bthelpers.alignment import _VOXELS_AT_ONCE, _resampled_r, resampling_counts
+from bthelpers.correlation import pearson_r
 from bthelpers.dataset import Dataset
-from bthelpers.encoding import fit_ridge, pearson_r, story_folds
+from bthelpers.encoding import fit_ridge, story_folds
 from bthelpers.progress import Progress
 from bthelpers.settings import EncodingSettings, StatisticsSettings
 from bthelpers.significance import permutation_p
@@ -173,3 +175,122 @@ def evaluate_layers(
         layers.append(layer.assign(alpha=("voxel", model.best_alphas_.astype(np.float32))))
         progress.advance()
     return xr.concat(layers, dim="layer").assign_coords(layer=representations["layer"].values)
+
+
+def normalized_alignment(r: ArrayLike, ceiling: ArrayLike, mask: ArrayLike) -> float:
+    """Normalised brain alignment of a region, equation (1): the mean of r / ceiling.
+
+    Parameters
+    ----------
+    r : array of shape (n_voxels,)
+        Correlation of prediction and response on the held-out story.
+    ceiling : array of shape (n_voxels,)
+        Noise ceilings.
+    mask : bool array of shape (n_voxels,)
+        Voxels of the region.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, the region is empty, or a voxel in it has no positive ceiling or no
+        correlation.
+    """
+    r = np.asarray(r, dtype=np.float64)
+    weights = _voxel_weights(ceiling, mask)
+    _check_correlations(r, weights)
+    region = weights > 0
+    return float(r[region] @ weights[region])
+
+
+def _voxel_weights(ceiling: ArrayLike, mask: ArrayLike) -> NDArray[np.float64]:
+    """Weights w of equation (1), with which the alignment is the sum of w * r over voxels."""
+    ceiling, mask = np.asarray(ceiling, dtype=np.float64), np.asarray(mask)
+    if mask.dtype != bool or ceiling.ndim != 1 or mask.shape != ceiling.shape:
+        raise ValueError(
+            f"the mask is {mask.dtype} of shape {mask.shape}: it must be bool {ceiling.shape}"
+        )
+    if not mask.any():
+        raise ValueError("the region has no voxel: its alignment is not defined")
+    unusable = mask & ~(ceiling > 0)
+    if unusable.any():
+        raise ValueError(
+            f"{unusable.sum()} of {mask.sum()} voxels of the region have no positive noise "
+            "ceiling: select voxels above a threshold first"
+        )
+    weights = np.zeros(len(ceiling))
+    weights[mask] = 1 / ceiling[mask] / mask.sum()
+    return weights
+
+
+def _check_correlations(r: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
+    if r.shape != weights.shape:
+        raise ValueError(f"{r.shape} correlations do not match {weights.shape} noise ceilings")
+    undefined = np.isnan(r) & (weights > 0)
+    if undefined.any():
+        raise ValueError(
+            f"{undefined.sum()} of {(weights > 0).sum()} voxels have no correlation (prediction or "
+            "response is constant or NaN): leave them out of the region"
+        )
+
+
+def bootstrap_alignment(
+    predicted: ArrayLike,
+    actual: ArrayLike,
+    ceiling: ArrayLike,
+    masks: xr.DataArray,
+    block: int,
+    n_draws: int,
+    seed: int,
+) -> xr.DataArray:
+    """Normalised alignment of regions, resampled over blocks of TRs of the held-out story.
+
+    Each draw takes as many blocks of consecutive TRs as there are, with replacement, and computes
+    equation (1) on them. The blocks drawn depend only on `seed`, `n_draws`, `block` and the number
+    of TRs, so draws of two models or conditions are paired and may be subtracted.
+
+    Parameters
+    ----------
+    predicted, actual : array of shape (n_trs, n_voxels)
+        Predictions and responses.
+    ceiling : array of shape (n_voxels,)
+        Noise ceilings.
+    masks : bool DataArray with dims (region, voxel)
+        Voxels of each region.
+    block : int
+        TRs of a block (the last one may be shorter): longer than the responses' autocorrelation.
+    n_draws : int
+        Number of draws.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    DataArray with dims (region, draw)
+
+    Raises
+    ------
+    ValueError
+        As `normalized_alignment`, or if there are fewer than two blocks.
+    """
+    predicted, actual = np.asarray(predicted), np.asarray(actual)
+    masks = masks.transpose("region", "voxel")
+    weights = np.stack([_voxel_weights(ceiling, mask) for mask in masks.values])
+    _check_correlations(pearson_r(predicted, actual), weights.sum(axis=0))
+    if not 1 <= block < len(actual):
+        raise ValueError(
+            f"{len(actual)} TRs hold fewer than two blocks of {block}: use shorter blocks"
+        )
+    starts = np.arange(0, len(actual), block)
+    counts = resampling_counts(len(starts), n_draws, seed)
+    voxels = np.flatnonzero(weights.any(axis=0))
+    alignment = np.zeros((len(masks), n_draws))
+    for first in range(0, len(voxels), _VOXELS_AT_ONCE):
+        some = voxels[first : first + _VOXELS_AT_ONCE]
+        r = _resampled_r(predicted[:, some], actual[:, some], starts, counts)
+        alignment += weights[:, some] @ r.T
+    coords = {"region": masks["region"], "draw": np.arange(n_draws)}
+    return xr.DataArray(alignment, coords, dims=("region", "draw"), name="alignment")

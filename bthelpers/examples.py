@@ -19,8 +19,11 @@ from bthelpers.dataset import Dataset
 from bthelpers.front_ends import WindowFrames
 from bthelpers.hrf import double_gamma
 from bthelpers.settings import TuningSettings
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
-from bthelpers.timing import block_permutation, windows, zscore
+from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import SAMPLE_RATE, block_permutation, windows, zscore
+from bthelpers.training import cut
+
+STRETCHES_AT_ONCE = 8  # of sound, without gradients
 
 
 @dataclass(frozen=True)
@@ -168,3 +171,30 @@ class Examples:
     def responses(self, batch: list[Stretch]) -> torch.Tensor:
         """Targets (tr, voxel) of all stretches, one after another."""
         return torch.cat([self.targets[s.story][s.rows] for s in batch])
+
+
+def pool(
+    encoder: SpeechEncoder, examples: Examples, batch: list[Stretch], precision: str
+) -> torch.Tensor:
+    """Pooled features (tr, feature) of some stretches, one after another."""
+    lengths = [stretch.stop - stretch.start for stretch in batch]
+    pooled: list[torch.Tensor | None] = [None] * len(batch)
+    for length in sorted(set(lengths)):
+        chosen = [k for k, other in enumerate(lengths) if other == length]
+        frames = torch.stack([examples.window(batch[k]) for k in chosen]).to(encoder.device)
+        with encoder.arithmetic(precision):
+            states = encoder.last_layer(frames, length)
+        for k, state in zip(chosen, states, strict=True):
+            pooled[k] = examples.pooling(batch[k]).to(encoder.device) @ state.float()
+    return torch.cat(pooled)
+
+
+@torch.no_grad()
+def pooled_features(
+    encoder: SpeechEncoder, examples: Examples, precision: str = "float32"
+) -> torch.Tensor:
+    """Pooled features (tr, feature) of all TRs, story after story, in evaluation mode."""
+    encoder.model.eval()
+    stretches = examples.stretches([0] * len(examples.windows))
+    batches = cut(stretches, STRETCHES_AT_ONCE)
+    return torch.cat([pool(encoder, examples, batch, precision) for batch in batches])

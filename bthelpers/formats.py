@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import itertools
 import json
 import math
@@ -19,7 +18,8 @@ import numpy as np
 import soundfile
 from praatio import textgrid
 
-from bthelpers.synthesis import Interval
+from bthelpers.errors import DatasetError, MissingError, listed
+from bthelpers.timing import Interval
 
 RESTORE = "download it again (`bthelpers download`), or make the simulated dataset again"
 BLOCK_BYTES = 6_000_000  # of a response array in memory as float64: what a processor's cache holds
@@ -28,14 +28,6 @@ REMEDIES = {
     "individual_repeats": f"{RESTORE}; or choose a test story that was heard several times "
     "(dataset.splits.test)",
 }
-
-
-class DatasetError(ValueError):
-    """Something in the dataset folder is missing or malformed; the message says what to do."""
-
-
-class MissingError(DatasetError):
-    """A file or folder that is not there."""
 
 
 class Sound(NamedTuple):
@@ -59,24 +51,6 @@ def existing(path: Path) -> Path:
     if not path.exists():
         raise MissingError(f"{path} is missing: {RESTORE}")
     return path
-
-
-def listed(names: Iterable[str]) -> str:
-    """Join names for a message."""
-    return ", ".join(names) or "nothing"
-
-
-def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """End an error message about an unknown name with the nearest valid one."""
-    nearest = difflib.get_close_matches(name, list(valid), n=1, cutoff=0)
-    return f"; the nearest is {nearest[0]!r}" if nearest else ""
-
-
-def look_up(name: str, table: dict, what: str):
-    """Return `table[name]`; an error names the nearest key if there is none."""
-    if name not in table:
-        raise DatasetError(f"{name!r} is no {what}{did_you_mean(name, table)}")
-    return table[name]
 
 
 def read_table(path: Path) -> dict:

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
-SAMPLE_RATE = 16_000  # Hz
+from bthelpers.timing import SAMPLE_RATE
+
 SECONDS_AT_ONCE = 30  # of sound per call of the convolutions: bounds their memory
 
 

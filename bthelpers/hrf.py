@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.signal import lfilter
 from scipy.stats import gamma
 
 PEAK_SHAPE, UNDERSHOOT_SHAPE, UNDERSHOOT_SHARE = 6, 16, 1 / 6
@@ -24,3 +25,10 @@ def double_gamma(ages: np.ndarray) -> np.ndarray:
     """
     ages = np.asarray(ages, float)
     return gamma.pdf(ages, PEAK_SHAPE) - UNDERSHOOT_SHARE * gamma.pdf(ages, UNDERSHOOT_SHAPE)
+
+
+def autocorrelated_noise(shape: tuple[int, int], coefficient: float, rng) -> np.ndarray:
+    """AR(1) noise along the first axis, stationary with unit variance."""
+    innovations = rng.normal(size=shape)
+    innovations[1:] *= np.sqrt(1 - coefficient**2)
+    return lfilter([1.0], [1.0, -coefficient], innovations, axis=0)

@@ -13,10 +13,10 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from bthelpers.alignment import interval, percent_change
+from bthelpers.alignment import percent_change
 from bthelpers.encoding import fit_ridge, story_folds
+from bthelpers.errors import listed
 from bthelpers.evaluation import StoryResponses, evaluate_layers
-from bthelpers.formats import listed
 from bthelpers.progress import Progress
 from bthelpers.settings import EncodingSettings, StatisticsSettings
 from bthelpers.timing import TR, trim
@@ -271,35 +271,6 @@ def low_level_impact(original: xr.Dataset, residual: xr.Dataset) -> xr.Dataset:
     clear = positive == original.sizes["draw"]
     impact = -percent_change(residual.where(clear), original.where(clear))
     return impact.rename(alignment="impact").assign(positive=positive)
-
-
-def impact_table(original: xr.Dataset, residual: xr.Dataset) -> pd.DataFrame:
-    """Alignments and low-level impact with its 95 % interval, or why there is none.
-
-    The intervals are of a block bootstrap over the test story's TRs, with the same blocks drawn for
-    both alignments. Parameters and errors are those of `low_level_impact`.
-
-    Returns
-    -------
-    DataFrame
-        One row per combination of labels, such as feature and region.
-    """
-    impact = low_level_impact(original, residual)
-    bounds = interval(impact["draws"])
-    table = xr.Dataset(
-        {
-            "original": original["alignment"].sel(region=residual["region"]),
-            "residual": residual["alignment"],
-            "impact (%)": impact["impact"],
-            "low": bounds.sel(bound="low", drop=True),
-            "high": bounds.sel(bound="high", drop=True),
-            "positive": impact["positive"],
-        }
-    ).to_dataframe(dim_order=residual["alignment"].dims)
-    n_draws = residual.sizes["draw"]
-    reason = f"no ratio: original alignment not above 0 in {{}} of {n_draws} draws"
-    not_positive = n_draws - table.pop("positive")
-    return table.assign(remark=[reason.format(n) if n else "" for n in not_positive])
 
 
 def voxel_impact(

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
 
 from bthelpers.alignment import interval
-from bthelpers.figures import grouped_bars, interval_errors, region_title
-from bthelpers.impact import low_level_impact, voxel_impact
+from bthelpers.impact import low_level_impact
 from bthelpers.results import Results
-from bthelpers.summary import BASELINE, LAYERS, mean_r, numbered_voxels, over_runs
+from bthelpers.summary import LAYERS, over_runs
 
-TITLES = {
-    "power_spectrum": "Power\nspectrum",
-    "diphones": "Di-phones",
-    "triphones": "Tri-phones",
-    "articulation": "Articulation",
-    "joint": "All four",
-}
 TUNED = "brain-tuned"
 
 
@@ -83,55 +73,30 @@ def impact_change_table(impacts: xr.Dataset, feature: str, region: str) -> pd.Da
     return pd.concat(rows).set_index(["condition", "participant"])
 
 
-def voxel_impact_change(results: Results, model: str, participant: str, feature: str) -> xr.Dataset:
-    """What brain-tuning changes of the low-level impact of single voxels (Fig. 3c and 15).
+def impact_table(original: xr.Dataset, residual: xr.Dataset) -> pd.DataFrame:
+    """Alignments and low-level impact with its 95 % interval, or why there is none.
+
+    The intervals are of a block bootstrap over the test story's TRs, with the same blocks drawn for
+    both alignments. Parameters and errors are those of `low_level_impact`.
 
     Returns
     -------
-    Dataset
-        ``change`` (voxel): brain-tuned minus pretrained, in points; NaN where one of the two has no
-        ratio. Voxels are those of the evaluated regions, with their numbers among the
-        participant's. ``masked`` and ``voxels`` (region): how many have none, and of how many.
+    DataFrame
+        One row per combination of labels, such as feature and region.
     """
-    conditions = pd.Index([BASELINE, TUNED], name="condition")
-    original, residual = (
-        xr.concat(
-            [mean_r(results.open(model, participant, name, step)) for name in conditions],
-            conditions,
-            join="exact",
-        )
-        for step in ("alignment", "impact")
-    )
-    regions = numbered_voxels(results, participant)["regions"]
-    regions = regions.sel(voxel=residual["voxel"], region=list(results.profile().impact.regions))
-    impacts = voxel_impact(original, residual.sel(feature=feature, drop=True), regions)
-    before, after = impacts["impact"].transpose("condition", ...)
-    change = after - before
-    masked = (regions & change.isnull()).sum("voxel")
-    return xr.Dataset({"change": change, "masked": masked, "voxels": impacts["voxels"]})
-
-
-def impact_bars(impacts: xr.Dataset, region: str) -> Figure:
-    """Bars per low-level feature and condition, mean over participants (Fig. 3 and 7).
-
-    A condition in which a participant has no ratio has no bar.
-
-    Returns
-    -------
-    Figure
-        Error bars: 95 % intervals of the block bootstrap; dots: participants.
-    """
-    values = impacts["impact"].sel(region=region)
-    means, draws = (
-        array.mean("participant", skipna=False).transpose("condition", "feature", ...)
-        for array in (values, impacts["draws"].sel(region=region))
-    )
-    errors = interval_errors(means, draws)
-    figure, axes, places = grouped_bars(means, errors, "Low-level impact (%)")
-    for condition, row in places.items():
-        for dots in values.sel(condition=condition).transpose("participant", "feature"):
-            axes.plot(row, dots, "k.", markersize=3, alpha=0.6)
-    features = list(values["feature"].values)
-    axes.set_xticks(np.arange(len(features)), [TITLES.get(name, name) for name in features])
-    axes.set_title(region_title(region), fontsize=10)
-    return figure
+    impact = low_level_impact(original, residual)
+    bounds = interval(impact["draws"])
+    table = xr.Dataset(
+        {
+            "original": original["alignment"].sel(region=residual["region"]),
+            "residual": residual["alignment"],
+            "impact (%)": impact["impact"],
+            "low": bounds.sel(bound="low", drop=True),
+            "high": bounds.sel(bound="high", drop=True),
+            "positive": impact["positive"],
+        }
+    ).to_dataframe(dim_order=residual["alignment"].dims)
+    n_draws = residual.sizes["draw"]
+    reason = f"no ratio: original alignment not above 0 in {{}} of {n_draws} draws"
+    not_positive = n_draws - table.pop("positive")
+    return table.assign(remark=[reason.format(n) if n else "" for n in not_positive])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bthelpers.formats import RESTORE, DatasetError, MissingError, listed
+from bthelpers.errors import DatasetError, MissingError, listed
+from bthelpers.formats import RESTORE
 
 if TYPE_CHECKING:  # both modules import this one
     from bthelpers.dataset import Dataset

@@ -12,7 +12,7 @@ from scipy.fft import dct, next_fast_len
 from scipy.signal import welch
 from transformers.audio_utils import mel_filter_bank, spectrogram
 
-from bthelpers.synthesis import Interval
+from bthelpers.timing import Interval
 
 FFT_LENGTH = 512
 LOG_FLOOR = 1e-6

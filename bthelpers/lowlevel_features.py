@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bthelpers.dataset import Dataset
-from bthelpers.formats import did_you_mean, listed
+from bthelpers.errors import did_you_mean, listed
 from bthelpers.lowlevel import (
     BAND_EDGES,
     articulation_table,
@@ -25,9 +25,7 @@ from bthelpers.lowlevel import (
     phone_sequences,
     power_spectrum,
 )
-from bthelpers.speech import SAMPLE_RATE
-from bthelpers.synthesis import Interval
-from bthelpers.timing import TR, windows
+from bthelpers.timing import SAMPLE_RATE, TR, Interval, windows
 
 HOP = SAMPLE_RATE // 100  # samples from one frame of mel bands or cepstra to the next
 

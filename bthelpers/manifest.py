@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bthelpers.formats import DatasetError, did_you_mean
+from bthelpers.errors import DatasetError, did_you_mean
 
 NAME = "ds003020"
 PACKAGED = Path(__file__).with_name(NAME)

@@ -36,12 +36,13 @@ from transformers import (
     WavLMModel,
 )
 
+from bthelpers.contrast import span_mask
+from bthelpers.files import atomic_folder
 from bthelpers.lowlevel import mfcc
 from bthelpers.provenance import file_digest, provenance
-from bthelpers.results import atomic_folder
-from bthelpers.speech import SAMPLE_RATE
 from bthelpers.stories import load_lexicon, random_speaker, tell_story
 from bthelpers.synthesis import Utterance, restart
+from bthelpers.timing import SAMPLE_RATE
 
 STORY_SEED_OFFSET = 1_000_000  # keeps the pretraining stories apart from every dataset's
 HOP, RECEPTIVE_FIELD = 640, 1810  # samples: from token to token, and seen by one token
@@ -140,15 +141,6 @@ def cluster(features: list[np.ndarray], n_clusters: int, seed: int) -> list[np.n
         n_clusters, batch_size=4096, n_init=1, max_iter=25, random_state=seed
     ).fit(np.concatenate(scaled[:CLUSTERING_STORIES]))
     return [means.predict(f).astype(np.int64) for f in scaled]
-
-
-def span_mask(shape: tuple[int, int], probability: float, length: int, rng) -> torch.Tensor:
-    """Boolean mask (batch, tokens): spans of the given length start with the given probability."""
-    starts = rng.random(shape) < probability
-    mask = starts.copy()
-    for shift in range(1, length):
-        mask[:, shift:] |= starts[:, :-shift]
-    return torch.from_numpy(mask)
 
 
 def masked_prediction_loss(logits, targets, mask, unmasked_weight):

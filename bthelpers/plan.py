@@ -22,57 +22,26 @@ import torch
 
 from bthelpers import preflight
 from bthelpers.devices import claim_device
+from bthelpers.errors import look_up
 from bthelpers.examples import TuningStory
-from bthelpers.formats import look_up, read_table
-from bthelpers.front_ends import SAMPLE_RATE
+from bthelpers.formats import read_table
 from bthelpers.representations import WINDOWS_PER_BATCH, pooled_windows
-from bthelpers.results import Results, result_folder
+from bthelpers.results import Results
 from bthelpers.settings import (
-    OF_RESPONSES,
-    PER_PARTICIPANT,
     Profile,
     RepresentationSettings,
     TuningSettings,
 )
 from bthelpers.speech import SpeechEncoder
-from bthelpers.timing import TR, n_respdict_for, response_times
+from bthelpers.steps import NEEDS, planned_runs
+from bthelpers.timing import SAMPLE_RATE, TR, n_respdict_for, response_times
 from bthelpers.tuning import TuningRun
 
 ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until they were selected
 BYTES = 4  # of float32
 # Tuning keeps weights, best weights and the optimiser's two moments of all of them.
 CHECKPOINT_COPIES = 4
-NEEDS = {
-    "voxels": "dataset",
-    "tuning": "voxels",
-    "other tuning": "dataset; the other models",  # without responses: not estimated
-    "representations": "tuning; dataset alone for the pretrained model",
-    "alignment": "representations, voxels",
-    "impact": "representations, voxels, alignment",
-    "preference": "tuning, dataset",
-    "probes": "tuning, corpora",
-    "recognition": "tuning, corpora",
-}
 PUBLISHED = Path(__file__).parent / "ds003020/respdict.json"
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One run of a profile.
-
-    Attributes
-    ----------
-    step : str
-        A key of `NEEDS`.
-    model : str
-        '' for a step that concerns no model.
-    output : str
-        Its data file, from the folder of results.
-    """
-
-    step: str
-    model: str
-    output: str
 
 
 @dataclass(frozen=True)
@@ -92,24 +61,6 @@ class Cost:
 
 
 UNKNOWN = Cost(math.nan, math.nan)
-
-
-def planned_runs(profile: Profile) -> list[PlannedRun]:
-    """All runs of a profile but the making of a simulated dataset, in the order of their steps."""
-    participants = profile.dataset.participants
-    runs = [PlannedRun("voxels", "", f"{participant}/voxels.nc") for participant in participants]
-    for model, participant, condition in profile.runs:
-        evaluations = profile.evaluations_of(model)
-        steps = {step: step for step in evaluations}  # data files, without their ending, by step
-        if set(evaluations) & set(OF_RESPONSES):
-            steps["representations"] = "representations"
-        if condition != "pretrained":
-            steps["tuning" if condition in PER_PARTICIPANT else "other tuning"] = "training"
-        for step, file in steps.items():
-            folder = result_folder(model, participant, condition, step)
-            runs.append(PlannedRun(step, model, f"{folder}/{file}.nc"))
-    order = list(NEEDS)
-    return sorted(dict.fromkeys(runs), key=lambda run: order.index(run.step))
 
 
 def story_rows(profile: Profile, repository: Path) -> dict[str, int]:

@@ -15,8 +15,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bthelpers.dataset import Dataset
-from bthelpers.formats import RESTORE, DatasetError, listed
-from bthelpers.preference_summary import semantic_minus_phonetic
+from bthelpers.errors import DatasetError, listed
+from bthelpers.formats import RESTORE
 from bthelpers.progress import Progress
 from bthelpers.speech import SpeechEncoder
 from bthelpers.word_pairs import ChosenWords, SpokenWord, WordPairs
@@ -210,3 +210,8 @@ def _drawn_means(values: xr.DataArray, n_draws: int, seed: int) -> xr.DataArray:
         counts / n, {"draw": np.arange(n_draws), "word": values["word"]}, dims=("draw", "word")
     )
     return values @ shares
+
+
+def semantic_minus_phonetic(values: xr.DataArray) -> xr.DataArray:
+    """Difference that the preference d is made of, from values with dim ``kind``."""
+    return values.sel(kind="semantic", drop=True) - values.sel(kind="phonetic", drop=True)

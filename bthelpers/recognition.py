@@ -13,15 +13,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import xarray as xr
+from torch import nn
 from torch.nn.functional import ctc_loss
+from torch.nn.utils.rnn import pad_sequence
 
+from bthelpers.alignment import resampling_counts
+from bthelpers.clip_features import problem_of, refuse_clips
+from bthelpers.clips import read_waveform
 from bthelpers.front_ends import MelFrontEnd
-from bthelpers.recognizer import Example, Recognizer
 from bthelpers.settings import RecognitionSettings
-from bthelpers.speech import SpeechEncoder
+from bthelpers.speech import WAVEFORMS_AT_ONCE, SpeechEncoder
 from bthelpers.timit import TimitClip
 from bthelpers.training import EpochRun, cut
-from bthelpers.transcription import BLANK, spell, word_error_rate
+from bthelpers.transcription import (
+    ALPHABET,
+    BLANK,
+    checked_texts,
+    n_tokens_needed,
+    read_classes,
+    spell,
+    word_error_rate,
+    word_errors,
+)
 
 
 @dataclass(frozen=True)
@@ -151,4 +165,135 @@ def fine_tune(
         loop.validation_loss,
         loop.best_epoch,
         loop.n_infeasible,
+    )
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the front end makes of a clip, (frame, channel) in main memory, and its text."""
+
+    frames: torch.Tensor
+    text: str
+
+    @property
+    def feasible(self) -> bool:
+        """Whether CTC can spell the text in so many tokens."""
+        return n_tokens_needed(self.text) <= len(self.frames)
+
+
+class Recognizer:
+    """A speech model with a linear layer on top, which starts at zero.
+
+    Parameters
+    ----------
+    encoder : SpeechEncoder
+        Of a self-supervised model.
+    precision : str
+        Of its arithmetic, "float32" or "bfloat16".
+    """
+
+    def __init__(self, encoder: SpeechEncoder, precision: str):
+        self.encoder, self.precision = encoder, precision
+        # Plain nn.Linear would draw from the global random numbers.
+        head = nn.utils.skip_init(nn.Linear, encoder.hidden_size, len(ALPHABET) + 1)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        self.head = head.to(encoder.device)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What is tuned."""
+        return {"model": self.encoder.model, "head": self.head}
+
+    def examples(self, clips: Sequence[TimitClip]) -> list[Example]:
+        """Read clips; each goes through the front end by itself.
+
+        Raises
+        ------
+        ValueError
+            If sounds are silent, not finite or shorter than one token, or texts are empty or cannot
+            be spelt; the message names the clips.
+        """
+        texts = checked_texts({clip.name: clip.text for clip in clips})
+        waveforms = [read_waveform(clip.path) for clip in clips]
+        problems = [problem_of(self.encoder, waveform) for waveform in waveforms]
+        named = zip(clips, problems, strict=True)
+        refuse_clips({clip.name: problem for clip, problem in named if problem}, len(clips))
+        front_end, device = self.encoder.front_end, self.encoder.device
+        return [
+            Example(front_end(front_end.prepare(waveform), device).T.cpu(), text)
+            for waveform, text in zip(waveforms, texts, strict=True)
+        ]
+
+    def log_probabilities(self, frames: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Log probability of each class, float32 of shape (clip, token, class).
+
+        Shorter clips are filled up and masked: each gets what it would get alone. What follows a
+        clip's own tokens means nothing.
+        """
+        encoder = self.encoder
+        lengths = torch.tensor([len(one) for one in frames], device=encoder.device)
+        # transformers wants to know which samples are sound, and counts the frames from them.
+        n_samples = (lengths - 1) * encoder.hop + encoder.receptive_field
+        mask = torch.arange(int(n_samples.max()), device=encoder.device) < n_samples[:, None]
+        inputs = pad_sequence(list(frames), batch_first=True).to(encoder.device)
+        with encoder.arithmetic(self.precision):
+            states = encoder.model(inputs.mT, attention_mask=mask.long()).last_hidden_state
+        return self.head(states.float()).log_softmax(dim=-1)
+
+    @torch.no_grad()
+    def transcribe(self, examples: Sequence[Example]) -> list[str]:
+        """Texts by the likeliest class of each token."""
+        self.encoder.model.eval()
+        texts = []
+        for first in range(0, len(examples), WAVEFORMS_AT_ONCE):
+            frames = [example.frames for example in examples[first : first + WAVEFORMS_AT_ONCE]]
+            likeliest = self.log_probabilities(frames).argmax(dim=-1).cpu()
+            texts += [
+                read_classes(classes[: len(one)].tolist())
+                for classes, one in zip(likeliest, frames, strict=True)
+            ]
+        return texts
+
+    def word_errors(self, examples: Sequence[Example]) -> np.ndarray:
+        """Errors and words of each clip, int array (clip, 2)."""
+        return word_errors([example.text for example in examples], self.transcribe(examples))
+
+
+def evaluate(
+    recognizer: Recognizer, clips: Sequence[TimitClip], n_draws: int, seed: int
+) -> xr.Dataset:
+    """Word error rate on test clips.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+    clips : sequence of TimitClip
+    n_draws, seed : int
+        Of the bootstrap over clips; one seed pairs the draws of two models.
+
+    Returns
+    -------
+    Dataset
+        Scalars ``wer``, ``accuracy`` (1 - WER, negative where words are made up), ``n_words`` and
+        ``n_infeasible``: clips whose text CTC cannot spell in their tokens, which are counted in
+        the rate. ``wer_draws`` (draw).
+
+    Raises
+    ------
+    ValueError
+        As `fine_tune`.
+    """
+    examples = recognizer.examples(clips)
+    errors = recognizer.word_errors(examples)
+    resampled = resampling_counts(len(clips), n_draws, seed) @ errors
+    wer = word_error_rate(errors)
+    return xr.Dataset(
+        {
+            "wer": wer,
+            "accuracy": 1 - wer,
+            "wer_draws": ("draw", (resampled[:, 0] / resampled[:, 1]).astype(np.float32)),
+            "n_words": errors[:, 1].sum(),
+            "n_infeasible": sum(not example.feasible for example in examples),
+        }
     )

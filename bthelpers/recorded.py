@@ -20,12 +20,15 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from bthelpers.errors import ResultsError
+from bthelpers.files import atomic_folder
+from bthelpers.maps import mean_r
 from bthelpers.params import load, to_dict
 from bthelpers.provenance import digest
-from bthelpers.results import Results, ResultsError, Run, atomic_folder, read_dataset, write_dataset
+from bthelpers.results import Results, Run, read_dataset, write_dataset
 from bthelpers.settings import Profile
-from bthelpers.summary import mean_r
-from bthelpers.workflow import RUNS_AT_ONCE, evaluation_files, run_workflow, visible_gpus
+from bthelpers.steps import evaluation_files
+from bthelpers.workflow import RUNS_AT_ONCE, run_workflow, visible_gpus
 
 RECORDED = Path("book/recorded")
 PROFILE = "simulation"  # that `verify` makes a run of again, under the parameters of VERIFY

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from bthelpers.formats import did_you_mean
+from bthelpers.errors import did_you_mean
 
 REGIONS = Path(__file__).with_name("regions.yaml")
 

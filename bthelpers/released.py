@@ -29,9 +29,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
+from bthelpers.errors import ResultsError
+from bthelpers.files import atomic_folder
+from bthelpers.model_loading import OFFLINE, REMEDIES, ModelError
 from bthelpers.provenance import file_digest, provenance
-from bthelpers.results import ResultsError, atomic_folder
-from bthelpers.speech import OFFLINE, REMEDIES, ModelError
 
 HEAD = "head.safetensors"
 # The trainers' names of a model: its type in transformers, and where in it the weights belong.

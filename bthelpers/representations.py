@@ -16,8 +16,8 @@ from bthelpers.dataset import Dataset
 from bthelpers.front_ends import StoryFrames, WindowFrames
 from bthelpers.progress import Progress
 from bthelpers.settings import RepresentationSettings
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
-from bthelpers.timing import lanczos_downsample, windows
+from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import SAMPLE_RATE, lanczos_downsample, windows
 
 WINDOWS_PER_BATCH = 64
 

@@ -21,8 +21,9 @@ from tokenize import TokenError
 import h5py
 import numpy as np
 
+from bthelpers.errors import ResultsError
+from bthelpers.files import atomic_path
 from bthelpers.formats import read_columns
-from bthelpers.results import ResultsError, atomic_path
 
 
 def cached(folder: Path, array: h5py.Dataset, columns: np.ndarray) -> np.ndarray:

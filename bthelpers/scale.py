@@ -13,11 +13,13 @@ import pandas as pd
 import xarray as xr
 
 from bthelpers.alignment import interval, percent_change
+from bthelpers.alignment_results import load_alignment
 from bthelpers.downstream import load_downstream, over_layers
+from bthelpers.errors import ResultsError
 from bthelpers.impact_summary import TUNED, load_impacts
-from bthelpers.results import MAKE, Results, ResultsError
+from bthelpers.results import MAKE, Results
 from bthelpers.settings import Profile
-from bthelpers.summary import BASELINE, LAYERS, load_alignment
+from bthelpers.summary import BASELINE, LAYERS
 
 REGION = "late_language"
 COMPARED = ("smaller, pretrained", "smaller, brain-tuned", "larger, pretrained")

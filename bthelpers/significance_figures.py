@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from bthelpers.ceiling_figures import COLOURS, STROKES
+from bthelpers.curves import COLOURS, STROKES
 
 
 def false_positives(panels: Mapping[str, pd.DataFrame]) -> Figure:
@@ -21,7 +21,7 @@ def false_positives(panels: Mapping[str, pd.DataFrame]) -> Figure:
     Parameters
     ----------
     panels : mapping of str to DataFrame
-        By the panel's title: a row per test, as `bthelpers.significance.rejection_rates` gives
+        By the panel's title: a row per test, as `bthelpers.null_studies.rejection_rates` gives
         them, and a column ``nominal`` with the rate, in per cent, that the test should have.
     """
     rows = max(len(rates) for rates in panels.values())

@@ -19,21 +19,21 @@ import soundfile
 import soxr
 import xarray as xr
 from praatio import textgrid
-from scipy.signal import fftconvolve, lfilter
+from scipy.signal import fftconvolve
 
 from bthelpers.cortex_template import write_atlas, write_participant_anatomy
 from bthelpers.dataset import Dataset
+from bthelpers.files import atomic_folder
 from bthelpers.formats import refuse_to_replace
-from bthelpers.hrf import double_gamma
+from bthelpers.hrf import autocorrelated_noise, double_gamma
 from bthelpers.lowlevel import articulation, log_mel
 from bthelpers.progress import Progress
-from bthelpers.results import atomic_folder
+from bthelpers.regions import load_regions
 from bthelpers.simulation_settings import SimulationSpec
-from bthelpers.speech import SAMPLE_RATE
-from bthelpers.stories import Lexicon, Utterance, load_lexicon, random_speaker, tell_story
-from bthelpers.surface import load_regions, region_masks
-from bthelpers.synthesis import restart
-from bthelpers.timing import n_respdict_for, response_times, zscore
+from bthelpers.stories import Lexicon, load_lexicon, random_speaker, tell_story
+from bthelpers.surface import region_masks
+from bthelpers.synthesis import Utterance, restart
+from bthelpers.timing import SAMPLE_RATE, n_respdict_for, response_times, zscore
 
 FRAME_RATE = 25  # latent frames per second
 HRF_SECONDS = 32
@@ -159,13 +159,6 @@ def voxel_signals(latents: list[Latents], masks: xr.DataArray, spec: SimulationS
     # The kinds of latent are correlated, so that their shares alone do not fix the variance.
     scale = np.concatenate(signals).std(axis=0)
     return [signal / scale for signal in signals]
-
-
-def autocorrelated_noise(shape: tuple[int, int], coefficient: float, rng) -> np.ndarray:
-    """AR(1) noise along the first axis, stationary with unit variance."""
-    innovations = rng.normal(size=shape)
-    innovations[1:] *= np.sqrt(1 - coefficient**2)
-    return lfilter([1.0], [1.0, -coefficient], innovations, axis=0)
 
 
 def write_participant(root, participant, stories, latents, spec, seed) -> None:

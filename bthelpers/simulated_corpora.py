@@ -27,12 +27,13 @@ import soxr
 
 from bthelpers.clips import SAMPLE_RATE
 from bthelpers.corpora import COMMANDS, COMMANDS_LISTS, EMOTIONS, FIFTHS, SLURP_ACTIONS, SLURP_LISTS
+from bthelpers.files import atomic_folder
 from bthelpers.formats import refuse_to_replace
 from bthelpers.progress import Progress
-from bthelpers.results import atomic_folder
 from bthelpers.simulation_settings import CorporaSpec
 from bthelpers.stories import Lexicon, Speaker, load_lexicon, random_speaker, sentence
-from bthelpers.synthesis import SILENCE, Interval, Utterance, restart, speak
+from bthelpers.synthesis import Utterance, restart, speak
+from bthelpers.timing import SILENCE, Interval
 from bthelpers.timit import DEVELOPMENT
 
 READERS_OF_SX = 7  # speakers of one SX sentence, as in TIMIT

@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from huggingface_hub import errors as hub
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
-from bthelpers.front_ends import (
-    SAMPLE_RATE,
-    ConvolutionalFrontEnd,
-    MelFrontEnd,
-    StoryFrames,
-    WindowFrames,
-)
-from bthelpers.results import atomic_folder
+from bthelpers.files import atomic_folder
+from bthelpers.front_ends import ConvolutionalFrontEnd, MelFrontEnd, StoryFrames, WindowFrames
+from bthelpers.model_loading import ModelError, explained
+from bthelpers.timing import SAMPLE_RATE
 
 FRONT_ENDS = {
     "hubert": ConvolutionalFrontEnd,
@@ -42,53 +35,6 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 ATTENTION = {("cpu", "hubert"): "eager", ("cpu", "wav2vec2"): "eager"}
 WAVEFORMS_AT_ONCE = 16  # that go through the model together
 PRETRAINING_ONLY = {"masked_spec_embed"}  # weights that some published checkpoints lack
-REMEDIES = {
-    hub.GatedRepoError: "accept its terms on its page, then log in with `hf auth login`",
-    hub.RevisionNotFoundError: "correct its revision",
-    hub.RepositoryNotFoundError: "correct its name",
-}
-OFFLINE = (
-    "where the hub cannot be reached, fetch the model on a machine that can"
-    " (`hf download NAME --revision REVISION --local-dir FOLDER`), and name that folder instead,"
-    " without a revision"
-)
-
-
-class ModelError(ValueError):
-    """A speech model that cannot be had; the message says what to do."""
-
-
-@contextmanager
-def explained(source: str | Path, revision: str | None, maker: str) -> Iterator[dict[str, Any]]:
-    """Give what loading takes, and say what to do where it fails.
-
-    Parameters
-    ----------
-    source : str or path
-        A folder, or a name on the hub.
-    revision : str or None
-        Commit on the hub; none for a folder.
-    maker : str
-        Module that makes miniatures of its kind.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model, it cannot be fetched, or is not what it should be.
-    """
-    if revision is None and not (Path(source) / "config.json").is_file():
-        raise ModelError(
-            f"{source}: no model here (config.json is missing); make a miniature with"
-            f" `python -m {maker} --output {source}`, or name another path in the parameter file,"
-            " with its revision if it is on the hub"
-        )
-    try:
-        yield {"revision": revision, "trust_remote_code": False}
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        if revision is None or not isinstance(error, OSError):
-            raise ModelError(f"{source} cannot be loaded: {error}") from error
-        remedy = REMEDIES.get(type(error.__cause__), OFFLINE)
-        raise ModelError(f"{source} at {revision} cannot be loaded ({error}): {remedy}") from error
 
 
 class HiddenStates(NamedTuple):

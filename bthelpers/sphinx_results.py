@@ -12,6 +12,7 @@ Before any page is read, the workflow makes what is missing or outdated of the p
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -23,7 +24,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
 
-from bthelpers.pages import collect_pages
+from bthelpers.files import write_if_changed
 from bthelpers.provenance import digest, file_digest
 from bthelpers.results import ENVIRONMENT, Results
 
@@ -102,3 +103,44 @@ def choose_cache(caches: Path, name: str) -> Path:
     for superseded in by_use[KEPT_CACHES:]:
         shutil.rmtree(superseded)
     return chosen
+
+
+def collect_pages(results: Path, folder: Path) -> list[Path]:
+    """Bring the executed notebooks of a results folder into the book, one page each.
+
+    Pages of runs that are no longer there are removed, and pages that did not change are left
+    alone, so that Sphinx does not read them again.
+
+    Parameters
+    ----------
+    results : Path
+        ``results/<profile>``.
+    folder : Path
+        Folder of the pages in the book.
+
+    Returns
+    -------
+    list of Path
+        The pages, sorted.
+    """
+    pages = {}
+    for notebook in sorted(results.rglob("*.ipynb")):
+        owner = notebook.relative_to(results).with_suffix("").parts
+        page = folder / f"{'-'.join(owner)}.ipynb"
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        pages[page] = json.dumps(_titled(content, owner[:-1]), indent=1) + "\n"
+    for outdated in set(folder.glob("*.ipynb")) - set(pages):
+        outdated.unlink()
+    for page, text in pages.items():
+        write_if_changed(page, text)
+    return list(pages)
+
+
+def _titled(content: dict, owner: tuple[str, ...]) -> dict:
+    """Put model, participant and condition into the notebook's title."""
+    first = content["cells"][0]
+    title, *rest = "".join(first["source"]).split("\n")
+    if owner:
+        title = f"{title}: {', '.join(owner)}"
+    first["source"] = "\n".join([title, *rest])
+    return content

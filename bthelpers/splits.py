@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import astuple, dataclass, fields
 from itertools import combinations
 
-from bthelpers.formats import DatasetError, listed
+from bthelpers.errors import DatasetError, listed
 
 
 @dataclass(frozen=True)

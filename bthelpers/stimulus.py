@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bthelpers.contrast import load_contrast
+from bthelpers.contrast import load_contrast, span_mask
 from bthelpers.front_ends import MelFrontEnd
-from bthelpers.miniatures import span_mask
 from bthelpers.settings import ModelSettings, StimulusSettings
 from bthelpers.speech import SpeechEncoder
 from bthelpers.training import EpochRun, cut

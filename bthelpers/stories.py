@@ -15,7 +15,9 @@ import numpy as np
 import soxr
 import yaml
 
-from bthelpers.synthesis import Interval, Utterance, speak
+from bthelpers.synthesis import Utterance, speak
+from bthelpers.timing import Interval
+from bthelpers.word_pairs import Meaning
 
 STIMULUS_RATE = 44_100  # Hz, as the stimuli of ds003020
 TOPIC_CATEGORIES = 2
@@ -146,3 +148,12 @@ def tell_story(
         duration += spoken.duration
     waveform = soxr.resample(np.concatenate(waveforms), spoken.rate, STIMULUS_RATE)
     return Utterance(waveform, STIMULUS_RATE, words, phones)
+
+
+def lexicon_meanings(lexicon: Lexicon) -> dict[str, Meaning]:
+    """Meanings of the content words of simulated stories: a category is a sense."""
+    return {
+        word: Meaning(frozenset([category]), frozenset([word]))
+        for category, words in lexicon.categories.items()
+        for word in words
+    }

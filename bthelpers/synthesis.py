@@ -19,6 +19,8 @@ from pathlib import Path
 import espeakng_loader
 import numpy as np
 
+from bthelpers.timing import SILENCE, Interval
+
 SYNCHRONOUS_RETRIEVAL = 2
 PHONEME_EVENTS = 1
 EVENT_END, EVENT_WORD, EVENT_PHONEME = 0, 1, 7
@@ -26,7 +28,6 @@ PARAMETER_RATE, PARAMETER_PITCH = 1, 3
 CHARS_UTF8 = 1
 RATES, PITCHES = (80, 450), (0, 99)  # words per minute and pitches that espeak-ng does not clip
 BREATH_SEED = 0
-SILENCE = "sp"
 PALATALISATION = ";"  # a glide of the phone before it, not a phone
 
 # espeak-ng's American English phonemes in ARPAbet. Vowels take a stress digit.
@@ -44,15 +45,6 @@ CONSONANTS = {
     "tS": "CH", "dZ": "JH", "m": "M", "n": "N", "N": "NG", "l": "L", "l^": "L", "r": "R",
     "r-": "R", "w": "W", "j": "Y", "?": "T",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A labelled stretch of time, in seconds."""
-
-    start: float
-    stop: float
-    label: str
 
 
 @dataclass(frozen=True)

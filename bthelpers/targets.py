@@ -18,13 +18,11 @@ import torch
 
 from bthelpers.dataset import Dataset
 from bthelpers.examples import TuningStory, permute_blocks, read_stories
-from bthelpers.front_ends import SAMPLE_RATE
+from bthelpers.model_loading import explained
 from bthelpers.progress import Progress
 from bthelpers.settings import BigSpeechModel, TargetSettings, TextModel, TuningSettings
-from bthelpers.speech import explained
-from bthelpers.synthesis import Interval
 from bthelpers.text_readers import TextReader, WhisperDecoder
-from bthelpers.timing import windows, zscore
+from bthelpers.timing import SAMPLE_RATE, Interval, windows, zscore
 
 # Labels of ds003020's word tier that are no words, without braces: silence, breath, laughter, lip
 # smack, noise, and the ends of sentences.

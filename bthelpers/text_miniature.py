@@ -28,9 +28,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy, pad
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from bthelpers.files import atomic_folder
 from bthelpers.miniatures import STORY_SEED_OFFSET, cosine_schedule
 from bthelpers.provenance import file_digest, provenance
-from bthelpers.results import atomic_folder
 from bthelpers.stories import TOPIC_CATEGORIES, Lexicon, load_lexicon, sentence
 
 END, START = 0, 1  # tokens; those of words follow

@@ -10,9 +10,15 @@ at ``(k + 10) * TR - 10``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+SAMPLE_RATE = 16_000  # Hz
+
+SILENCE = "sp"
+
 
 TR = 2.0045
 """Repetition time of ds003020, in seconds."""
@@ -306,3 +312,12 @@ def block_permutation(n: int, block: int, rng: np.random.Generator) -> NDArray[n
 def _as_float(x: ArrayLike) -> NDArray[np.floating]:
     x = np.asarray(x)
     return x if x.dtype == np.float32 else x.astype(np.float64, copy=False)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A labelled stretch of time, in seconds."""
+
+    start: float
+    stop: float
+    label: str

@@ -16,8 +16,8 @@ from bthelpers.clips import (
     require_layout,
     require_splits,
 )
-from bthelpers.formats import DatasetError
-from bthelpers.synthesis import Interval
+from bthelpers.errors import DatasetError
+from bthelpers.timing import Interval
 
 SOURCE = "TIMIT from the Linguistic Data Consortium (LDC93S1)"
 SUFFIXES = (".WAV", ".PHN", ".WRD", ".TXT")

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from bthelpers.files import atomic_path
 from bthelpers.progress import Progress
-from bthelpers.results import atomic_path
 from bthelpers.settings import RecognitionSettings, StimulusSettings, TuningSettings
 from bthelpers.speech import SpeechEncoder
 

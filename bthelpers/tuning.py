@@ -15,12 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from bthelpers.examples import Examples, Stretch, TuningStory
+from bthelpers.examples import Examples, Stretch, TuningStory, pool, pooled_features
 from bthelpers.settings import TuningSettings
 from bthelpers.speech import SpeechEncoder
 from bthelpers.training import EpochRun, cut
-
-STRETCHES_AT_ONCE = 8  # of sound, without gradients
 
 
 @dataclass(frozen=True)
@@ -41,33 +39,6 @@ class TuningResult:
     training_loss: list[float]
     validation_loss: list[float]
     best_epoch: int
-
-
-def pool(
-    encoder: SpeechEncoder, examples: Examples, batch: list[Stretch], precision: str
-) -> torch.Tensor:
-    """Pooled features (tr, feature) of some stretches, one after another."""
-    lengths = [stretch.stop - stretch.start for stretch in batch]
-    pooled: list[torch.Tensor | None] = [None] * len(batch)
-    for length in sorted(set(lengths)):
-        chosen = [k for k, other in enumerate(lengths) if other == length]
-        frames = torch.stack([examples.window(batch[k]) for k in chosen]).to(encoder.device)
-        with encoder.arithmetic(precision):
-            states = encoder.last_layer(frames, length)
-        for k, state in zip(chosen, states, strict=True):
-            pooled[k] = examples.pooling(batch[k]).to(encoder.device) @ state.float()
-    return torch.cat(pooled)
-
-
-@torch.no_grad()
-def pooled_features(
-    encoder: SpeechEncoder, examples: Examples, precision: str = "float32"
-) -> torch.Tensor:
-    """Pooled features (tr, feature) of all TRs, story after story, in evaluation mode."""
-    encoder.model.eval()
-    stretches = examples.stretches([0] * len(examples.windows))
-    batches = cut(stretches, STRETCHES_AT_ONCE)
-    return torch.cat([pool(encoder, examples, batch, precision) for batch in batches])
 
 
 class _Head(nn.Module):

@@ -26,12 +26,12 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import sinusoids
 
-from bthelpers.front_ends import SAMPLE_RATE
+from bthelpers.files import atomic_folder
 from bthelpers.miniatures import PretrainingSettings, cosine_schedule, pretraining_stories
 from bthelpers.provenance import file_digest, provenance
-from bthelpers.results import atomic_folder
-from bthelpers.synthesis import SILENCE, Interval, Utterance
+from bthelpers.synthesis import Utterance
 from bthelpers.text_miniature import END, START, vocabulary, word_tokenizer
+from bthelpers.timing import SAMPLE_RATE, SILENCE, Interval
 
 TOKENS_PER_SECOND = 25
 MEL_HOP = SAMPLE_RATE // TOKENS_PER_SECOND // 2  # the second convolution halves the rate

@@ -20,10 +20,8 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from wn.morphy import Morphy
 
 from bthelpers.dataset import Dataset
-from bthelpers.formats import listed
-from bthelpers.front_ends import SAMPLE_RATE
-from bthelpers.stories import Lexicon
-from bthelpers.synthesis import SILENCE
+from bthelpers.errors import listed
+from bthelpers.timing import SAMPLE_RATE, SILENCE
 
 
 @dataclass(frozen=True)
@@ -83,15 +81,6 @@ class WordPairs:
     semantic: tuple[str, ...]
     phonetic: tuple[str, ...]
     random: tuple[str, ...]
-
-
-def lexicon_meanings(lexicon: Lexicon) -> dict[str, Meaning]:
-    """Meanings of the content words of simulated stories: a category is a sense."""
-    return {
-        word: Meaning(frozenset([category]), frozenset([word]))
-        for category, words in lexicon.categories.items()
-        for word in words
-    }
 
 
 def open_wordnet(name: str) -> wn.Wordnet:

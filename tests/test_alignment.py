@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bthelpers import alignment
-from bthelpers.alignment import (
-    bootstrap_alignment,
-    interval,
-    normalized_alignment,
-    percent_change,
-    wilcoxon_over_participants,
-    wilcoxon_over_voxels,
-)
+from bthelpers.alignment import interval, percent_change
+from bthelpers.evaluation import bootstrap_alignment, normalized_alignment
+from bthelpers.wilcoxon import wilcoxon_over_participants, wilcoxon_over_voxels
 
 
 def test_equation_1_by_hand():

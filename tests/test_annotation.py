@@ -13,7 +13,7 @@ from bthelpers.annotation import (
     read_sphere,
     vertex_parcels,
 )
-from bthelpers.formats import DatasetError, MissingError
+from bthelpers.errors import DatasetError, MissingError
 from bthelpers.regions import GLASSER_AREAS
 
 N_TEMPLATE = 541

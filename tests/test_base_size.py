@@ -14,8 +14,8 @@ from transformers import (
     WhisperModel,
 )
 
-from bthelpers.front_ends import SAMPLE_RATE
 from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import SAMPLE_RATE
 
 # facebook/wav2vec2-base, facebook/hubert-base-ls960, microsoft/wavlm-base-plus and
 # openai/whisper-small, whose decoder is cut to one layer: brain-tuning never runs it.

@@ -17,9 +17,9 @@ from bthelpers.ceiling import (
     noise_ceiling,
     published_counts,
     select_voxels,
-    simulated_repeats,
     voxels_above,
 )
+from bthelpers.null_studies import simulated_repeats
 from bthelpers.simulation_settings import PUBLISHED_CEILINGS
 
 

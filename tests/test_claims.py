@@ -43,10 +43,11 @@ from bthelpers.claims import (
     judge,
     readable,
 )
+from bthelpers.errors import ResultsError
 from bthelpers.lowlevel_features import JOINT
 from bthelpers.params import load, to_dict
 from bthelpers.published_claims import CLAIMS
-from bthelpers.results import Results, ResultsError, read_dataset, result_folder, write_dataset
+from bthelpers.results import Results, read_dataset, result_folder, write_dataset
 from bthelpers.settings import Condition, ModelSettings
 
 REPOSITORY = Path(__file__).parents[1]

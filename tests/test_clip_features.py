@@ -10,7 +10,8 @@ from bthelpers import clip_features as module
 from bthelpers.clip_features import clip_features, low_level_values, token_features
 from bthelpers.clips import Clip, read_waveform
 from bthelpers.front_ends import MelFrontEnd
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
+from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import SAMPLE_RATE
 
 SECONDS = (0.9, 2.1, 0.4, 2.1, 1.37, 0.9, 0.251)
 

@@ -14,7 +14,7 @@ from bthelpers.clips import (
     require_layout,
     require_splits,
 )
-from bthelpers.formats import DatasetError, MissingError
+from bthelpers.errors import DatasetError, MissingError
 
 NIST_FIELDS = {
     "database_id": "-s5 TIMIT",

@@ -20,7 +20,7 @@ from bthelpers.corpora import (
     read_slurp,
     read_speech_commands,
 )
-from bthelpers.formats import DatasetError, MissingError
+from bthelpers.errors import DatasetError, MissingError
 
 # Trees in the published layouts
 

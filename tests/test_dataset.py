@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 from tiny_dataset import copy_tree, write_silence, write_tree
 
 from bthelpers.ceiling import invalid_voxels
-from bthelpers.dataset import Dataset, DatasetError
+from bthelpers.dataset import Dataset
+from bthelpers.errors import DatasetError
 from bthelpers.formats import read_columns
 from bthelpers.splits import Splits
 

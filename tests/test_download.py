@@ -493,7 +493,8 @@ def test_progress_says_bytes_rate_and_time_left(monkeypatch, capsys):
 COMMAND = """
 import sys
 from pathlib import Path
-from bthelpers import cli, manifest
+from bthelpers import cli
+from bthelpers import manifest
 cli.read_manifest = lambda: manifest.read_manifest(Path(sys.argv[1]))
 sys.exit(cli.main(sys.argv[2:]))
 """

@@ -17,8 +17,9 @@ from bthelpers.downstream import (
     over_layers,
 )
 from bthelpers.downstream_figures import score_bars, score_by_layer
+from bthelpers.errors import ResultsError
 from bthelpers.params import load, to_dict
-from bthelpers.results import Results, ResultsError, read_dataset, result_folder, write_dataset
+from bthelpers.results import Results, read_dataset, result_folder, write_dataset
 
 SMOKE = Path(__file__).parents[1] / "params" / "smoke.yaml"
 PARTICIPANTS = ["SIM02", "SIM01"]

@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 
 from bthelpers import encoding
-from bthelpers.encoding import fit_ridge, pearson_r, story_folds
+from bthelpers.correlation import pearson_r
+from bthelpers.encoding import fit_ridge, story_folds
 
 ALPHAS = np.logspace(-2, 4, 7)
 # More rows than features, as many, fewer; the left-out group leaves fewer rows than features too.

@@ -7,9 +7,9 @@ import xarray as xr
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneGroupOut
 
-from bthelpers.alignment import bootstrap_alignment
 from bthelpers.evaluation import (
     StoryResponses,
+    bootstrap_alignment,
     delayed_features,
     evaluate_layers,
     read_responses,

@@ -15,8 +15,8 @@ from transformers import HubertModel
 from bthelpers.examples import POOLING, Examples, TuningStory, permute_blocks, read_stories
 from bthelpers.miniatures import miniature_config
 from bthelpers.params import load
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
-from bthelpers.timing import TR, response_times
+from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import SAMPLE_RATE, TR, response_times
 
 SETTINGS = load(Path(__file__).parent.parent / "params" / "smoke.yaml").tuning
 WINDOW = replace(SETTINGS, sharing="window", pooling="mean", window=4.0)

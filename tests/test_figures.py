@@ -8,20 +8,17 @@ from drawn_figures import drawn
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 
+from bthelpers.ceiling_figures import ceiling_quantiles
+from bthelpers.curves import STYLES
 from bthelpers.figures import (
-    ARROWS,
-    BOXES,
-    STYLES,
     TITLES,
     alignment_bars,
-    ceiling_quantiles,
     family_bars,
     layer_curves,
-    method_diagram,
     region_title,
     standard_error,
-    training_curves,
 )
+from bthelpers.method_figures import ARROWS, BOXES, method_diagram, training_curves
 from bthelpers.regions import load_regions
 from bthelpers.settings import Condition
 

@@ -7,13 +7,13 @@ from tiny_models import WHISPER_SECONDS, standardized, tiny_extractor, tiny_mode
 from transformers import Wav2Vec2FeatureExtractor
 
 from bthelpers.front_ends import (
-    SAMPLE_RATE,
     SECONDS_AT_ONCE,
     ConvolutionalFrontEnd,
     MelFrontEnd,
     StoryFrames,
     WindowFrames,
 )
+from bthelpers.timing import SAMPLE_RATE
 
 HOP, FIELD = 640, 1810  # samples: of the tiny models' tokens
 CPU = torch.device("cpu")

@@ -7,13 +7,8 @@ import xarray as xr
 from sklearn.linear_model import Ridge
 
 from bthelpers.evaluation import StoryResponses, evaluate_layers
-from bthelpers.impact import (
-    impact_table,
-    low_level_impact,
-    remove,
-    residual_alignment,
-    voxel_impact,
-)
+from bthelpers.impact import low_level_impact, remove, residual_alignment, voxel_impact
+from bthelpers.impact_summary import impact_table
 from bthelpers.params import load
 
 PROFILE = load(Path(__file__).parent.parent / "params" / "smoke.yaml")

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bthelpers.impact_summary import (
-    TITLES,
-    impact_bars,
-    impact_change_table,
-    load_impacts,
-    voxel_impact_change,
-)
+from bthelpers.errors import ResultsError
+from bthelpers.figures import FEATURE_TITLES, impact_bars
+from bthelpers.impact_summary import impact_change_table, load_impacts
+from bthelpers.maps import voxel_impact_change
 from bthelpers.params import load, to_dict
 from bthelpers.recorded import compact
-from bthelpers.results import Results, ResultsError, write_dataset
+from bthelpers.results import Results, write_dataset
 from bthelpers.settings import ModelSettings
 
 mpl.use("Agg")
@@ -143,7 +140,9 @@ def test_bars_stand_for_means_over_participants(written):
             [[min(low, h), max(high, h)] for (low, high), h in zip(bounds, heights, strict=True)]
         )
         np.testing.assert_allclose(ends, expected)
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == [TITLES[f] for f in FEATURES]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+        FEATURE_TITLES[f] for f in FEATURES
+    ]
     assert axes.get_ylabel() == "Low-level impact (%)"
 
 

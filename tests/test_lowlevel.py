@@ -16,7 +16,8 @@ from bthelpers.lowlevel import (
     phone_sequences,
     power_spectrum,
 )
-from bthelpers.synthesis import CONSONANTS, VOWELS, Interval
+from bthelpers.synthesis import CONSONANTS, VOWELS
+from bthelpers.timing import Interval
 
 RATE = 16_000
 WINDOW = 512

@@ -15,7 +15,7 @@ from bthelpers.lowlevel_features import (
     presence,
     sound_segments,
 )
-from bthelpers.synthesis import Interval
+from bthelpers.timing import Interval
 from tests.tiny_dataset import write_tree
 
 TR = 2.0045

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from bthelpers import manifest
-from bthelpers.formats import DatasetError
+from bthelpers.errors import DatasetError
 from bthelpers.manifest import (
     MANIFEST,
     METADATA,

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel
 
 from bthelpers import miniatures
+from bthelpers.contrast import span_mask
 from bthelpers.miniatures import (
     HOP,
     RECEPTIVE_FIELD,
@@ -22,12 +23,12 @@ from bthelpers.miniatures import (
     pretraining_stories,
     random_miniature,
     save_miniature,
-    span_mask,
     standardized_waveform,
 )
 from bthelpers.provenance import file_digest
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
+from bthelpers.speech import SpeechEncoder
 from bthelpers.synthesis import speak
+from bthelpers.timing import SAMPLE_RATE
 
 LEXICON = Path(__file__).parents[1] / "params" / "lexicons" / "english.yaml"
 SETTINGS = {

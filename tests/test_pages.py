@@ -1,6 +1,6 @@
 import json
 
-from bthelpers.pages import collect_pages
+from bthelpers.sphinx_results import collect_pages
 
 
 def notebook(path, title, text=""):

@@ -11,9 +11,10 @@ import pytest
 
 from bthelpers import plan
 from bthelpers.params import load
-from bthelpers.plan import Cost, model_costs, plan_table, planned_runs, print_plan, story_rows
+from bthelpers.plan import Cost, model_costs, plan_table, print_plan, story_rows
 from bthelpers.settings import ModelSettings
 from bthelpers.speech import SpeechEncoder
+from bthelpers.steps import planned_runs
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,22 +12,19 @@ from scipy.spatial.distance import cosine
 from tiny_models import standardized, tiny_extractor, tiny_model
 
 from bthelpers import preference
-from bthelpers.formats import DatasetError
+from bthelpers.downstream import late_change_table, load_preferences
+from bthelpers.downstream_figures import preference_by_layer, relative_by_layer
+from bthelpers.errors import DatasetError, ResultsError
 from bthelpers.params import load, to_dict
 from bthelpers.preference import (
     KINDS,
     measure_preference,
     neighbour_distances,
     represent,
+    semantic_minus_phonetic,
     word_distances,
 )
-from bthelpers.preference_figures import preference_by_layer, relative_by_layer
-from bthelpers.preference_summary import (
-    late_change_table,
-    load_preferences,
-    semantic_minus_phonetic,
-)
-from bthelpers.results import Results, ResultsError, write_dataset
+from bthelpers.results import Results, write_dataset
 from bthelpers.speech import HiddenStates, SpeechEncoder
 from bthelpers.word_pairs import ChosenWords, SpokenWord, WordPairs
 

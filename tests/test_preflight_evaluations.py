@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoConfig
 
 from bthelpers.params import load
-from bthelpers.preflight_evaluations import evaluation_problems
+from bthelpers.preflight import evaluation_problems
 
 ROOT = Path(__file__).parents[1]
 

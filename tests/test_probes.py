@@ -14,12 +14,8 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bthelpers.probes import (
-    f1_scores,
-    probe_layers,
-    r2_scores,
-    resampling_counts,
-)
+from bthelpers.alignment import resampling_counts
+from bthelpers.probes import f1_scores, probe_layers, r2_scores
 from bthelpers.settings import ProbeSettings
 
 SETTINGS = ProbeSettings(inverse_penalties=(-3.0, 1.0, 5), tokens_per_clip=4, precision="float32")

@@ -8,12 +8,12 @@ import soundfile
 import torch
 from tiny_models import CONVOLUTIONAL, standardized, tiny_extractor, tiny_model
 
-from bthelpers import recognizer as module
+from bthelpers import recognition as module
 from bthelpers.clips import read_waveform
-from bthelpers.recognition import RecognitionRun, fine_tune
-from bthelpers.recognizer import Recognizer, evaluate
+from bthelpers.recognition import RecognitionRun, Recognizer, evaluate, fine_tune
 from bthelpers.settings import RecognitionSettings
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
+from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import SAMPLE_RATE
 from bthelpers.timit import TimitClip
 
 SETTINGS = RecognitionSettings(

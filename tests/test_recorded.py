@@ -10,12 +10,13 @@ import xarray as xr
 import yaml
 
 from bthelpers import recorded
+from bthelpers.errors import ResultsError
 from bthelpers.params import load, to_dict
 from bthelpers.provenance import digest
 from bthelpers.recorded import compact, differences, essential, record, verify
-from bthelpers.results import Results, ResultsError, Run, read_dataset, write_dataset
+from bthelpers.results import Results, Run, read_dataset, write_dataset
 from bthelpers.settings import ModelSettings
-from bthelpers.workflow import evaluation_files
+from bthelpers.steps import evaluation_files
 
 ROOT = Path(__file__).parents[1]
 RUN = Run("mini", "SIM01", "brain-tuned", "alignment")

@@ -26,9 +26,9 @@ from transformers import (
 )
 
 from bthelpers import released
+from bthelpers.model_loading import ModelError
 from bthelpers.provenance import file_digest
 from bthelpers.released import HEAD, Released, convert, fill, read
-from bthelpers.speech import ModelError
 
 N_VOXELS = 7
 CONVOLUTIONAL = {

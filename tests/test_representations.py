@@ -13,8 +13,8 @@ from bthelpers import representations
 from bthelpers.miniatures import miniature_config
 from bthelpers.params import load
 from bthelpers.representations import POOLING, extract, window_features
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
-from bthelpers.timing import TR, tr_times
+from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import SAMPLE_RATE, TR, tr_times
 
 SETTINGS = replace(
     load(Path(__file__).parent.parent / "params" / "smoke.yaml").representation,

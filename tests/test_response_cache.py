@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from bthelpers import formats, response_cache
-from bthelpers.formats import DatasetError
+from bthelpers.errors import DatasetError, ResultsError
 from bthelpers.response_cache import cached
-from bthelpers.results import ResultsError
 
 VALUES = np.random.default_rng(0).standard_normal((7, 5))
 COLUMNS = np.array([3, 0, 4])

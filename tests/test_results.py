@@ -10,18 +10,9 @@ from full_disk import largest_file
 from safetensors.torch import save_file
 
 from bthelpers import params
-from bthelpers.results import (
-    Results,
-    ResultsError,
-    Run,
-    atomic_folder,
-    atomic_path,
-    atomic_write_text,
-    read_dataset,
-    result_folder,
-    write_dataset,
-    write_if_changed,
-)
+from bthelpers.errors import ResultsError
+from bthelpers.files import atomic_folder, atomic_path, atomic_write_text, write_if_changed
+from bthelpers.results import Results, Run, read_dataset, result_folder, write_dataset
 
 DEMO = Path(__file__).parent.parent / "params" / "demo.yaml"
 

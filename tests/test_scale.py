@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 
 from bthelpers import scale
+from bthelpers.errors import ResultsError
 from bthelpers.params import load, to_dict
-from bthelpers.results import ENVIRONMENT, Results, ResultsError, result_folder, write_dataset
+from bthelpers.results import ENVIRONMENT, Results, result_folder, write_dataset
 from bthelpers.scale import (
     COMPARED,
     DIFFERENCE,

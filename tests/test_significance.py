@@ -10,20 +10,21 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bthelpers import significance
-from bthelpers.encoding import pearson_r
-from bthelpers.params import load, to_dict
-from bthelpers.results import Results, ResultsError, write_dataset
-from bthelpers.significance import (
+from bthelpers.alignment_results import significance_table
+from bthelpers.correlation import pearson_r
+from bthelpers.errors import ResultsError
+from bthelpers.hrf import autocorrelated_noise
+from bthelpers.null_studies import (
     attainable_level,
     equal_models,
     null_intervals,
     null_over_participants,
     null_over_voxels,
-    permutation_p,
     rejection_rates,
-    significance_table,
 )
-from bthelpers.simulate import autocorrelated_noise
+from bthelpers.params import load, to_dict
+from bthelpers.results import Results, write_dataset
+from bthelpers.significance import permutation_p
 
 SMOKE = Path(__file__).parent.parent / "params" / "smoke.yaml"
 PARTICIPANTS = ["SIM02", "SIM01"]

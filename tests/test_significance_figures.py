@@ -3,7 +3,7 @@ import pytest
 from drawn_figures import labelled
 from scipy import stats
 
-from bthelpers.significance import rejection_rates
+from bthelpers.null_studies import rejection_rates
 from bthelpers.significance_figures import false_positives, p_value_quantiles
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -16,10 +16,10 @@ from scipy.signal import lfilter, resample_poly
 from bthelpers import simulate
 from bthelpers.ceiling import noise_ceiling
 from bthelpers.dataset import Dataset
-from bthelpers.hrf import double_gamma
+from bthelpers.hrf import autocorrelated_noise, double_gamma
 from bthelpers.lowlevel import articulation, log_mel
 from bthelpers.progress import Progress
-from bthelpers.simulate import autocorrelated_noise, make_dataset, planted_ceilings, word_vectors
+from bthelpers.simulate import make_dataset, planted_ceilings, word_vectors
 from bthelpers.simulation_settings import SimulationSpec
 from bthelpers.stories import Speaker, load_lexicon, tell_story
 from bthelpers.surface import region_masks

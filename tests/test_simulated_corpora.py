@@ -26,7 +26,8 @@ from bthelpers.simulated_corpora import (
 )
 from bthelpers.simulation_settings import CorporaSpec
 from bthelpers.stories import Lexicon, Speaker, load_lexicon
-from bthelpers.synthesis import CONSONANTS, SILENCE, VOWELS, Interval, arpabet
+from bthelpers.synthesis import CONSONANTS, VOWELS, arpabet
+from bthelpers.timing import SILENCE, Interval
 from bthelpers.timit import FOLDING
 
 ENGLISH = str(Path(__file__).parents[1] / "params/lexicons/english.yaml")

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, standardized, tiny_extractor, tiny_model
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
-from bthelpers.front_ends import SAMPLE_RATE
-from bthelpers.speech import ModelError, SpeechEncoder
+from bthelpers.model_loading import ModelError
+from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import SAMPLE_RATE
 
 
 def tiny_encoder(family="hubert", **changes):

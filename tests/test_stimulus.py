@@ -14,16 +14,11 @@ from transformers import AutoModel, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wa
 
 from bthelpers import stimulus
 from bthelpers.contrast import FROM_CHECKPOINT, NEW, Contrast, distractors, load_contrast
-from bthelpers.front_ends import SAMPLE_RATE
 from bthelpers.progress import Progress
 from bthelpers.settings import ModelSettings, StimulusSettings
 from bthelpers.speech import SpeechEncoder
-from bthelpers.stimulus import (
-    StimulusRun,
-    draw_mask,
-    stimulus_tune,
-    window_starts,
-)
+from bthelpers.stimulus import StimulusRun, draw_mask, stimulus_tune, window_starts
+from bthelpers.timing import SAMPLE_RATE
 from bthelpers.training import linear_warmup_decay
 
 SETTINGS = StimulusSettings(

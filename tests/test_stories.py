@@ -16,7 +16,8 @@ from bthelpers.stories import (
     sentence,
     tell_story,
 )
-from bthelpers.synthesis import SILENCE, restart
+from bthelpers.synthesis import restart
+from bthelpers.timing import SILENCE
 
 LEXICONS = Path(__file__).parents[1] / "params" / "lexicons"
 FIRST, SECOND = LEXICONS / "english.yaml", LEXICONS / "english_second.yaml"

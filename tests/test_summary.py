@@ -7,23 +7,20 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bthelpers.params import load, to_dict
-from bthelpers.recorded import compact
-from bthelpers.results import ENVIRONMENT, Results, ResultsError, write_dataset
-from bthelpers.settings import ModelSettings
-from bthelpers.summary import (
-    LAYERS,
+from bthelpers.alignment_results import (
     change,
     change_table,
-    drawing_dataset,
     load_alignment,
     load_families,
-    mean_r,
     signed_rank_table,
-    source,
-    voxel_alignment,
-    whole_brain,
 )
+from bthelpers.errors import ResultsError
+from bthelpers.maps import drawing_dataset, mean_r, voxel_alignment, whole_brain
+from bthelpers.params import load, to_dict
+from bthelpers.recorded import compact
+from bthelpers.results import ENVIRONMENT, Results, write_dataset
+from bthelpers.settings import ModelSettings
+from bthelpers.summary import LAYERS, source
 
 SMOKE = Path(__file__).parent.parent / "params" / "smoke.yaml"
 PARTICIPANTS = ["SIM02", "SIM01"]

@@ -9,9 +9,11 @@ import pytest
 from scipy.spatial import cKDTree
 
 from bthelpers.cortex_template import write_atlas, write_participant_anatomy
-from bthelpers.dataset import Dataset, DatasetError
+from bthelpers.dataset import Dataset
+from bthelpers.errors import DatasetError
+from bthelpers.flatmaps import flatmap, symmetric_limits
 from bthelpers.regions import load_regions
-from bthelpers.surface import flatmap, parcels, pycortex_subject, region_masks, symmetric_limits
+from bthelpers.surface import parcels, pycortex_subject, region_masks
 
 PARTICIPANT = "sim01"
 VOXEL_SIZE_MM = 8.0

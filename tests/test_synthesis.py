@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bthelpers.lowlevel import articulation_table
-from bthelpers.synthesis import CONSONANTS, SILENCE, VOWELS, arpabet, restart, speak
+from bthelpers.synthesis import CONSONANTS, VOWELS, arpabet, restart, speak
+from bthelpers.timing import SILENCE
 
 TEXT = (
     "we took a dog, a hammer, and the thunder. there was a joy with the anger of the guitar."

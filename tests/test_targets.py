@@ -25,21 +25,13 @@ from transformers import (
 )
 
 from bthelpers.examples import permute_blocks, read_stories
-from bthelpers.front_ends import SAMPLE_RATE
+from bthelpers.model_loading import ModelError, explained
 from bthelpers.params import load
 from bthelpers.settings import BigSpeechModel, TargetSettings, TextModel
-from bthelpers.speech import ModelError, explained
-from bthelpers.synthesis import Interval
-from bthelpers.targets import (
-    TARGETS,
-    TargetInputs,
-    spoken,
-    window_targets,
-    window_texts,
-)
+from bthelpers.targets import TARGETS, TargetInputs, spoken, window_targets, window_texts
 from bthelpers.text_miniature import START, vocabulary, word_tokenizer
 from bthelpers.text_readers import TextReader, WhisperDecoder
-from bthelpers.timing import response_times
+from bthelpers.timing import SAMPLE_RATE, Interval, response_times
 
 TUNING = replace(
     load(Path(__file__).parents[1] / "params" / "smoke.yaml").tuning,

@@ -14,7 +14,6 @@ from transformers import AutoModel, AutoTokenizer, GPT2Model, WhisperConfig
 from bthelpers import text_miniature
 from bthelpers.miniatures import PretrainingSettings, pretraining_stories
 from bthelpers.stories import load_lexicon
-from bthelpers.synthesis import SILENCE
 from bthelpers.text_miniature import (
     END,
     START,
@@ -27,6 +26,7 @@ from bthelpers.text_miniature import (
     vocabulary,
     word_tokenizer,
 )
+from bthelpers.timing import SILENCE
 
 LEXICON = Path(__file__).parents[1] / "params" / "lexicons" / "english.yaml"
 SETTINGS = TextSettings(

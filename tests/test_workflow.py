@@ -14,7 +14,8 @@ import yaml
 
 from bthelpers import devices, regions, workflow
 from bthelpers.params import load, to_dict
-from bthelpers.workflow import parameter_files, run_workflow, step_parameters
+from bthelpers.steps import parameter_files, step_parameters
+from bthelpers.workflow import run_workflow
 
 REPOSITORY = Path(__file__).parent.parent
 # Steps that read the dataset's stories, and those that make or read the corpora.
