@@ -27,7 +27,7 @@ book: $(INSTALLED)  ## make the results of PROFILE and build the book to book/_b
 	@echo "Open book/_build/html/index.html in a browser."
 
 results: $(INSTALLED)  ## make the results of PROFILE, without the book
-	$(BIN)/python -m bthelpers.workflow $(PROFILE) $(if $(CORES),--cores $(CORES)) $(if $(GPUS),--gpus $(GPUS))
+	$(BIN)/python -m bthelpers.workflow.run $(PROFILE) $(if $(CORES),--cores $(CORES)) $(if $(GPUS),--gpus $(GPUS))
 
 plan: $(INSTALLED)  ## say what PROFILE would compute, what that takes and what is missing
 	@$(BIN)/bthelpers plan $(PROFILE)
@@ -38,15 +38,16 @@ test: $(INSTALLED)  ## run all tests
 lint: $(INSTALLED)  ## check format and style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 miniature: $(INSTALLED)  ## pretrain the HuBERT miniature again (about half an hour)
-	$(BIN)/python -m bthelpers.miniatures --output bthelpers/checkpoints/hubert-mini
+	$(BIN)/python -m bthelpers.simulation.speech_miniature --output bthelpers/checkpoints/hubert-mini
 
 record: $(INSTALLED)  ## keep a compact copy of the results of PROFILE in book/recorded
-	$(BIN)/python -m bthelpers.recorded record $(PROFILE)
+	$(BIN)/python -m bthelpers.workflow.recorded record $(PROFILE)
 
 verify: $(INSTALLED)  ## make one recorded run again, chosen at random, and compare
-	$(BIN)/python -m bthelpers.recorded verify
+	$(BIN)/python -m bthelpers.workflow.recorded verify
 
 clean:  ## remove the built book, the results of PROFILE and its data, if simulated
 	rm -rf results/$(PROFILE) book/_build book/executed .snakemake

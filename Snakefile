@@ -1,5 +1,5 @@
 # The workflow: parameters -> executed run notebooks -> results. Started by
-# `python -m bthelpers.workflow PROFILE`. Each rule executes one notebook of book/runs: the data
+# `python -m bthelpers.workflow.run PROFILE`. Each rule executes one notebook of book/runs: the data
 # file that it writes is the rule's output, and the executed notebook is its log.
 #
 # A run is the folder of its results: model/participant/condition, or model/condition where no
@@ -7,10 +7,10 @@
 import re
 from pathlib import Path
 
-from bthelpers.params import load
-from bthelpers.results import result_folder
-from bthelpers.settings import PER_PARTICIPANT
-from bthelpers.steps import evaluation_files, parameter_files
+from bthelpers.params.loading import load
+from bthelpers.results.store import result_folder
+from bthelpers.params.settings import PER_PARTICIPANT
+from bthelpers.workflow.steps import evaluation_files, parameter_files
 
 profile = load(Path("params") / f"{config.get('profile', 'demo')}.yaml")
 RESULTS = f"results/{profile.name}"

@@ -28,11 +28,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from test_base_size import BASE  # noqa: E402
 
-from bthelpers.params import load  # noqa: E402
-from bthelpers.plan import noise_story  # noqa: E402
-from bthelpers.speech import SpeechEncoder  # noqa: E402
-from bthelpers.timing import TR  # noqa: E402
-from bthelpers.tuning import TuningRun, brain_tune  # noqa: E402
+from bthelpers.core.timing import TR  # noqa: E402
+from bthelpers.models.speech import SpeechEncoder  # noqa: E402
+from bthelpers.params.loading import load  # noqa: E402
+from bthelpers.tuning.brain_tuning import TuningRun, brain_tune  # noqa: E402
+from bthelpers.workflow.plan import noise_story  # noqa: E402
 
 
 def gigabytes() -> float:

@@ -31,7 +31,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from bthelpers.dataset import Dataset
+from bthelpers.data.dataset import Dataset
 
 PARTICIPANT = "UTS02"
 N_TRS, N_VOXELS, N_SELECTED = 344, 94_251, 50_732
@@ -114,7 +114,7 @@ def print_times(root: Path, cache: Path, story: str, rounds: int) -> None:
 
 def assemble(root: Path, cache: Path | None) -> None:
     """Join all stories in this process and print its peak memory before and after, in bytes."""
-    from bthelpers.evaluation import read_responses
+    from bthelpers.encoding.alignment import read_responses
 
     dataset = Dataset(root, cache)
     before = peak_memory()

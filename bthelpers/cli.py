@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bthelpers.dataset import Dataset
-from bthelpers.download import URL, DownloadError, download, require_space
-from bthelpers.errors import DatasetError, ResultsError
-from bthelpers.inventory import print_check
-from bthelpers.manifest import PARTS, read_manifest, select, survey, table, unpublished
-from bthelpers.params import load
-from bthelpers.schema import ParameterError
-from bthelpers.settings import Profile
+from bthelpers.core.errors import DatasetError, ResultsError
+from bthelpers.data.dataset import Dataset
+from bthelpers.data.download import URL, DownloadError, download, require_space
+from bthelpers.data.inventory import print_check
+from bthelpers.data.manifest import PARTS, read_manifest, select, survey, table, unpublished
+from bthelpers.params.loading import load
+from bthelpers.params.schema import ParameterError
+from bthelpers.params.settings import Profile
 
 USER_ERRORS = (DatasetError, DownloadError, ParameterError, ResultsError, OSError)
 
@@ -131,7 +131,7 @@ def _plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> bool:
-    from bthelpers.plan import print_plan  # slow: it brings PyTorch
+    from bthelpers.workflow.plan import print_plan  # slow: it brings PyTorch
 
     return print_plan(_profile(arguments.profile), Path.cwd())
 

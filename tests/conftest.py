@@ -15,7 +15,7 @@ LEXICONS = Path(__file__).parents[1] / "params" / "lexicons"
 @pytest.fixture(scope="session")
 def small_spec():
     """Two participants of about 3,000 voxels, four stories; ``story04`` is the test story."""
-    from bthelpers.simulation_settings import SimulationSpec
+    from bthelpers.params.simulation import SimulationSpec
 
     return SimulationSpec(
         lexicon=str(LEXICONS / "english.yaml"),
@@ -33,8 +33,8 @@ def small_spec():
 @pytest.fixture(scope="session")
 def small_dataset(small_spec, tmp_path_factory):
     """The simulated Dataset of `small_spec` with seed 0. To be read only: copy it to break it."""
-    from bthelpers.dataset import Dataset
-    from bthelpers.simulate import make_dataset
+    from bthelpers.data.dataset import Dataset
+    from bthelpers.simulation.participants import make_dataset
 
     root = tmp_path_factory.mktemp("small") / "dataset"
     make_dataset(root, small_spec, seed=0)
@@ -47,8 +47,8 @@ def tiny_encoder_folder(tmp_path_factory):
     import torch
     from transformers import HubertModel
 
-    from bthelpers.miniatures import miniature_config
-    from bthelpers.speech import SpeechEncoder
+    from bthelpers.models.speech import SpeechEncoder
+    from bthelpers.simulation.speech_miniature import miniature_config
 
     config = miniature_config()
     config.num_hidden_layers = 2

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bthelpers import cli, manifest
+from bthelpers import cli
 from bthelpers.cli import main
+from bthelpers.data import manifest
 
 REPOSITORY = Path(__file__).parent.parent
 

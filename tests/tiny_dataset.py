@@ -12,7 +12,7 @@ from nibabel.freesurfer import write_annot
 from nibabel.gifti import GiftiDataArray, GiftiImage
 from praatio import textgrid
 
-from bthelpers.regions import GLASSER_AREAS
+from bthelpers.data.regions import GLASSER_AREAS
 
 N_VERTICES = 3
 COLOURS = np.column_stack([np.arange(1, 182), np.arange(181), np.zeros((181, 2))]).astype(int)

@@ -1,0 +1,4 @@
+"""What papers claim, and what the results say to it.
+
+Imports `results`, `tasks` and what lies below them.
+"""

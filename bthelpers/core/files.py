@@ -1,0 +1,107 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from bthelpers.core.errors import ResultsError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``, and rename what was written there on success.
+
+    Raises
+    ------
+    ResultsError
+        If the file cannot be written, as on a full disk. What was under ``path`` is still there.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.part")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty temporary folder beside ``path``, and put it in its place on success.
+
+    Raises
+    ------
+    ResultsError
+        As `atomic_path`.
+    """
+    path = Path(path)
+    temporary, replaced = (path.with_name(f".{path.name}.{end}") for end in ("part", "old"))
+    with _explained(path):
+        for left_over in (temporary, replaced):  # by a run that was killed
+            shutil.rmtree(left_over, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            if path.exists():
+                os.replace(path, replaced)
+            os.replace(temporary, path)
+            shutil.rmtree(replaced, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    # PyTorch reports a full disk as a RuntimeError, safetensors as an error of its own.
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ResultsError(
+            f"{path} was not written: {error}. Nothing unfinished is kept under this name. If its"
+            f" disk is full ({_free_megabytes(path)} MB are free), make room; then run the same"
+            " command again."
+        ) from error
+
+
+def _free_megabytes(path: Path) -> int:
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    return shutil.disk_usage(folder).free // 10**6
+
+
+def _flush(file: Path) -> None:
+    """Have the file on the disk before its name: a power cut leaves no empty file behind."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
+def write_if_changed(path: str | Path, text: str) -> bool:
+    """Write a UTF-8 file unless it holds that text already; returns whether it was written.
+
+    A file that stays keeps its modification time, so that nothing is made again because of it.
+    """
+    path = Path(path)
+    if path.is_file() and path.read_bytes() == text.encode():
+        return False
+    atomic_write_text(path, text)
+    return True

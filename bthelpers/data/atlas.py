@@ -1,0 +1,174 @@
+"""Glasser parcels of a participant's surface vertices, from FreeSurfer's own files.
+
+A participant's own annotation is taken where there is one. Otherwise the atlas on fsaverage is
+brought over by the registered spheres (``?h.sphere.reg``), on which FreeSurfer has aligned the
+participant's folds with those of fsaverage: a vertex gets the label of the nearest one there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.freesurfer import read_annot, read_geometry
+from scipy.spatial import cKDTree
+
+from bthelpers.core.errors import DatasetError, MissingError, listed
+from bthelpers.data.files import RESTORE, existing
+from bthelpers.data.regions import GLASSER_AREAS
+
+TEMPLATE = "fsaverage"
+ATLASES = ("HCP-MMP1", "HCPMMP1")  # as many name an own annotation, and as MNE names fsaverage's
+ROUNDNESS = 0.01  # share of its radius within which a sphere's vertices lie
+
+
+def vertex_parcels(subjects: Path, participant: str, hemisphere: str) -> np.ndarray:
+    """Read or transfer the Glasser parcel of every surface vertex.
+
+    Parameters
+    ----------
+    subjects : Path
+        FreeSurfer's folder of subjects: the participants and, where they have no annotation of
+        their own, fsaverage.
+    participant : str
+    hemisphere : str
+        ``lh`` or ``rh``.
+
+    Returns
+    -------
+    str array of shape (vertex,)
+        Names such as ``L_A1``; '' outside the atlas.
+
+    Raises
+    ------
+    DatasetError
+        If a file is missing (a MissingError), truncated or does not fit the others. Where there is
+        no annotation, the message says how to get it.
+    """
+    own, atlas = (_annotation(subjects / name, hemisphere) for name in (participant, TEMPLATE))
+    if own.exists():
+        return read_parcels(own, hemisphere)
+    registered = f"surf/{hemisphere}.sphere.reg"
+    template = subjects / TEMPLATE / registered
+    for path in (atlas, template):
+        if not path.exists():
+            raise MissingError(
+                f"{path} is missing; it labels participants without an annotation of their own. "
+                f"{_get_atlas(subjects)}"
+            )
+    labels, reference = read_parcels(atlas, hemisphere), read_sphere(template)
+    if len(labels) != len(reference):
+        raise DatasetError(
+            f"{atlas} labels {len(labels)} vertices, {template} has {len(reference)}: delete both. "
+            f"{_get_atlas(subjects)}"
+        )
+    sphere = subjects / participant / registered
+    if not sphere.exists():
+        raise MissingError(
+            f"{sphere} is missing: it comes with FreeSurfer's reconstruction of the participant,"
+            " which the published dataset holds for UTS01 to UTS08"
+        )
+    return labels[nearest_on_sphere(read_sphere(sphere), reference)]
+
+
+def _annotation(subject: Path, hemisphere: str) -> Path:
+    """File of a subject's Glasser annotation under the first name that is there, or would be."""
+    paths = [subject / f"label/{hemisphere}.{name}.annot" for name in ATLASES]
+    return next((path for path in paths if path.exists()), paths[-1])
+
+
+def _get_atlas(subjects: Path) -> str:
+    """End an error message about the atlas on fsaverage."""
+    folder = str(subjects.absolute())
+    return (
+        "Get fsaverage and the Glasser atlas on it (terms of use: https://balsa.wustl.edu/WN56) by "
+        "MNE (`pip install mne`):"
+        f' python -c "import mne; mne.datasets.fetch_fsaverage({folder!r});'
+        f' mne.datasets.fetch_hcp_mmp_parcellation({folder!r})"'
+    )
+
+
+def nearest_on_sphere(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Find the reference point at the smallest angle from each point.
+
+    Parameters
+    ----------
+    points : array of shape (point, 3)
+        On a sphere around the origin, of any radius.
+    reference : array of shape (reference point, 3)
+        On a sphere of any other radius.
+
+    Returns
+    -------
+    int array of shape (point,)
+        Indices of reference points.
+    """
+    points, reference = (
+        array / np.linalg.norm(array, axis=1, keepdims=True) for array in (points, reference)
+    )
+    return cKDTree(reference).query(points)[1]
+
+
+def read_parcels(path: Path, hemisphere: str) -> np.ndarray:
+    """Read a Glasser annotation: names such as ``L_A1``, '' outside the atlas, shape (vertex,).
+
+    Raises
+    ------
+    DatasetError
+        If the file is truncated or labels another atlas.
+    """
+    # The raw values: nibabel's own look-up gives a value that the table lacks its neighbour's name
+    values, table, names = _read(lambda file: read_annot(file, orig_ids=True), path)
+    side = hemisphere[0].upper()
+    atlas = {f"{side}_{area}" for area in GLASSER_AREAS}
+    known = {
+        value: parcel
+        for (*_, value), name in zip(table.tolist(), names, strict=True)
+        if (parcel := name.decode().removesuffix("_ROI")) in atlas
+    }
+    if missing := sorted(atlas.difference(known.values())):
+        raise DatasetError(
+            f"{path} is no annotation of the 180 Glasser areas of this hemisphere, it lacks "
+            f"{len(missing)} ({listed(missing[:3])} ...): replace it"
+        )
+    found, value_of_vertex = np.unique(values, return_inverse=True)
+    return np.array([known.get(value, "") for value in found.tolist()])[value_of_vertex]
+
+
+def read_sphere(path: Path) -> np.ndarray:
+    """Read the vertices (vertex, 3) in mm of a registered sphere.
+
+    Raises
+    ------
+    DatasetError
+        If the file is missing, truncated or no sphere around the origin.
+    """
+    points, _ = _read(read_geometry, existing(path))
+    radii = np.linalg.norm(points, axis=1)
+    if not radii.size or not np.ptp(radii) < ROUNDNESS * radii.max():  # neither of NaNs
+        raise DatasetError(f"{path} is no sphere around the origin: {RESTORE}")
+    return points
+
+
+def count_vertices(surface: Path) -> int:
+    """Count the vertices of a pycortex surface, GIfTI or NumPy archive."""
+
+    def count(file):
+        if file.suffix == ".npz":
+            with np.load(file) as archive:
+                return len(archive["pts"])
+        return len(nibabel.load(file).get_arrays_from_intent("pointset")[0].data)
+
+    return _read(count, surface)
+
+
+def _read(reader: Callable, path: Path):
+    try:
+        return reader(path)
+    except Exception as error:  # the readers fail in many ways on a malformed file
+        raise DatasetError(
+            f"{path} is truncated or malformed ({type(error).__name__}: {error}): delete it, and "
+            f"{RESTORE}"
+        ) from error

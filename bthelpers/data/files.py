@@ -1,0 +1,255 @@
+"""Readers of the dataset's single files, which say what is wrong with a file and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import nibabel
+import numpy as np
+import soundfile
+from praatio import textgrid
+
+from bthelpers.core.errors import DatasetError, MissingError, listed
+from bthelpers.core.timing import Interval
+
+RESTORE = "download it again (`bthelpers download`), or make the simulated dataset again"
+BLOCK_BYTES = 6_000_000  # of a response array in memory as float64: what a processor's cache holds
+REMEDIES = {
+    "data": RESTORE,
+    "individual_repeats": f"{RESTORE}; or choose a test story that was heard several times "
+    "(dataset.splits.test)",
+}
+
+
+class Sound(NamedTuple):
+    """Form of a wav file."""
+
+    rate: int  # samples per second
+    coding: str  # of a sample, as libsndfile calls it
+    channels: int
+
+    def __str__(self):
+        return f"{self.rate} Hz, {self.coding}, {self.channels} channel(s)"
+
+
+def existing(path: Path) -> Path:
+    """Return `path`, or raise a MissingError if nothing is there."""
+    if path.is_symlink() and not path.exists():
+        raise MissingError(
+            f"{path} is a link to what is not here: fetch it (`datalad get` or `git annex get`), or"
+            f" {RESTORE}"
+        )
+    if not path.exists():
+        raise MissingError(f"{path} is missing: {RESTORE}")
+    return path
+
+
+def read_table(path: Path) -> dict:
+    """Read a JSON file that holds an object."""
+    content = existing(path).read_bytes()
+    try:
+        table = json.loads(content)
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise DatasetError(f"{path} is truncated or no JSON ({error}): {RESTORE}") from error
+    if not isinstance(table, dict):
+        raise DatasetError(f"{path} holds no table of names: {RESTORE}")
+    return table
+
+
+def refuse_to_replace(root: Path) -> None:
+    """Raise a DatasetError if a folder holds files and was not simulated."""
+    description = root / "dataset_description.json"
+    simulated = description.is_file() and read_table(description).get("Simulated") is True
+    # The workflow makes empty folders beforehand.
+    if not simulated and any(path.is_file() or path.is_symlink() for path in root.rglob("*")):
+        raise DatasetError(
+            f"{root} holds files that were not simulated, and is not replaced by simulated ones:"
+            " name another folder in the parameter file"
+        )
+
+
+def read_volume(path: Path) -> np.ndarray:
+    """Read the voxels of a NIfTI image, in its order (x, y, z)."""
+    try:
+        return np.asanyarray(nibabel.load(existing(path)).dataobj)
+    except (OSError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+        raise DatasetError(f"{path} is truncated or no NIfTI ({error}): {RESTORE}") from error
+
+
+def wav_header(path: Path) -> tuple[Sound, float]:
+    """Form of a wav file and its length in seconds.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such file, or its header announces more than is there.
+    """
+    with existing(path).open("rb") as file:
+        riff = file.read(12)
+        if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+            raise DatasetError(f"{path} is no wav file: {RESTORE}")
+        while len(header := file.read(8)) == 8:
+            chunk, size = struct.unpack("<4sI", header)
+            if chunk == b"data":
+                break
+            file.seek(size + size % 2, 1)  # chunks are padded to even sizes
+        else:
+            raise DatasetError(f"{path} is truncated before its sound: {RESTORE}")
+        present = path.stat().st_size - file.tell()
+    if present < size:  # soundfile would read what is there without a word
+        raise DatasetError(
+            f"{path} is truncated, it holds {present} of {size} bytes of sound: {RESTORE}"
+        )
+    try:
+        info = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise DatasetError(f"{path} cannot be read ({error}): {RESTORE}") from error
+    return Sound(info.samplerate, info.subtype, info.channels), info.duration
+
+
+def read_tiers(path: Path, names: Iterable[str]) -> dict[str, list[Interval]]:
+    """Read the labelled intervals of the named tiers of a TextGrid."""
+    try:
+        grid = textgrid.openTextgrid(str(existing(path)), includeEmptyIntervals=True)
+    except DatasetError:
+        raise
+    except Exception as error:  # the parser fails in many ways on a malformed file
+        raise DatasetError(
+            f"{path} is truncated, no TextGrid, or its intervals overlap ({error}): {RESTORE}"
+        ) from error
+    tiers = {}
+    for name in names:
+        if name not in grid.tierNames:
+            raise DatasetError(
+                f"{path} has no tier {name!r}, only {listed(grid.tierNames)}: {RESTORE}"
+            )
+        entries, end = grid.getTier(name).entries, grid.getTier(name).maxTimestamp
+        # Praat's intervals tile the tier; a short-format file can be cut off and still parse
+        if not entries or entries[-1].end < end - 0.1:
+            raise DatasetError(
+                f"{path} is truncated, its tier {name!r} ends before {end:.1f} s: {RESTORE}"
+            )
+        tiers[name] = [Interval(*entry) for entry in entries if entry.label]
+    return tiers
+
+
+@contextlib.contextmanager
+def open_responses(
+    path: Path, n_rows: int, repeated: bool = False
+) -> Iterator[tuple[h5py.Dataset, h5py.Dataset | None]]:
+    """Open a response file of `n_rows` TRs.
+
+    Yields
+    ------
+    data : h5py.Dataset of shape (tr, voxel)
+    individual_repeats : h5py.Dataset of shape (repeat, tr, voxel), or None unless `repeated`
+    """
+    existing(path)
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(h5py.File(path))
+            data = _checked_array(file, "data", (n_rows, None))
+            repeats = None
+            if repeated:
+                repeats = _checked_array(file, "individual_repeats", (None, *data.shape))
+        except OSError as error:
+            raise DatasetError(f"{path} is truncated or no HDF5 ({error}): {RESTORE}") from error
+        if repeated and len(repeats) < 2:
+            raise DatasetError(
+                f"{path} holds {len(repeats)} repeat(s), a noise ceiling needs two or more: "
+                f"{REMEDIES['individual_repeats']}"
+            )
+        yield data, repeats
+
+
+def _checked_array(file: h5py.File, key: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
+    """Array `key` of a response file, of the expected shape (None: any length)."""
+    if not isinstance(file.get(key), h5py.Dataset):
+        raise DatasetError(
+            f"{file.filename} has no array {key!r}, only {listed(file)}: {REMEDIES[key]}"
+        )
+    array = file[key]
+    # float64 is published; models read float32, so that an array of those loses nothing
+    if array.ndim != len(shape) or array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
+        raise DatasetError(
+            f"{file.filename}: {key!r} has {array.ndim} dimensions of {array.dtype}, expected "
+            f"{len(shape)} of float64 (or float32): {RESTORE}"
+        )
+    for name, length, found in zip(
+        ("voxels", "rows", "repeats"), shape[::-1], array.shape[::-1], strict=False
+    ):
+        if length not in (None, found):
+            raise DatasetError(
+                f"{file.filename}: {key!r} has {found} {name}, expected {length}: {RESTORE}"
+            )
+    return array
+
+
+def column_numbers(array: h5py.Dataset, voxels: np.ndarray | None) -> np.ndarray:
+    """Number the columns that a selection (bool mask, integers, or None for all) takes.
+
+    Raises
+    ------
+    ValueError
+        If the selection is of an array with another number of columns.
+    """
+    n_columns = array.shape[-1]
+    try:
+        return np.arange(n_columns)[slice(None) if voxels is None else voxels]
+    except IndexError as error:
+        raise ValueError(
+            f"{array.file.filename} has {n_columns} voxels, and the selection does not fit "
+            f"({error}): it was made for other responses; make it again"
+        ) from error
+
+
+def read_columns(array: h5py.Dataset, columns: np.ndarray) -> np.ndarray:
+    """Read columns of an array as float32, a few rows of float64 at a time.
+
+    No more than the span from the first column to the last is read, so that the array can also be
+    read by blocks of neighbouring columns.
+
+    Parameters
+    ----------
+    array : h5py.Dataset of shape (..., tr, voxel)
+    columns : int array of shape (column,)
+
+    Returns
+    -------
+    float32 array of shape (..., tr, column)
+
+    Raises
+    ------
+    DatasetError
+        If the file is damaged.
+    """
+    selected = np.empty((*array.shape[:-1], len(columns)), np.float32)
+    if not selected.size:
+        return selected
+    first, last = columns.min(), columns.max()
+    for rows in _row_blocks(array, n_columns=last - first + 1):
+        try:
+            block = array[(*rows, slice(first, last + 1))]
+        except OSError as error:
+            raise DatasetError(f"{array.file.filename} is damaged ({error}): {RESTORE}") from error
+        selected[rows] = np.take(block, columns - first, axis=-1)
+        del block  # before the next one is read
+    return selected
+
+
+def _row_blocks(array: h5py.Dataset, n_columns: int) -> Iterator[tuple[slice, ...]]:
+    """Cut all axes but the last into blocks of about BLOCK_BYTES, or of whole chunks if larger."""
+    steps = list(array.chunks[:-1] if array.chunks else [1] * (array.ndim - 1))
+    steps[-1] *= max(1, BLOCK_BYTES // (math.prod(steps) * n_columns * array.dtype.itemsize))
+    starts = (range(0, n, step) for n, step in zip(array.shape, steps, strict=False))
+    for block in itertools.product(*starts):
+        yield tuple(slice(start, start + step) for start, step in zip(block, steps, strict=True))

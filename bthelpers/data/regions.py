@@ -1,0 +1,85 @@
+"""Region sets: named lists of parcels of the Glasser atlas (HCP-MMP1), or of other regions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from bthelpers.core.errors import did_you_mean
+
+REGIONS = Path(__file__).with_name("regions.yaml")
+
+# The areas of Glasser et al. (Nature 2016), each in both hemispheres.
+GLASSER_AREAS = tuple(
+    """
+    1 2 3a 3b 4 6a 6d 6ma 6mp 6r 6v 7AL 7Am 7PC 7PL 7Pm 7m 8Ad 8Av 8BL 8BM 8C 9-46d 9a 9m 9p 10d
+    10pp 10r 10v 11l 13l 23c 23d 24dd 24dv 25 31a 31pd 31pv 33pr 43 44 45 46 47l 47m 47s 52 55b 5L
+    5m 5mv A1 A4 A5 AAIC AIP AVI DVT EC FEF FFC FOP1 FOP2 FOP3 FOP4 FOP5 FST H IFJa IFJp IFSa IFSp
+    IP0 IP1 IP2 IPS1 Ig LBelt LIPd LIPv LO1 LO2 LO3 MBelt MI MIP MST MT OFC OP1 OP2-3 OP4 PBelt PCV
+    PEF PF PFcm PFm PFop PFt PGi PGp PGs PH PHA1 PHA2 PHA3 PHT PI PIT POS1 POS2 PSL PeEc Pir PoI1
+    PoI2 PreS ProS RI RSC SCEF SFL STGa STSda STSdp STSva STSvp STV TA2 TE1a TE1m TE1p TE2a TE2p TF
+    TGd TGv TPOJ1 TPOJ2 TPOJ3 V1 V2 V3 V3A V3B V3CD V4 V4t V6 V6A V7 V8 VIP VMV1 VMV2 VMV3 VVC a10p
+    a24 a24pr a32pr a47r a9-46v d23ab d32 i6-8 p10p p24 p24pr p32 p32pr p47r p9-46v pOFC s32 s6-8
+    v23ab
+    """.split()  # noqa: SIM905
+)
+
+
+def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
+    """Read a region table and resolve regions made of other regions.
+
+    Parameters
+    ----------
+    path : Path, optional
+        YAML file that maps each region's name to a list of Glasser parcels (``A1`` for both
+        hemispheres, ``L_A1`` for one, ``L_*`` for a whole hemisphere) or of other regions. A
+        minus before a member takes its parcels away from those listed before. Default: the region
+        sets of Moussa et al. (ICLR 2025), appendix A.1.
+
+    Returns
+    -------
+    dict
+        Region name to its parcels, each with its hemisphere (``L_A1``), in the table's order.
+
+    Raises
+    ------
+    ValueError
+        If a name is neither a parcel nor a region, or a region contains itself or nothing.
+    """
+    path = REGIONS if path is None else Path(path)
+    table = yaml.safe_load(path.read_text())
+    if not isinstance(table, dict) or not all(isinstance(v, list) for v in table.values()):
+        raise ValueError(f"{path}: expected lines such as 'primary_auditory: [A1]'")
+    # YAML reads areas such as 44 as numbers
+    table = {str(name): [str(member) for member in members] for name, members in table.items()}
+    regions = {name: tuple(_resolve(name, table, path)) for name in table}
+    for name, parcels in regions.items():
+        if not parcels:
+            raise ValueError(f"{path}: region {name!r} holds no parcel")
+    return regions
+
+
+def _resolve(name: str, table: dict[str, list[str]], path: Path, inside: tuple = ()) -> list[str]:
+    """Parcels with hemisphere of a region, a parcel or an area, in order, without repeats."""
+    if name in inside:
+        raise ValueError(f"{path}: region {name!r} contains itself")
+    if name in table:
+        parcels: list[str] = []
+        for member in table[name]:
+            named = _resolve(member.removeprefix("-"), table, path, (*inside, name))
+            if member.startswith("-"):
+                parcels = [parcel for parcel in parcels if parcel not in named]
+            else:
+                parcels += [parcel for parcel in named if parcel not in parcels]
+        return parcels
+    if name in ("L_*", "R_*"):
+        return [f"{name[0]}_{area}" for area in GLASSER_AREAS]
+    if name in GLASSER_AREAS:
+        return [f"{side}_{name}" for side in "LR"]
+    if name[:2] in ("L_", "R_") and name[2:] in GLASSER_AREAS:
+        return [name]
+    raise ValueError(
+        f"{path}: {name!r} in region {inside[-1]!r} is neither a parcel of the Glasser atlas nor "
+        f"a region of this table{did_you_mean(name, [*GLASSER_AREAS, *table])}"
+    )

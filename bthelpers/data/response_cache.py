@@ -1,0 +1,103 @@
+"""Selected responses on disk as float32, mapped into memory by whoever reads them again.
+
+An entry is a ``.npy`` file of one response file and selection of voxels, 4 bytes per row and voxel:
+2 GB for the papers' 27 stories and 50,732 voxels of one participant. When a response file is
+replaced, its new entry takes the place of the old one, so that there are no more entries than pairs
+of response file and selection. Those of selections that are not used any more stay: delete the
+folder at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tokenize import TokenError
+
+import h5py
+import numpy as np
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.core.files import atomic_path
+from bthelpers.data.files import read_columns
+
+
+def cached(folder: Path, array: h5py.Dataset, columns: np.ndarray) -> np.ndarray:
+    """Read columns of an array from the cache, which they enter at the first time.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the cache; made if need be.
+    array : h5py.Dataset of shape (tr, voxel)
+        Of an open response file.
+    columns : int array of shape (column,)
+
+    Returns
+    -------
+    float32 array of shape (tr, column)
+        Mapped from disk; it cannot be written.
+
+    Raises
+    ------
+    DatasetError
+        If the response file is damaged.
+    ResultsError
+        If the entry cannot be written, as on a full disk.
+    """
+    source = Path(array.file.filename).resolve()
+    of_file, of_version = _keys(source, columns)
+    prefix = f"{source.parent.name}-{source.stem}-{of_file}"
+    entry = folder / f"{prefix}-{of_version}.npy"
+    shape = (len(array), len(columns))
+    if (kept := _mapped(entry, shape)) is not None:
+        return kept
+    with _locked(folder):  # runs with the same voxels come here at the same time
+        if (kept := _mapped(entry, shape)) is None:
+            responses = read_columns(array, columns)
+            with atomic_path(entry) as temporary, temporary.open("wb") as file:
+                np.save(file, responses)
+            for other in folder.glob(f"{glob.escape(prefix)}-*.npy"):
+                if other != entry:
+                    other.unlink()
+            kept = _mapped(entry, shape)
+    return responses if kept is None else kept  # a disk that cannot be mapped
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Make the cache's folder if need be, and be the only one to change it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder / ".lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise ResultsError(
+                f"{folder} cannot keep responses ({error}): make it a folder that can be written,"
+                " or name another one, or null, under dataset.cache"
+            ) from error
+        yield
+
+
+def _keys(source: Path, columns: np.ndarray) -> tuple[str, str]:
+    """Digests of path and selection, and of the file's size and time of modification."""
+    status = source.stat()
+    selection = hashlib.sha256(columns.astype("<i8").tobytes()).hexdigest()
+    return tuple(
+        hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+        for key in ([str(source), selection], [status.st_size, status.st_mtime_ns])
+    )
+
+
+def _mapped(entry: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """Map an entry, or return None where there is none, or none that is whole."""
+    try:
+        kept = np.lib.format.open_memmap(entry, mode="r")
+    except (OSError, ValueError, TokenError):  # the last: of a damaged header
+        return None
+    return kept.view(np.ndarray) if (kept.dtype, kept.shape) == (np.float32, shape) else None

@@ -1,0 +1,305 @@
+"""Low-level impact: how much of a model's brain alignment rests on low-level features of speech.
+
+Section 3.4.2 of the ICLR paper. A ridge predicts a model's representation from a low-level feature;
+what it does not predict, the residual, is aligned with the brain as the representation itself is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from bthelpers.core.errors import listed
+from bthelpers.core.progress import Progress
+from bthelpers.core.timing import TR, trim
+from bthelpers.encoding.alignment import StoryResponses, evaluate_layers
+from bthelpers.encoding.ridge import fit_ridge, story_folds
+from bthelpers.params.settings import EncodingSettings, StatisticsSettings
+from bthelpers.statistics.bootstrap import percent_change
+
+# A dimension of which less than this share of the variance is left counts as removed. An encoding
+# model standardises its features: it would blow up the remainder, which the penalty leaves.
+NOTHING_LEFT = 1e-3
+SMALLEST_R = 0.05  # original correlation below which a voxel's impact is not computed
+
+
+def remove(
+    low_level: xr.DataArray,
+    representations: xr.DataArray,
+    training: Sequence[str],
+    n_folds: int,
+    alphas: ArrayLike,
+) -> xr.Dataset:
+    """Take out of a model's representations what a low-level feature predicts of them.
+
+    One ridge predicts the dimensions of all layers, each with a penalty of its own. It is fitted to
+    the response rows of the training stories. Its prediction is subtracted at all TRs but those at
+    the start that have less than a TR of sound before them. Everything is centred within each
+    story, as responses are.
+
+    Parameters
+    ----------
+    low_level : DataArray (tr, feature)
+        With coordinates ``story``, ``time`` and ``feature_set``, as of
+        `bthelpers.encoding.low_level.low_level_features`.
+    representations : DataArray (layer, tr, feature)
+        At the same TRs, with the coordinate ``story``.
+    training : sequence of str
+        Training stories.
+    n_folds : int
+        Folds of training stories, left out in turn to choose penalties.
+    alphas : array of shape (n_alphas,)
+        Penalties to choose from, where each feature set has a total variance of one.
+
+    Returns
+    -------
+    Dataset
+        ``residual`` (layer, tr, feature), float32: in standard deviations of the representation; 0
+        where nothing is left, or nothing was. ``left`` (layer): share of the variance that is not
+        predicted in left-out training stories, mean over dimensions. ``removed`` and ``constant``
+        (layer): numbers of dimensions of which less than 0.1 % is left, and of those that do not
+        vary in training stories. ``columns`` and ``constant_columns``: numbers of columns of the
+        low-level feature that were used, and of those that do not vary there and were not.
+
+    Raises
+    ------
+    ValueError
+        If the TRs differ, a training story is missing, a value is not finite, or the low-level
+        feature or a layer does not vary in the training stories.
+    """
+    layers = representations.transpose("tr", "layer", "feature")
+    stories = layers["story"].values
+    _check(low_level, layers, training)
+    X, used = _centred(low_level.transpose("tr", "feature").values, stories, training)
+    Y, varying = _centred(layers.values.reshape(len(stories), -1), stories, training)
+    of_layer = layers.isel(tr=0, drop=True)
+    constant = of_layer.copy(data=~varying.reshape(of_layer.shape))
+    _require_variation(used, constant)
+    rows = np.concatenate([trim(np.flatnonzero(stories == story)) for story in training])
+    X /= _set_deviation(X[rows], low_level["feature_set"].values[used])
+    Y /= Y[rows].std(axis=0)
+    model = fit_ridge(X[rows], Y[rows], story_folds(stories[rows], n_folds), alphas)
+    # The silence before a story is far from all that the ridge was fitted to.
+    predicted = np.where(low_level["time"].values[:, None] < TR, 0, model.predict(X))
+    left = -model.cv_scores_  # of squared errors, and Y has a variance of one
+    residual = np.zeros((len(stories), len(varying)), np.float32)
+    residual[:, varying] = np.where(left < NOTHING_LEFT, 0, Y - predicted)
+    share = of_layer.copy(data=np.full(of_layer.shape, np.nan))
+    share.values[~constant.values] = left
+    return xr.Dataset(
+        {
+            "residual": layers.copy(data=residual.reshape(layers.shape)).transpose("layer", ...),
+            "left": share.mean("feature"),
+            "removed": (share < NOTHING_LEFT).sum("feature"),
+            "constant": constant.sum("feature"),
+            "columns": int(used.sum()),
+            "constant_columns": int((~used).sum()),
+        }
+    )
+
+
+def _check(low_level: xr.DataArray, layers: xr.DataArray, training: Sequence[str]) -> None:
+    stories = layers["story"].values
+    if not np.array_equal(low_level["story"].values, stories):
+        raise ValueError(
+            "the low-level feature is of other stories or TRs than the representation: compute it"
+            " for the stories of the representation, in their order"
+        )
+    if missing := sorted(set(training) - set(stories)):
+        raise ValueError(f"the representation lacks the stories {', '.join(missing)}")
+    for name, values in (("low-level feature", low_level), ("representation", layers)):
+        bad = ~np.isfinite(values).all("tr")
+        if bad.any():
+            raise ValueError(
+                f"{int(bad.sum())} of {bad.size} columns of the {name} are NaN or infinite"
+                " somewhere: compute it again"
+            )
+
+
+def _require_variation(used: NDArray[np.bool_], constant: xr.DataArray) -> None:
+    dead = constant["layer"].values[constant.all("feature")]
+    if len(dead) or not used.any():
+        layers = f"layer(s) {listed(map(str, dead))} of the representation"
+        what = layers if len(dead) else "the low-level feature"
+        raise ValueError(f"nothing varies within the training stories in {what}")
+
+
+def _centred(
+    values: NDArray, stories: NDArray, training: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Columns that vary within a training story, around each story's mean; and which these are.
+
+    Mean and variation are over the response rows.
+    """
+    varying = np.zeros(values.shape[1], bool)
+    means = {}
+    for story in dict.fromkeys(stories):
+        rows = trim(values[stories == story])
+        means[story] = rows.mean(axis=0, dtype=np.float64)
+        if story in training:
+            varying |= np.ptp(rows, axis=0) > 0
+    centred = values[:, varying].astype(np.float64)
+    for story, mean in means.items():
+        centred[stories == story] -= mean[varying]
+    return centred, varying
+
+
+def _set_deviation(X: NDArray, feature_set: NDArray) -> NDArray[np.float64]:
+    """For each column, the square root of the total variance of its feature set.
+
+    Divided by it, no set outweighs another in a joint model by its size or number of columns.
+    """
+    _, of_set = np.unique(feature_set, return_inverse=True)
+    return np.sqrt(np.bincount(of_set, X.var(axis=0))[of_set])
+
+
+def residual_alignment(
+    representations: xr.DataArray,
+    low_level: Mapping[str, xr.DataArray],
+    training: StoryResponses,
+    test: StoryResponses,
+    ceiling: np.ndarray,
+    regions: xr.DataArray,
+    alphas: ArrayLike,
+    encoding: EncodingSettings,
+    statistics: StatisticsSettings,
+    seed: int,
+) -> xr.Dataset:
+    """Brain alignment of what low-level features leave of a model's representations.
+
+    Parameters
+    ----------
+    representations : DataArray (layer, tr, feature)
+        At all TRs, with the coordinate ``story``.
+    low_level : mapping of str to DataArray (tr, feature)
+        As of `bthelpers.encoding.low_level.low_level_features`; each is removed by itself.
+    training, test, ceiling, regions, encoding, statistics, seed
+        As for `bthelpers.encoding.alignment.evaluate_layers`. With those of the original
+        alignment, the
+        draws of both are paired.
+    alphas : array of shape (n_alphas,)
+        Penalties of `remove`; its folds are those of the encoding model.
+
+    Returns
+    -------
+    Dataset
+        ``r`` (feature, layer, voxel), ``alignment`` (feature, layer, region) and ``draws``
+        (feature, layer, region, draw) of the residuals, where ``feature`` is the low-level one; 0
+        in layers of which nothing is left. What `remove` counts, per feature and layer. What the
+        features' attributes count, as attributes.
+    """
+    aligned = []
+    progress = Progress("low-level features", len(low_level))
+    for name, values in low_level.items():
+        removal = remove(values, representations, training.stories, encoding.folds, alphas)
+        residual = removal["residual"]
+        found = _without_alignment(residual["layer"], regions, statistics.bootstrap_draws)
+        left = residual.any(("tr", "feature")).values
+        if left.any():
+            evaluated = evaluate_layers(
+                residual.isel(layer=left),
+                training,
+                test,
+                ceiling,
+                regions,
+                encoding,
+                statistics,
+                seed,
+            )
+            for variable in found:
+                found[variable].loc[{"layer": evaluated["layer"]}] = evaluated[variable]
+        aligned.append(
+            found.assign(removal.drop_dims(("tr", "feature"))).assign_attrs(values.attrs)
+        )
+        progress.advance(name)
+    names = pd.Index(list(low_level), name="feature")
+    return xr.concat(aligned, names, combine_attrs="no_conflicts")
+
+
+def _without_alignment(layers: xr.DataArray, regions: xr.DataArray, n_draws: int) -> xr.Dataset:
+    """Zeros in the form of `evaluate_layers`: what predicts nothing is correlated with nothing."""
+    region = regions["region"].values
+    shape = (len(layers), len(region), n_draws)
+    return xr.Dataset(
+        {
+            "r": (("layer", "voxel"), np.zeros((len(layers), regions.sizes["voxel"]), np.float32)),
+            "alignment": (("layer", "region"), np.zeros(shape[:2])),
+            "draws": (("layer", "region", "draw"), np.zeros(shape, np.float32)),
+        },
+        {"layer": layers.values, "region": region, "draw": np.arange(n_draws)},
+    )
+
+
+def low_level_impact(original: xr.Dataset, residual: xr.Dataset) -> xr.Dataset:
+    """Low-level impact R = 100 (B_o - B_r) / B_o, in percent (equation 2).
+
+    A ratio to an alignment that may be zero means nothing. There is none where the original
+    alignment is not above zero in every draw: ``positive`` says in how many it is.
+
+    Parameters
+    ----------
+    original : Dataset
+        ``alignment`` (..., region) and ``draws`` (..., region, draw) of the representations, as of
+        `bthelpers.encoding.alignment.evaluate_layers`: of layers, or means over some.
+    residual : Dataset
+        The same of the residuals, with paired draws; more dimensions (such as feature) and fewer
+        regions are right.
+
+    Returns
+    -------
+    Dataset
+        ``impact`` (..., region) and its ``draws`` (..., region, draw), NaN where there is no ratio;
+        ``positive`` (..., region), the number of draws with a positive original alignment.
+
+    Raises
+    ------
+    ValueError
+        If draws, layers or other labels differ: the two were not evaluated alike.
+    """
+    variables = ["alignment", "draws"]
+    original = original[variables].sel(region=residual["region"])
+    try:
+        original, residual = xr.align(original, residual[variables], join="exact")
+    except ValueError as error:
+        raise ValueError(
+            f"the original and the residual alignment were not evaluated alike: {error}"
+        ) from error
+    positive = (original["draws"] > 0).sum("draw")
+    clear = positive == original.sizes["draw"]
+    impact = -percent_change(residual.where(clear), original.where(clear))
+    return impact.rename(alignment="impact").assign(positive=positive)
+
+
+def voxel_impact(
+    original: xr.DataArray, residual: xr.DataArray, regions: xr.DataArray
+) -> xr.Dataset:
+    """Low-level impact of single voxels, in percent, for maps.
+
+    Parameters
+    ----------
+    original : DataArray (voxel)
+        Correlations of the representation, of a layer or a mean over some.
+    residual : DataArray (..., voxel)
+        Correlations of the residuals, of some or all of these voxels.
+    regions : bool DataArray (region, voxel)
+        Of the same voxels or more.
+
+    Returns
+    -------
+    Dataset
+        ``impact`` (..., voxel), NaN in voxels whose original correlation is below 0.05: a ratio to
+        it means nothing. ``masked`` and ``voxels`` (region): how many those are, and of how many.
+    """
+    original, regions = (array.sel(voxel=residual["voxel"]) for array in (original, regions))
+    masked = original < SMALLEST_R
+    return xr.Dataset(
+        {
+            "impact": -percent_change(residual, original.where(~masked)),
+            "masked": (regions & masked).sum("voxel"),
+            "voxels": regions.sum("voxel"),
+        }
+    )

@@ -1,0 +1,4 @@
+"""Every parameter of a run, and nothing that computes.
+
+Imports `core`.
+"""

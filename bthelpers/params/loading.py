@@ -1,0 +1,105 @@
+"""The reader of ``params/*.yaml``.
+
+Every value of a profile is written in its file or in the one that it extends. What `settings` does
+not know, or knows as something else, is an error that names the file, the key and what was meant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bthelpers.params.schema import ParameterError, convert
+from bthelpers.params.settings import Profile
+
+
+def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profile:
+    """Read and check a profile.
+
+    Parameters
+    ----------
+    path : path
+        A YAML file. Under ``extends`` it may name another one, relative to itself, whose values
+        hold where it gives none; null takes out one of its models.
+    overrides : mapping, optional
+        Values that replace those of the file, by dotted key: ``{"tuning.epochs": 2}``.
+
+    Raises
+    ------
+    ParameterError
+        If a file is missing or unreadable, a key is unknown or missing, or a value is of the wrong
+        type, not among its choices or out of range. The message names file, key and remedy.
+    """
+    path = Path(path)
+    layers = [(str(path), {"name": path.stem}), *_read_layers(path)]
+    for dotted, value in (overrides or {}).items():
+        nested = reduce(lambda inner, key: {key: inner}, reversed(dotted.split(".")), value)
+        layers.append(("overrides", nested))
+    return _checked(layers)
+
+
+def from_dict(parameters: Mapping[str, Any], source: str) -> Profile:
+    """Check parameters that `to_dict` made; ``source`` stands for the file in errors."""
+    return _checked([(source, parameters)])
+
+
+def to_dict(profile: Profile) -> dict[str, Any]:
+    """Plain dicts, lists, strings and numbers, as JSON holds them."""
+    return json.loads(json.dumps(asdict(profile)))
+
+
+def _read_layers(path: Path, chain: tuple[Path, ...] = ()) -> list[tuple[str, dict]]:
+    """Contents of a file and of those that it extends, the most basic one first."""
+    if path.resolve() in chain:
+        raise ParameterError(f"{path}: extends itself; remove an 'extends'")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        there = ", ".join(sorted(file.name for file in path.parent.glob("*.yaml"))) or "none"
+        raise ParameterError(f"{path}: no such parameter file; beside it: {there}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path}: must hold keys with values, such as 'seed: 0'")
+    if "name" in content:
+        raise ParameterError(f"{path}: a profile is named by its file; remove the key 'name'")
+    base = content.pop("extends", None)
+    below = _read_layers(path.parent / str(base), (*chain, path.resolve())) if base else []
+    return [*below, (str(path), content)]
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """Mappings are merged key by key; anything else is replaced."""
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return above
+    common = {key: _merged(below[key], above[key]) for key in below.keys() & above.keys()}
+    return {**below, **above, **common}
+
+
+def _checked(layers: list[tuple[str, Mapping]]) -> Profile:
+    merged = reduce(_merged, (layer for _, layer in layers))
+    if isinstance(models := merged.get("models"), Mapping):  # null takes one out that is below
+        kept = {name: model for name, model in models.items() if model is not None}
+        merged = {**merged, "models": kept}
+    try:
+        return convert(Profile, merged)
+    except ParameterError as problem:
+        # The last layer that sets the value is at fault; what no layer sets, the first one lacks.
+        sources = [layers[0][0], *(name for name, layer in layers if _sets(layer, problem.place))]
+        key = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in problem.place)
+        raise ParameterError(f"{sources[-1]}: {key.removeprefix('.')}: {problem}") from None
+
+
+def _sets(layer: Mapping, place: list[str | int]) -> bool:
+    try:
+        reduce(getitem, place, layer)
+    except (LookupError, TypeError):
+        return False
+    return True

@@ -1,0 +1,314 @@
+"""Everything that a profile sets, as frozen dataclasses: names, types, ranges and units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from bthelpers.params.schema import (
+    DISTINCT,
+    Count,
+    Grid,
+    Names,
+    ParameterError,
+    Positive,
+    Rule,
+    Share,
+    at_least,
+)
+from bthelpers.params.simulation import CorporaSpec, SimulationSpec
+from bthelpers.params.splits import Splits
+
+Precision = Literal["float32", "bfloat16"]
+PER_PARTICIPANT = ("brain-tuned", "block-permuted")  # the other conditions are one for all
+Condition = Literal[
+    "pretrained", "brain-tuned", "block-permuted", "big-slm", "text-lm", "stimulus-tuned"
+]
+Conditions = Annotated[tuple[Condition, ...], DISTINCT]
+OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
+Evaluation = Literal["alignment", "impact", "preference", "probes", "recognition"]
+Evaluations = Annotated[tuple[Evaluation, ...], DISTINCT]
+LowLevelFeature = Literal[
+    "power_spectrum", "diphones", "triphones", "articulation", "fbank", "mfcc", "joint"
+]
+LowLevelFeatures = Annotated[tuple[LowLevelFeature, ...], DISTINCT]
+
+
+@dataclass(frozen=True)
+class CorporaSettings:
+    """Where the corpora of the downstream tasks are (ICLR paper, appendix B)."""
+
+    root: str  # folder of timit, slurp, speech_commands and crema_d, from the repository's root
+    simulate: CorporaSpec | None  # null: the corpora are there
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Where the data are and which of them are used (ICLR paper, section 3.2)."""
+
+    root: str  # folder in the layout of ds003020, from the repository's root
+    cache: str | None  # folder for selected responses in float32; null: none is kept
+    participants: Names  # UTS01 … of ds003020, or any names where the dataset is simulated
+    splits: Splits
+    absent: dict[str, Names] | None  # stories that a participant did not hear, out of the splits
+    regions: str | None  # YAML table of region sets (appendix A.1); null: the package's own
+    simulate: SimulationSpec | None  # null: the dataset is there, or downloaded
+
+    def __post_init__(self):
+        for participant, stories in (self.absent or {}).items():
+            if unknown := set(stories) - set(self.splits.stories):
+                raise ValueError(f"absent.{participant}: in no split: {', '.join(sorted(unknown))}")
+            self.splits_of(participant)
+
+    def splits_of(self, participant: str) -> Splits:
+        """The splits without the stories that a participant did not hear.
+
+        Raises
+        ------
+        DatasetError
+            If nothing is left of a split.
+        """
+        return self.splits.without((self.absent or {}).get(participant, ()))
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Where a pretrained speech model is, and what is done with it."""
+
+    path: str  # folder, or name on the hub
+    revision: str | None  # commit on the hub; null for a folder
+    participants: Names | None = None  # null: all of the dataset's
+    conditions: Conditions | None = None  # null: all of the profile's
+    evaluations: Evaluations | None = None  # null: all of the profile's
+    tuning_stories: Count | None = None  # tuned on the first ones of those for training; null: all
+    variant_of: str | None = None  # model that it is compared with in the studies of scale
+
+
+@dataclass(frozen=True)
+class VoxelSettings:
+    """The voxels that a model is tuned towards (ICLR paper, section 3.2)."""
+
+    ceiling: Share  # noise ceiling that a voxel must exceed
+    published: str | None  # folder of published ceilings, <participant>.npy; null: from the repeats
+    regions: Names  # region sets whose voxels are taken
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """Brain-tuning (ICLR paper, section 3.3)."""
+
+    window: Positive  # seconds of sound before a TR that its response is predicted from
+    pooling: Literal["mean", "hrf"]  # of a window's tokens: plain, or weighted by a response to it
+    standardize: bool  # pooled features, by the pretrained model's mean and deviation
+    sharing: Literal["window", "chunk"]  # one example a TR, or one chunk of sound for many TRs
+    chunk_trs: Count  # TRs that a chunk serves; only where sharing is by chunk
+    batch_trs: Count  # TRs per optimiser step
+    stretches_at_once: Count  # windows or chunks per forward pass: bounds memory
+    epochs: Count  # at most
+    transformer_lr: Positive  # peak learning rate of the transformer layers
+    head_lr: Positive  # peak learning rate of the linear head
+    warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
+    patience: Count  # epochs without a lower validation loss after which tuning stops
+    precision: Precision  # of the transformer's arithmetic
+    permutation_block: Count  # TRs that stay together in the block-permuted control (D.2)
+
+
+@dataclass(frozen=True)
+class BigSpeechModel:
+    """A bigger Whisper, all of whose decoder layers are targets."""
+
+    path: str  # folder, or name on the hub
+    revision: str | None  # commit on the hub; null for a folder
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A text model whose layers are targets."""
+
+    path: str  # folder, or name on the hub
+    revision: str | None  # commit on the hub; null for a folder
+    layer_step: Count  # 1: all layers; 3: the third, the sixth, …
+    epochs: Count  # at most, in place of those of `tuning`
+
+
+@dataclass(frozen=True)
+class TargetSettings:
+    """Other models that a model is tuned towards (ICLR paper, appendix D.2)."""
+
+    big_slm: BigSpeechModel
+    text_lm: TextModel
+
+
+@dataclass(frozen=True)
+class StimulusSettings:
+    """Self-supervised training on the sound of the stories (ICLR paper, appendix D.2)."""
+
+    window: Positive  # seconds of sound that are taken together
+    batch: Count  # windows per optimiser step
+    epochs: Count
+    learning_rate: Positive  # peak, of the transformer
+    quantizer_lr: Positive  # peak, of the quantizer and of the projections to its codes
+    warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
+    mask_probability: Annotated[float, Rule("above 0, at most 1", lambda x: 0 < x <= 1)]
+    mask_length: Count  # tokens from the start of a mask, which has that probability at each token
+    precision: Precision  # of the transformer's arithmetic
+
+
+@dataclass(frozen=True)
+class RepresentationSettings:
+    """What a model represents at a TR (ICLR paper, section 3.2)."""
+
+    window: Positive  # T, seconds of sound that a window holds
+    stride: Positive  # W, seconds from one window to the next
+    pooling: Literal["last", "mean", "stride"]  # of a window: last token, all, those of a stride
+    precision: Precision  # of the transformer's arithmetic
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """The voxelwise encoding model (ICLR paper, section 3.4.1)."""
+
+    fir_delays: Annotated[tuple[int, ...], DISTINCT]  # TRs
+    alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
+    folds: Annotated[int, at_least(2)]  # of training stories, to choose each voxel's penalty
+    skip_test_rows: Annotated[int, at_least(0)]  # rows left out at the start of a test story
+
+
+@dataclass(frozen=True)
+class StatisticsSettings:
+    """Intervals by block bootstrap over TRs, and p-values by block permutation."""
+
+    bootstrap_draws: Count
+    block: Count  # TRs that are drawn together
+    permutations: Count  # draws of the null hypothesis
+    permutation_block: Count  # TRs that stay together
+
+
+@dataclass(frozen=True)
+class ImpactSettings:
+    """The impact of low-level features on brain alignment (ICLR paper, section 3.4.2)."""
+
+    features: LowLevelFeatures  # each removed by itself; joint: four of them at once
+    regions: Names  # region sets whose voxels are evaluated
+    alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """Linear probes (ICLR paper, section 3.4.3)."""
+
+    inverse_penalties: Grid  # C: log10 of the lowest, log10 of the highest, how many
+    tokens_per_clip: Count  # at most, that low-level probes are fitted to and tested on
+    precision: Precision  # of the transformer's arithmetic
+
+
+@dataclass(frozen=True)
+class RecognitionSettings:
+    """Fine-tuning for speech recognition (ICLR paper, appendix B)."""
+
+    epochs: Count
+    batch_clips: Count  # per optimiser step
+    learning_rate: Positive  # peak, of transformer and linear layer
+    warmup: Share  # share of the steps in which the rate rises; it falls linearly after it
+    precision: Precision  # of the transformer's arithmetic
+
+
+@dataclass(frozen=True)
+class PreferenceSettings:
+    """Semantic–phonetic preference (ICLR paper, appendix C)."""
+
+    wordnet: str | None  # as the package wn stores it; null: the simulated lexicon's categories
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All parameters of a run."""
+
+    name: str  # of the parameter file, without its ending
+    seed: Annotated[int, at_least(0)]  # of everything random
+    dataset: DatasetSettings
+    models: dict[str, ModelSettings]  # by the name that results and figures use
+    conditions: Conditions  # of each model and participant, where the model names no others
+    evaluations: Evaluations  # of each of these, where the model names no others
+    voxels: VoxelSettings
+    tuning: TuningSettings
+    targets: TargetSettings
+    stimulus: StimulusSettings
+    representation: RepresentationSettings
+    encoding: EncodingSettings
+    statistics: StatisticsSettings
+    impact: ImpactSettings
+    corpora: CorporaSettings
+    probes: ProbeSettings
+    recognition: RecognitionSettings
+    preference: PreferenceSettings
+
+    def __post_init__(self):
+        for name, model in self.models.items():
+            if unknown := set(model.participants or ()) - set(self.dataset.participants):
+                raise ParameterError(
+                    f"not in dataset.participants: {', '.join(sorted(unknown))}",
+                    *("models", name, "participants"),
+                )
+            self._check_amount(name)
+            self._check_variant(name)
+
+    def _check_amount(self, name: str) -> None:
+        splits = map(self.dataset.splits_of, self.participants_of(name))
+        heard = min(len(of_one.train) for of_one in splits)
+        if (self.models[name].tuning_stories or 0) > heard:
+            raise ParameterError(
+                f"must be at most {heard}, the training stories that every participant heard",
+                *("models", name, "tuning_stories"),
+            )
+
+    def _check_variant(self, name: str) -> None:
+        chain = [name]
+        while (base := self.models[chain[-1]].variant_of) is not None:
+            if base not in self.models or base in chain:
+                raise ParameterError(
+                    "must lead to a model of this profile that is no variant:"
+                    f" {' -> '.join([*chain, base])}",
+                    *("models", chain[-1], "variant_of"),
+                )
+            chain.append(base)
+
+    def participants_of(self, model: str) -> tuple[str, ...]:
+        """Participants whose responses a model is tuned to and evaluated on."""
+        return self.models[model].participants or self.dataset.participants
+
+    def conditions_of(self, model: str) -> tuple[str, ...]:
+        """Conditions in which a model is evaluated."""
+        return self.models[model].conditions or self.conditions
+
+    def evaluations_of(self, model: str) -> tuple[str, ...]:
+        """Evaluations of a model, in each of its conditions."""
+        return self.models[model].evaluations or self.evaluations
+
+    def models_with(self, evaluation: str) -> list[str]:
+        """Models of which an evaluation is made, without variants."""
+        return [
+            name
+            for name, model in self.models.items()
+            if model.variant_of is None and evaluation in self.evaluations_of(name)
+        ]
+
+    def variants_of(self, model: str) -> list[str]:
+        """Models that are compared with this one in the studies of scale."""
+        return [name for name, other in self.models.items() if other.variant_of == model]
+
+    def tuning_splits(self, model: str, participant: str | None = None) -> Splits:
+        """Stories that a model is tuned on; without a participant where none's responses count."""
+        dataset = self.dataset
+        splits = dataset.splits if participant is None else dataset.splits_of(participant)
+        return replace(splits, train=splits.train[: self.models[model].tuning_stories])
+
+    @property
+    def runs(self) -> list[tuple[str, str, str]]:
+        """Model, participant and condition of every evaluation, of variants too."""
+        return [
+            (model, participant, condition)
+            for model in self.models
+            for participant in self.participants_of(model)
+            for condition in self.conditions_of(model)
+        ]

@@ -1,0 +1,198 @@
+"""Brain alignment of many runs, its changes and its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.results.maps import voxel_alignment
+from bthelpers.results.runs import BASELINE, LAYERS, _shared, over_runs
+from bthelpers.results.store import MAKE, Results, Run
+from bthelpers.statistics.bootstrap import interval, percent_change
+from bthelpers.statistics.permutation import LEVEL
+from bthelpers.statistics.wilcoxon import wilcoxon_over_participants, wilcoxon_over_voxels
+
+
+def significance_table(results: Results, model: str, region: str) -> pd.DataFrame:
+    """Share of a region's voxels with significant alignment, per condition, layers and participant.
+
+    In each layer, the false discovery rate is held at 5 % (Benjamini and Hochberg, 1995) over all
+    voxels of the participant that were modelled, in this region or not.
+
+    Returns
+    -------
+    DataFrame
+        ``voxels`` of the region that have a p-value in every layer, ``without p`` the number of
+        the others, ``significant (%)`` of the former, mean over layers.
+
+    Raises
+    ------
+    ResultsError
+        If a run is missing or holds no p-values.
+    """
+    profile = results.profile()
+    rows = []
+    for condition in profile.conditions_of(model):
+        found = {
+            participant: _significant(results, Run(model, participant, condition, "alignment"))
+            for participant in profile.participants_of(model)
+        }
+        for name, layers in LAYERS.items():
+            for participant, significant in found.items():
+                regions = results.voxels(participant)["regions"].sel(region=region).astype(bool)
+                inside = significant[:, regions.values[significant["voxel"]]]
+                tested = inside.dropna("voxel")
+                rows.append(
+                    {
+                        "condition": condition,
+                        "layers": name,
+                        "participant": participant,
+                        "voxels": tested.sizes["voxel"],
+                        "without p": inside.sizes["voxel"] - tested.sizes["voxel"],
+                        "significant (%)": 100 * tested.isel(layer=layers).mean().item(),
+                    }
+                )
+    return pd.DataFrame(rows).set_index(["condition", "layers", "participant"])
+
+
+def _significant(results: Results, run: Run) -> xr.DataArray:
+    """1 where a voxel of a layer is significant, 0 where not, NaN where some layer has no p."""
+    alignment = results.open(*run)
+    if "p" not in alignment:
+        raise ResultsError(
+            f"{results.root.joinpath(*run)}.nc holds no p-values, as an earlier version made it;"
+            f" delete it, then {MAKE}"
+        )
+    p = alignment["p"].transpose("layer", "voxel")
+    tested = p.dropna("voxel")
+    adjusted = stats.false_discovery_control(tested, axis=1)
+    significant = tested.copy(data=(adjusted <= LEVEL).astype(float))
+    return significant.reindex(voxel=p["voxel"])
+
+
+def load_alignment(results: Results, model: str) -> xr.Dataset:
+    """Alignment of a model for all participants and conditions of the profile.
+
+    Returns
+    -------
+    Dataset
+        ``alignment`` (participant, condition, layer, region) and
+        ``draws`` (participant, condition, layer, region, draw).
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    """
+    return over_runs(
+        results,
+        model,
+        lambda *run: results.open(*run, "alignment")[["alignment", "draws"]],
+    )
+
+
+def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:
+    """Alignment of some models, for the participants and conditions that they share.
+
+    Parameters
+    ----------
+    results : Results
+    models : sequence of str
+        By default all whose alignment is evaluated.
+
+    Returns
+    -------
+    Dataset
+        ``alignment`` (model, condition, region) and ``draws`` (model, condition, region, draw):
+        means over transformer layers and participants.
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    ValueError
+        If there is no participant, or no condition, in which all models were evaluated.
+    """
+    profile = results.profile()
+    models = models or profile.models_with("alignment")
+    participants = _shared(map(profile.participants_of, models))
+    conditions = _shared(map(profile.conditions_of, models))
+    if not participants or not conditions:
+        raise ValueError(
+            f"profile {profile.name}: the models share no participant or no condition; change"
+            " `participants` and `conditions` under `models`"
+        )
+    families = [
+        load_alignment(results, model)
+        .sel(participant=participants, condition=conditions)
+        .isel(layer=LAYERS["mean over layers"])
+        .mean(["layer", "participant"])
+        for model in models
+    ]
+    return xr.concat(families, pd.Index(models, name="model"), join="exact")
+
+
+def change(values: xr.DataArray, condition: str, layers: slice) -> xr.DataArray:
+    """Percent change of the mean over some layers, from pretrained to a condition."""
+    chosen = values.isel(layer=layers).mean("layer")
+    return percent_change(
+        chosen.sel(condition=condition, drop=True), chosen.sel(condition=BASELINE, drop=True)
+    )
+
+
+def change_table(alignments: xr.Dataset, region: str) -> pd.DataFrame:
+    """Change in percent per participant, condition and choice of layers, with 95 % intervals.
+
+    The intervals are of a block bootstrap over the test story's TRs, with the same blocks drawn for
+    both conditions.
+    """
+    chosen = alignments.sel(region=region)
+    rows = []
+    for condition in chosen["condition"].values:
+        if condition == BASELINE:
+            continue
+        for name, layers in LAYERS.items():
+            changes = change(chosen["alignment"], condition, layers)
+            bounds = interval(change(chosen["draws"], condition, layers))
+            rows += [
+                {
+                    "condition": condition,
+                    "layers": name,
+                    "participant": participant,
+                    "change (%)": changes.sel(participant=participant).item(),
+                    "low": bounds.sel(participant=participant, bound="low").item(),
+                    "high": bounds.sel(participant=participant, bound="high").item(),
+                }
+                for participant in chosen["participant"].values
+            ]
+    return pd.DataFrame(rows).set_index(["condition", "layers", "participant"])
+
+
+def signed_rank_table(results: Results, model: str, region: str, condition: str) -> pd.DataFrame:
+    """Wilcoxon signed-rank tests of a condition against pretrained, mean over layers.
+
+    One row per participant tests over the region's voxels; the last row tests over participants.
+    """
+    profile = results.profile()
+    tests, means = {}, []
+    for participant in profile.participants_of(model):
+        mask = results.voxels(participant)["regions"].sel(region=region).values.astype(bool)
+        pair = [
+            voxel_alignment(results, model, participant, which) for which in (condition, BASELINE)
+        ]
+        pair = [values[mask[values["voxel"].values]].values for values in pair]
+        tests[participant] = wilcoxon_over_voxels(*pair)
+        means.append([values.mean() for values in pair])
+    if len(means) > 1:
+        tests["all participants"] = wilcoxon_over_participants(*np.transpose(means))
+    return pd.DataFrame(
+        {
+            name: {"over": test.over, "n": test.n, "statistic": test.statistic, "p": test.p}
+            for name, test in tests.items()
+        }
+    ).T

@@ -1,0 +1,113 @@
+"""Values of voxels, as flatmaps show them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.data.dataset import Dataset
+from bthelpers.encoding.impact import voxel_impact
+from bthelpers.results.impact import TUNED
+from bthelpers.results.runs import BASELINE, LAYERS
+from bthelpers.results.store import Results
+
+# Another processor rounds otherwise, and the root of a signal power near 0 makes more of it.
+# Ceilings of another participant differ by several tenths.
+CEILING_TOLERANCE = 0.01
+
+
+def voxel_impact_change(results: Results, model: str, participant: str, feature: str) -> xr.Dataset:
+    """What brain-tuning changes of the low-level impact of single voxels (Fig. 3c and 15).
+
+    Returns
+    -------
+    Dataset
+        ``change`` (voxel): brain-tuned minus pretrained, in points; NaN where one of the two has no
+        ratio. Voxels are those of the evaluated regions, with their numbers among the
+        participant's. ``masked`` and ``voxels`` (region): how many have none, and of how many.
+    """
+    conditions = pd.Index([BASELINE, TUNED], name="condition")
+    original, residual = (
+        xr.concat(
+            [mean_r(results.open(model, participant, name, step)) for name in conditions],
+            conditions,
+            join="exact",
+        )
+        for step in ("alignment", "impact")
+    )
+    regions = numbered_voxels(results, participant)["regions"]
+    regions = regions.sel(voxel=residual["voxel"], region=list(results.profile().impact.regions))
+    impacts = voxel_impact(original, residual.sel(feature=feature, drop=True), regions)
+    before, after = impacts["impact"].transpose("condition", ...)
+    change = after - before
+    masked = (regions & change.isnull()).sum("voxel")
+    return xr.Dataset({"change": change, "masked": masked, "voxels": impacts["voxels"]})
+
+
+def mean_r(run: xr.Dataset) -> xr.DataArray:
+    """Correlations of single voxels, mean over transformer layers.
+
+    Parameters
+    ----------
+    run : Dataset
+        With ``r`` (..., layer, voxel) or, where it is a record, ``mean_r`` (..., voxel).
+
+    Returns
+    -------
+    DataArray (..., voxel)
+    """
+    if "mean_r" in run:
+        return run["mean_r"]
+    return run["r"].isel(layer=LAYERS["mean over layers"]).mean("layer")
+
+
+def numbered_voxels(results: Results, participant: str) -> xr.Dataset:
+    """Noise ceilings and regions of a participant, with each voxel's number as its coordinate."""
+    voxels = results.voxels(participant)
+    return voxels.assign_coords(voxel=np.arange(voxels.sizes["voxel"]))
+
+
+def voxel_alignment(results: Results, model: str, participant: str, condition: str) -> xr.DataArray:
+    """r / ceiling of the voxels above the noise ceiling's threshold, mean over transformer layers.
+
+    Returns
+    -------
+    DataArray (voxel)
+        With the number of each voxel among the participant's as its coordinate.
+    """
+    r = mean_r(results.open(model, participant, condition, "alignment"))
+    return r / numbered_voxels(results, participant)["ceiling"].sel(voxel=r["voxel"])
+
+
+def whole_brain(values: xr.DataArray, n_voxels: int) -> np.ndarray:
+    """Values of some voxels among all of a participant's; NaN elsewhere, shape (n_voxels,)."""
+    brain = np.full(n_voxels, np.nan)
+    brain[values["voxel"].values] = values.values
+    return brain
+
+
+def drawing_dataset(results: Results, participant: str) -> Dataset:
+    """Dataset on whose surfaces a participant's voxels are drawn, as seen from the book's folder.
+
+    Recorded results come without their dataset. That of the current results serves, where their
+    participant of that name has the same voxels.
+
+    Raises
+    ------
+    ResultsError
+        If there is no such participant, or its noise ceilings are others.
+    """
+    current = Results.current()
+    profile = current.profile()
+    if participant in profile.dataset.participants:
+        drawn, shown = (each.voxels(participant)["ceiling"] for each in (current, results))
+        if drawn.shape == shown.shape and np.allclose(drawn, shown, rtol=0, atol=CEILING_TOLERANCE):
+            return Dataset(f"../{profile.dataset.root}")
+    raise ResultsError(
+        f"{results.root}: maps of {participant} are drawn on the surfaces of profile"
+        f" {profile.name}, which has no participant of that name with the same noise ceilings. Let"
+        " that profile make the evaluation that is mapped (`evaluations` in"
+        f" params/{profile.name}.yaml), or build the book of the demo: `make book`"
+    )

@@ -1,0 +1,269 @@
+"""Studies of scale: model size, and the amount of data that a model is tuned on.
+
+ICLR paper, appendices A.2, E.1 and E.2. Values are means over transformer layers and over the
+participants that all compared models share. Draws of a bootstrap are paired over models and
+conditions, so that intervals of differences are those of the differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import xarray as xr
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.params.settings import Profile
+from bthelpers.results.alignment import load_alignment
+from bthelpers.results.impact import TUNED, load_impacts
+from bthelpers.results.runs import BASELINE, LAYERS
+from bthelpers.results.store import MAKE, Results
+from bthelpers.results.tasks import load_downstream, over_layers
+from bthelpers.statistics.bootstrap import interval, percent_change
+
+REGION = "late_language"
+COMPARED = ("smaller, pretrained", "smaller, brain-tuned", "larger, pretrained")
+DIFFERENCE = "smaller, brain-tuned − larger, pretrained"
+
+
+def _alignment(results: Results, model: str) -> xr.Dataset:
+    layers = load_alignment(results, model).sel(region=REGION, drop=True)
+    means = layers.isel(layer=LAYERS["mean over layers"]).mean("layer")
+    return means.rename(alignment="value")
+
+
+def _impact(results: Results, model: str) -> xr.Dataset:
+    impacts = load_impacts(results, model).sel(region=REGION, feature="joint", drop=True)
+    return impacts[["impact", "draws"]].rename(impact="value")
+
+
+def _f1(results: Results, model: str) -> xr.Dataset:
+    means = over_layers(load_downstream(results, model))
+    renamed = means.rename(f1_macro="value", f1_macro_draws="draws")
+    return renamed[["value", "draws", "n_clips"]]
+
+
+# What models are compared by, of each evaluation: alignment with late language regions; impact of
+# all low-level features on it, in percent; macro F1 of each task.
+MEASURES = {"alignment": _alignment, "impact": _impact, "probes": _f1}
+
+
+def sizes(profile: Profile, model: str, evaluation: str, condition: str) -> list[str]:
+    """A model and its variants of other checkpoints, where they are evaluated in a condition."""
+    others = [name for name in profile.variants_of(model) if not _same(profile, name, model)]
+    return _evaluated(profile, [model, *others], evaluation, condition)
+
+
+def amounts(profile: Profile, model: str, evaluation: str) -> list[str]:
+    """A model and its variants that are tuned on other numbers of stories, where evaluated."""
+    others = [name for name in profile.variants_of(model) if _same(profile, name, model)]
+    return _evaluated(profile, [model, *others], evaluation, TUNED)
+
+
+def _same(profile: Profile, *models: str) -> bool:
+    """Whether models are tuned from one checkpoint."""
+    return len({(profile.models[name].path, profile.models[name].revision) for name in models}) == 1
+
+
+def _evaluated(
+    profile: Profile, models: Sequence[str], evaluation: str, condition: str
+) -> list[str]:
+    return [
+        name
+        for name in models
+        if evaluation in profile.evaluations_of(name) and condition in profile.conditions_of(name)
+    ]
+
+
+def with_sizes(profile: Profile, evaluation: str) -> list[str]:
+    """Models that are compared, as pretrained, with others of their family in size."""
+    models = profile.models_with(evaluation)
+    return [name for name in models if len(sizes(profile, name, evaluation, BASELINE)) > 1]
+
+
+def with_tuned_sizes(profile: Profile, evaluation: str) -> list[str]:
+    """Models that are brain-tuned in several sizes."""
+    models = profile.models_with(evaluation)
+    return [name for name in models if len(sizes(profile, name, evaluation, TUNED)) > 1]
+
+
+def with_amounts(profile: Profile, evaluation: str) -> list[str]:
+    """Models that are brain-tuned on several amounts of data."""
+    models = profile.models_with(evaluation)
+    return [name for name in models if len(amounts(profile, name, evaluation)) > 1]
+
+
+def n_parameters(results: Results, model: str) -> int:
+    """Parameters of a model's transformer; its front end, which stays frozen, does not count.
+
+    Raises
+    ------
+    ResultsError
+        If the model's alignment is missing, or was made by an earlier version.
+    """
+    profile = results.profile()
+    run = model, profile.participants_of(model)[0], profile.conditions_of(model)[0]
+    alignment = results.open(*run, "alignment")
+    if "n_parameters" not in alignment:
+        raise ResultsError(
+            f"{results.root.joinpath(*run)}/alignment.nc does not say how many parameters the model"
+            f" has, as an earlier version made it; delete it, then {MAKE}"
+        )
+    return alignment["n_parameters"].item()
+
+
+def load_against_large(results: Results, model: str, evaluation: str) -> xr.Dataset:
+    """The smallest of some sizes, pretrained and brain-tuned, and the largest, pretrained.
+
+    Parameters
+    ----------
+    results : Results
+    model : str
+        Of `with_sizes`.
+    evaluation : str
+        Of `MEASURES`.
+
+    Returns
+    -------
+    Dataset
+        ``value`` (compared) and ``draws`` (compared, draw) of `COMPARED`; ``difference`` (), the
+        smaller brain-tuned one's value minus the larger one's, and ``difference_draws`` (draw). Of
+        probes, all have the dim task too. NaN where a low-level impact has no ratio.
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    ValueError
+        If the smallest is not brain-tuned, the models share no participant, or they were not
+        evaluated alike.
+    """
+    profile = results.profile()
+    found = sizes(profile, model, evaluation, BASELINE)
+    smallest, *_, largest = sorted(found, key=lambda name: n_parameters(results, name))
+    if TUNED not in profile.conditions_of(smallest):
+        raise ValueError(
+            f"profile {profile.name}: {smallest}, the smallest of {', '.join(found)}, is not"
+            f" {TUNED}: add this to models.{smallest}.conditions"
+        )
+    runs = [(smallest, BASELINE), (smallest, TUNED), (largest, BASELINE)]
+    joined = _joined(results, runs, evaluation).rename(run="compared")
+    compared = joined[["value", "draws"]].assign_coords(compared=list(COMPARED))
+    _, tuned, large = (compared.sel(compared=which, drop=True) for which in COMPARED)
+    return compared.assign(
+        difference=tuned["value"] - large["value"],
+        difference_draws=tuned["draws"] - large["draws"],
+    )
+
+
+def load_gains(results: Results, models: Sequence[str], evaluation: str) -> xr.Dataset:
+    """What brain-tuning gains over the pretrained model, for several sizes or amounts of data.
+
+    Parameters
+    ----------
+    results : Results
+    models : sequence of str
+        Of `sizes`, brain-tuned, or of `amounts`.
+    evaluation : str
+        Of `MEASURES`.
+
+    Returns
+    -------
+    Dataset
+        ``pretrained``, ``tuned``, their ``difference``, and this in ``percent`` of the former, NaN
+        where that is not positive (model); the draws ``difference_draws`` and ``percent_draws``
+        (model, draw). Of probes, all have the dim task too. Coordinates of a model: ``stories``
+        that it was tuned on, and ``parameters`` of its transformer.
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    ValueError
+        If the models share no participant, or were not evaluated alike.
+    """
+    profile, n = results.profile(), len(models)
+    runs = [(name, TUNED) for name in models]
+    runs += [(_untuned(profile, name), BASELINE) for name in models]
+    joined = _joined(results, runs, evaluation)
+    tuned, pretrained = joined.isel(run=slice(n)), joined.isel(run=slice(n, None))
+    gains = xr.Dataset(
+        {
+            "pretrained": pretrained["value"],
+            "tuned": tuned["value"],
+            "difference": tuned["value"] - pretrained["value"],
+            "difference_draws": tuned["draws"] - pretrained["draws"],
+            "percent": percent_change(tuned["value"], pretrained["value"]),
+            "percent_draws": percent_change(tuned["draws"], pretrained["draws"]),
+        }
+    )
+    return gains.rename(run="model").assign_coords(
+        model=list(models),
+        stories=("model", [len(profile.tuning_splits(name).train) for name in models]),
+        parameters=("model", [n_parameters(results, name) for name in models]),
+    )
+
+
+def _untuned(profile: Profile, model: str) -> str:
+    """Model of whose checkpoint another is an amount: its pretrained results are those of both."""
+    base = profile.models[model].variant_of
+    return base if base is not None and _same(profile, model, base) else model
+
+
+def _joined(results: Results, runs: Sequence[tuple[str, str]], evaluation: str) -> xr.Dataset:
+    """Measure of some models, each in a condition, and its draws: means over shared participants.
+
+    Returns
+    -------
+    Dataset
+        ``value`` (run, ...) and ``draws`` (run, ..., draw).
+    """
+    profile, models = results.profile(), dict(runs)
+    shared = set.intersection(*(set(profile.participants_of(name)) for name in models))
+    if not shared:
+        raise ValueError(
+            f"profile {profile.name}: {', '.join(models)} share no participant; change"
+            " `participants` under `models`"
+        )
+    loaded = {name: MEASURES[evaluation](results, name) for name in models}
+    return xr.concat(
+        [
+            loaded[name]
+            .sel(participant=sorted(shared), condition=condition, drop=True)
+            .mean("participant", skipna=False)
+            for name, condition in runs
+        ],
+        "run",
+        data_vars=["value", "draws"],
+        coords="minimal",
+        compat="equals",
+        join="exact",
+    )
+
+
+def against_large_table(compared: xr.Dataset) -> pd.DataFrame:
+    """Values of `load_against_large` and their difference, with 95 % intervals."""
+    difference = compared[["difference", "difference_draws"]].expand_dims(compared=[DIFFERENCE])
+    difference = difference.rename(difference="value", difference_draws="draws")
+    rows = xr.concat([compared[["value", "draws"]], difference], "compared", join="exact")
+    return _with_interval(rows[["value"]], value=rows["draws"])
+
+
+def gain_table(gains: xr.Dataset, *kinds: str) -> pd.DataFrame:
+    """Gains of `load_gains` by ``difference`` or ``percent``, or both, with 95 % intervals."""
+    draws = {kind: gains[f"{kind}_draws"] for kind in kinds}
+    table = _with_interval(gains[["pretrained", "tuned", *kinds]], **draws)
+    return table.set_index(["stories", "parameters"], append=True)
+
+
+def _with_interval(values: xr.Dataset, **draws: xr.DataArray) -> pd.DataFrame:
+    """A row per label; beside each value that has draws, the ends of its interval."""
+    columns = {}
+    for name, column in values.items():
+        columns[name] = column
+        if name in draws:
+            bounds = interval(draws[name])
+            for bound in bounds["bound"].values:
+                columns[f"{name}, {bound}"] = bounds.sel(bound=bound, drop=True)
+    shown = xr.Dataset(columns)
+    return shown.to_dataframe(dim_order=sorted(shown.dims, key="task".__ne__))  # tasks first

@@ -1,0 +1,199 @@
+"""Results on disk: written whole or not at all, read as labelled arrays, with their provenance.
+
+A results folder belongs to one profile::
+
+    profile.json                                        the parameters
+    <participant>/voxels.nc                             noise ceilings and regions
+    <model>/<participant>/<condition>/<step>.nc         a run
+    <model>/<condition>/<step>.nc                       a run that is one for all participants
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+import xarray as xr
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.core.files import atomic_path
+from bthelpers.core.provenance import digest, file_digest
+from bthelpers.params.loading import from_dict
+from bthelpers.params.settings import OF_RESPONSES, PER_PARTICIPANT, Profile
+
+ENVIRONMENT = "BRAIN_TUNING_RESULTS"  # the results folder that chapters show
+MAKE = "`python -m bthelpers.workflow.run NAME` makes it (`make book` for the demo)"
+
+
+def write_dataset(dataset: xr.Dataset, path: str | Path, provenance: Mapping[str, str]) -> None:
+    """Write a netCDF file, whole or not at all, with its provenance as attributes.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be written, as on a full disk.
+    """
+    # Composed in memory: HDF5 that runs into a full disk leaves the process to crash later on.
+    content = dataset.assign_attrs(provenance).to_netcdf(engine="h5netcdf")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_dataset(path: str | Path) -> xr.Dataset:
+    """Read a netCDF file into memory.
+
+    Raises
+    ------
+    ResultsError
+        If the file is missing or damaged.
+    """
+    if not Path(path).is_file():
+        raise ResultsError(f"{path} is not there; {MAKE}")
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ResultsError(f"{path} is damaged ({error}); delete it, then {MAKE}") from error
+
+
+class Run(NamedTuple):
+    """One step for one model, participant ('' where it is one for all) and condition."""
+
+    model: str
+    participant: str
+    condition: str
+    step: str
+
+
+def result_folder(model: str, participant: str, condition: str, step: str) -> str:
+    """Folder of a run's data file, from the folder of a profile's results.
+
+    A model that no participant's responses have tuned is one for all participants; so is what is
+    computed of it alone.
+    """
+    shared = condition not in PER_PARTICIPANT and step not in OF_RESPONSES
+    return "/".join([model, *([] if shared else [participant]), condition])
+
+
+class Results:
+    """The results folder of one profile.
+
+    Parameters
+    ----------
+    root : path
+        ``results/<profile>``.
+    recorded : bool
+        Whether these are compact copies that came with the repository.
+    """
+
+    def __init__(self, root: str | Path, recorded: bool = False):
+        self.root = Path(root)
+        self.recorded = recorded
+
+    @classmethod
+    def current(cls) -> Results:
+        """Return the results that the book shows.
+
+        Their folder is in the environment variable ``BRAIN_TUNING_RESULTS``, which the book sets;
+        without it, the demo's is taken, as seen from a chapter's folder.
+
+        Raises
+        ------
+        ResultsError
+            If there is no such folder.
+        """
+        root = Path(os.environ.get(ENVIRONMENT, "../results/demo"))
+        if not root.is_dir():
+            raise ResultsError(
+                f"no results in {root.absolute()}; {MAKE}. Results elsewhere are found through the"
+                f" environment variable {ENVIRONMENT}."
+            )
+        return cls(root)
+
+    @classmethod
+    def holding(
+        cls,
+        evaluation: str,
+        condition: str | None = None,
+        models: Callable[[Profile, str], list[str]] = Profile.models_with,
+    ) -> Results:
+        """Return what a chapter shows of an evaluation, as seen from the book's folder.
+
+        These are the current results or, where their profile leaves the evaluation out, or makes it
+        of some models in other conditions only, the recorded ones of the simulation.
+
+        Parameters
+        ----------
+        evaluation : str
+        condition : str, optional
+            In which each of the models must be evaluated.
+        models : callable
+            Of a profile and the evaluation: the models that the chapter shows.
+
+        Raises
+        ------
+        ResultsError
+            If there are no current results.
+        """
+        current = cls.current()
+        profile = current.profile()
+        shown = models(profile, evaluation)
+        if shown and all(condition in (None, *profile.conditions_of(model)) for model in shown):
+            return current
+        return cls("recorded/simulation", recorded=True)
+
+    def list(self) -> list[Run]:
+        """All runs that are there, sorted."""
+        files = (file.relative_to(self.root) for file in self.root.glob("*/**/*.nc"))
+        runs = [(file.parts[:-1], file.stem) for file in files if len(file.parts) > 2]
+        return sorted(
+            Run(model, participant[0] if participant else "", condition, step)
+            for (model, *participant, condition), step in runs
+        )
+
+    def open(self, model: str, participant: str, condition: str, step: str) -> xr.Dataset:
+        """Read a run.
+
+        Raises
+        ------
+        ResultsError
+            If it is not there (the message names the nearest one that is) or damaged.
+        """
+        wanted = f"{result_folder(model, participant, condition, step)}/{step}"
+        if not (file := self.root / f"{wanted}.nc").is_file():
+            there = ["/".join(filter(None, run)) for run in self.list()]
+            nearest = get_close_matches(wanted, there, n=1, cutoff=0.0) or ["none"]
+            raise ResultsError(f"{file} is not there; {MAKE}. The nearest there is: {nearest[0]}")
+        return read_dataset(file)
+
+    def voxels(self, participant: str) -> xr.Dataset:
+        """Noise ceilings, selected voxels and regions of a participant."""
+        return read_dataset(self.root / participant / "voxels.nc")
+
+    def profile(self) -> Profile:
+        """Return the parameters that the results were made with.
+
+        Raises
+        ------
+        ResultsError
+            If they are not recorded.
+        """
+        file = self.root / "profile.json"
+        if self.recorded and not file.is_file():
+            raise ResultsError(f"{file.absolute()} is not there; `make record` makes it")
+        try:
+            return from_dict(json.loads(file.read_text(encoding="utf-8")), file.name)
+        except FileNotFoundError:
+            raise ResultsError(f"{file} is not there; {MAKE}") from None
+        except ValueError as error:
+            raise ResultsError(
+                f"{file} does not fit this version ({error}); delete it, then {MAKE}"
+            ) from error
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all result files and of the parameters: names and contents, not dates."""
+        files = [*self.root.rglob("*.nc"), *self.root.glob("*.json")]
+        return digest({file.relative_to(self.root).as_posix(): file_digest(file) for file in files})

@@ -1,0 +1,229 @@
+"""Downstream and low-level tasks of many runs: labelled arrays and the changes that tuning makes.
+
+ICLR paper, sections 3.4.3 and 4.3, appendices B, D.1 and D.2. What was tested and how is in
+`bthelpers.tasks.probes` and `bthelpers.recognizer`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import xarray as xr
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.results.runs import BASELINE, LAYERS, over_runs
+from bthelpers.results.store import Results
+from bthelpers.statistics.bootstrap import interval
+
+SCORES = {
+    "f1_macro": "F1 (macro)",
+    "f1_weighted": "F1 (weighted)",
+    "r2": "R² (mean over coefficients)",
+    "accuracy": "Accuracy (1 − word error rate)",
+}
+COUNTS = ("n_clips", "n_outputs", "n_constant", "n_untested")  # of probes
+
+
+def load_downstream(results: Results, model: str) -> xr.Dataset:
+    """Linear probes of a model for all of its participants and conditions.
+
+    What is one for all participants is repeated for each: their mean is then its value, in the
+    draws too, which stay paired.
+
+    Returns
+    -------
+    Dataset
+        ``f1_macro`` and ``f1_weighted`` (participant, condition, task, layer), their draws
+        ``f1_macro_draws`` and ``f1_weighted_draws`` (…, draw), and ``n_constant_features`` (…), as
+        `bthelpers.tasks.probes.probe_layers` gives them; once for all runs, ``naive_f1_macro`` and
+        ``naive_f1_weighted`` (task), ``n_clips`` (task, split), ``n_outputs``, ``n_constant`` and
+        ``n_untested`` (task). Of attributes, those that all runs share: ``dataset`` names the
+        corpora.
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing, or runs are not of the same tasks, clips and draws.
+    """
+    scores = ("f1_macro", "f1_weighted")
+    varying = [*scores, *(f"{score}_draws" for score in scores), "n_constant_features"]
+    shared = [*(f"naive_{score}" for score in scores), *COUNTS]
+    return _load(results, model, "probes", varying, shared)
+
+
+def load_low_level(results: Results, model: str) -> xr.Dataset:
+    """Low-level probes of a model, as `load_downstream`: ``r2`` and ``r2_draws``."""
+    varying = ["r2", "r2_draws", "n_constant_features"]
+    return _load(results, model, "low_level_probes", varying, COUNTS)
+
+
+def load_recognition(results: Results, model: str) -> xr.Dataset:
+    """Speech recognition of a model, as `load_downstream`, without tasks and layers.
+
+    Returns
+    -------
+    Dataset
+        ``accuracy`` (participant, condition), 1 - WER, and ``accuracy_draws`` (…, draw); once for
+        all runs ``n_clips`` (split), ``n_words`` of the test clips, and the clips whose text CTC
+        cannot spell, ``n_infeasible`` of the test and ``n_infeasible_training``.
+
+    Raises
+    ------
+    ResultsError
+        As `load_downstream`.
+    """
+    counts = ["n_clips", "n_words", "n_infeasible", "n_infeasible_training"]
+    loaded = _load(results, model, "recognition", ["accuracy", "wer_draws"], counts)
+    return loaded.assign(accuracy_draws=1 - loaded["wer_draws"]).drop_vars("wer_draws")
+
+
+def _load(
+    results: Results, model: str, step: str, varying: Sequence[str], shared: Sequence[str]
+) -> xr.Dataset:
+    """Runs of a step with some of their variables; the shared ones must be equal in all runs."""
+    profile = results.profile()
+    participants, conditions = profile.participants_of(model), profile.conditions_of(model)
+    rows = [
+        [
+            results.open(model, participant, condition, step)[[*varying, *shared]]
+            for condition in conditions
+        ]
+        for participant in participants
+    ]
+    try:
+        loaded = xr.combine_nested(
+            rows,
+            ["participant", "condition"],
+            data_vars=varying,
+            coords="minimal",
+            compat="equals",
+            join="exact",
+            combine_attrs="drop_conflicts",
+        )
+    except ValueError as error:
+        raise ResultsError(
+            f"{results.root / model}: its files {step}.nc are not all of the same tasks, clips and"
+            f" draws ({error}); delete them and make them again"
+        ) from error
+    labels = {"participant": list(participants), "condition": list(conditions)}
+    return loaded.assign_coords(labels).transpose("participant", "condition", ...)
+
+
+def over_layers(run: xr.Dataset) -> xr.Dataset:
+    """Means over the transformer layers."""
+    return run.isel(layer=LAYERS["mean over layers"]).mean("layer")
+
+
+def by_task(run: xr.Dataset) -> dict[str, xr.Dataset]:
+    """One Dataset for each task, by its name."""
+    return {str(task): run.sel(task=task) for task in run["task"].values}
+
+
+def change(values: xr.DataArray) -> xr.DataArray:
+    """Difference from pretrained, for all other conditions."""
+    tuned = [condition for condition in values["condition"].values if condition != BASELINE]
+    return values.sel(condition=tuned) - values.sel(condition=BASELINE, drop=True)
+
+
+def change_table(run: xr.Dataset, *scores: str) -> pd.DataFrame:
+    """Change from pretrained of some scores, mean over participants.
+
+    Parameters
+    ----------
+    run : Dataset
+        As `load_recognition` gives it, or `over_layers`.
+    *scores : str
+        Of `SCORES`.
+
+    Returns
+    -------
+    DataFrame
+        A row per task, if there are any, and condition. For each score ``pretrained``, ``tuned``,
+        their difference ``change``, and its 95 % interval ``low`` to ``high`` of the bootstrap over
+        test clips, for which the same clips were drawn in both conditions and for all participants.
+    """
+    tables = {
+        SCORES[score]: _changes(run[score].mean("participant"), run[f"{score}_draws"])
+        for score in scores
+    }
+    return pd.concat(tables, axis=1)
+
+
+def _changes(values: xr.DataArray, draws: xr.DataArray) -> pd.DataFrame:
+    bounds = interval(change(draws.mean("participant")))
+    columns = {
+        BASELINE: values.sel(condition=BASELINE, drop=True),
+        "tuned": values.sel(condition=bounds["condition"]),
+        "change": change(values),
+        "low": bounds.sel(bound="low", drop=True),
+        "high": bounds.sel(bound="high", drop=True),
+    }
+    rows = [dim for dim in ("task", "condition") if dim in values.dims]
+    return xr.Dataset(columns).to_dataframe(rows)
+
+
+def load_preferences(results: Results, model: str) -> xr.Dataset:
+    """Preference of a model for all of its participants and conditions.
+
+    Returns
+    -------
+    Dataset
+        ``preference`` (participant, condition, layer) and its ``draws`` (…, draw); mean distances
+        to semantic and phonetic neighbours, divided by that to random words, ``relative`` (…, kind)
+        and ``relative_draws`` (…, kind, draw); and ``n_spoken`` (…, word).
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    ValueError
+        If not all runs are of the same words.
+    """
+    return over_runs(results, model, lambda *run: _with_relative(results.open(*run, "preference")))
+
+
+def _with_relative(run: xr.Dataset) -> xr.Dataset:
+    # n_spoken keeps the words: paired draws are of the same ones.
+    return run[["preference", "draws", "n_spoken"]].assign(
+        relative=_relative(run["distance"].mean("word")),
+        relative_draws=_relative(run["distance_draws"]),
+    )
+
+
+def _relative(distances: xr.DataArray) -> xr.DataArray:
+    return distances.sel(kind=["semantic", "phonetic"]) / distances.sel(kind="random", drop=True)
+
+
+def n_late_layers(values: xr.DataArray | xr.Dataset) -> int:
+    """How many layers are late: the last third of those after the input of the transformer."""
+    return math.ceil((values.sizes["layer"] - 1) / 3)
+
+
+def late_change_table(values: xr.DataArray, draws: xr.DataArray) -> pd.DataFrame:
+    """Change from pretrained, mean over the last third of the transformer layers.
+
+    Parameters
+    ----------
+    values, draws : DataArray (participant, condition, layer) and (…, draw)
+
+    Returns
+    -------
+    DataFrame
+        A row per condition and participant, with 95 % intervals of the bootstrap over words, for
+        which the same words were drawn in both conditions.
+    """
+    late = slice(-n_late_layers(values), None)
+    values, draws = (each.isel(layer=late).mean("layer") for each in (values, draws))
+    baseline = values.sel(condition=BASELINE, drop=True)
+    bounds = interval(draws - draws.sel(condition=BASELINE, drop=True))
+    columns = {
+        BASELINE: baseline,
+        "tuned": values,
+        "change": values - baseline,
+        "low": bounds.sel(bound="low", drop=True),
+        "high": bounds.sel(bound="high", drop=True),
+    }
+    tuned = [condition for condition in values["condition"].values if condition != BASELINE]
+    return xr.Dataset(columns).sel(condition=tuned).to_dataframe(["condition", "participant"])

@@ -1,0 +1,189 @@
+"""A miniature GPT-2, trained to predict the next word of synthetic stories.
+
+``python -m bthelpers.simulation.text_miniature --output FOLDER`` trains the real architecture
+(Radford et al., 2019) on text alone: sentences of the grammar that tells the stories, unspoken,
+drawn without end, so that no text is seen twice and the loss is that of unseen text. Each word is
+a token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import entropy
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
+from torch import nn
+from torch.nn.functional import cross_entropy, pad
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from bthelpers.core.files import atomic_folder
+from bthelpers.core.provenance import file_digest, provenance
+from bthelpers.simulation.speech_miniature import STORY_SEED_OFFSET, cosine_schedule
+from bthelpers.simulation.stories import TOPIC_CATEGORIES, Lexicon, load_lexicon, sentence
+
+END, START = 0, 1  # tokens; those of words follow
+END_NAME, START_NAME = "<end>", "<start>"
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """How the miniature is trained."""
+
+    seed: int = 0
+    lexicon: str = "params/lexicons/english.yaml"
+    words_per_category: int = 8
+    topic_sentences: int = 5
+    topic_probability: float = 0.85
+    layers: int = 4
+    hidden_size: int = 128
+    words: int = 96  # of a piece of text, which begins anywhere: half a minute of speech
+    batch: int = 32  # pieces
+    steps: int = 700
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+
+
+def vocabulary(words: Iterable[str]) -> dict[str, int]:
+    """A token for each word, in alphabetical order."""
+    return {word: START + 1 + k for k, word in enumerate(sorted(set(words)))}
+
+
+def word_tokenizer(tokens: dict[str, int]) -> PreTrainedTokenizerFast:
+    """A tokenizer of words between blanks; one that is unknown becomes the end, as in GPT-2."""
+    named = {END_NAME: END, START_NAME: START}
+    tokenizer = Tokenizer(WordLevel(named | tokens, unk_token=END_NAME))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{START_NAME} $A {END_NAME}", special_tokens=list(named.items())
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=START_NAME,
+        eos_token=END_NAME,
+        unk_token=END_NAME,
+        pad_token=END_NAME,
+    )
+
+
+def lexicon_words(lexicon: Lexicon) -> list[str]:
+    """All words that a story can hold."""
+    # Slots of a template are capital letters.
+    return [
+        *lexicon.words,
+        *lexicon.verbs,
+        *re.findall("[a-z']+", " ".join(lexicon.templates)),
+    ]
+
+
+def told_words(lexicon: Lexicon, settings: TextSettings, rng: np.random.Generator) -> Iterator[str]:
+    """Words of an endless story, as a transcription has them: topic after topic."""
+    while True:
+        topic = list(rng.choice(list(lexicon.categories), TOPIC_CATEGORIES, replace=False))
+        for _ in range(settings.topic_sentences):
+            text = sentence(lexicon, topic, settings.topic_probability, rng)
+            yield from re.findall(r"[\w']+", text.lower())
+
+
+def random_model(settings: TextSettings, n_words: int) -> GPT2LMHeadModel:
+    """A GPT-2 with random weights."""
+    config = GPT2Config(
+        vocab_size=START + 1 + n_words,
+        n_positions=settings.words,
+        n_embd=settings.hidden_size,
+        n_layer=settings.layers,
+        n_head=4,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=START,
+        eos_token_id=END,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        return GPT2LMHeadModel(config)
+
+
+def train(settings: TextSettings, log=print) -> tuple[GPT2LMHeadModel, dict[str, int]]:
+    """Train a model; returns it in eval mode, and the tokens of its words.
+
+    The last line of the log compares its loss with the entropy of single words, which is the loss
+    of a model that knows their frequencies alone.
+    """
+    started = time.monotonic()
+    lexicon = load_lexicon(settings.lexicon, settings.words_per_category)
+    tokens = vocabulary(lexicon_words(lexicon))
+    words = told_words(lexicon, settings, np.random.default_rng(STORY_SEED_OFFSET + settings.seed))
+    model = random_model(settings, len(tokens)).train()
+    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=0.01)
+    schedule = cosine_schedule(optimizer, settings.warmup_steps, settings.steps)
+    counts = np.zeros(model.config.vocab_size, int)
+    losses = []
+    for step in range(settings.steps):
+        told = [tokens[word] for word in islice(words, settings.batch * settings.words)]
+        counts += np.bincount(told, minlength=len(counts))
+        pieces = torch.tensor(told).view(settings.batch, settings.words)
+        pieces = pad(pieces, (1, 0), value=START)
+        logits = model(input_ids=pieces[:, :-1]).logits
+        loss = cross_entropy(logits.transpose(1, 2), pieces[:, 1:])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step % 100 == 0 or step == settings.steps - 1:
+            log(
+                f"[{time.monotonic() - started:6.0f} s] step {step + 1} of {settings.steps},"
+                f" loss {losses[-1]:.3f}",
+                flush=True,
+            )
+    log(
+        f"loss {np.mean(losses[-50:]):.3f} nats a word (mean of the last {len(losses[-50:])}"
+        f" steps); entropy of single words {entropy(counts):.3f}"
+    )
+    return model.eval(), tokens
+
+
+def save_text_model(
+    model: GPT2LMHeadModel, folder: str | Path, settings: TextSettings, tokens: dict[str, int]
+) -> None:
+    """Write weights (fp16 safetensors), configuration, tokenizer and provenance."""
+    with atomic_folder(folder) as temporary:
+        copy.deepcopy(model).half().save_pretrained(temporary)
+        word_tokenizer(tokens).save_pretrained(temporary)
+        record = provenance(
+            asdict(settings),
+            data="text of synthetic stories",
+            lexicon_digest=file_digest(settings.lexicon),
+        )
+        (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def main() -> None:
+    """Train one miniature."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", required=True, help="folder to write")
+    parser.add_argument("--seed", type=int, default=TextSettings.seed)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    settings = TextSettings(seed=arguments.seed)
+    model, tokens = train(settings)
+    save_text_model(model, arguments.output, settings, tokens)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""TIMIT (Garofolo et al., 1993): sentences read by 630 speakers, with words and phones in time."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bthelpers.core.errors import DatasetError
+from bthelpers.core.timing import Interval
+from bthelpers.tasks.clips import (
+    SAMPLE_RATE,
+    Clip,
+    examples,
+    require_files,
+    require_label,
+    require_layout,
+    require_splits,
+)
+
+SOURCE = "TIMIT from the Linguistic Data Consortium (LDC93S1)"
+SUFFIXES = (".WAV", ".PHN", ".WRD", ".TXT")
+FILE = re.compile(
+    r"(?P<part>TRAIN|TEST)/DR[1-8]/(?P<speaker>[FM][A-Z]{3}\d)/(?P<sentence>(?:SA|SX|SI)\d+)"
+    r"(?P<suffix>\.WAV|\.PHN|\.WRD|\.TXT)"
+)
+EXAMPLE = "TRAIN/DR1/FCJF0/SA1.WAV"
+SENTENCES = {"SA": 2, "SX": 5, "SI": 3}  # of each speaker
+
+# The development set of Halberstadt (1998): 50 speakers of TEST.
+DEVELOPMENT = (
+    "FAKS0", "FDAC1", "FJEM0", "MGWT0", "MJAR0", "MMDB1", "MMDM2", "MPDF0", "FCMH0", "FKMS0",
+    "MBDG0", "MBWM0", "MCSH0", "FADG0", "FDMS0", "FEDW0", "MGJF0", "MGLB0", "MRTK0", "MTAA0",
+    "MTDT0", "MTHC0", "MWJG0", "FNMR0", "FREW0", "FSEM0", "MBNS0", "MMJR0", "MDLS0", "MDLF0",
+    "MDVC0", "MERS0", "FMAH0", "FDRW0", "MRCS0", "MRJM4", "FCAL1", "MMWH0", "FJSJ0", "MAJC0",
+    "MJSW0", "MREB0", "FGJD0", "FJMG0", "MROA0", "MTEB0", "MJFC0", "MRJR0", "FMML0", "MRWS1",
+)  # fmt: skip
+
+# From the 61 symbols to 39 phones (Lee and Hon, 1989); the glottal stop is deleted.
+FOLDING: dict[str, str | None] = {
+    **{phone: phone for phone in (
+        "aa", "ae", "ah", "aw", "ay", "b", "ch", "d", "dh", "dx", "eh", "er", "ey", "f", "g", "hh",
+        "ih", "iy", "jh", "k", "l", "m", "n", "ng", "ow", "oy", "p", "r", "s", "sh", "t", "th",
+        "uh", "uw", "v", "w", "y", "z",
+    )},
+    **dict.fromkeys(("bcl", "dcl", "gcl", "pcl", "tcl", "kcl", "h#", "pau", "epi"), "sil"),
+    "ao": "aa", "ax": "ah", "ax-h": "ah", "axr": "er", "hv": "hh", "ix": "ih", "el": "l",
+    "em": "m", "en": "n", "nx": "n", "eng": "ng", "zh": "sh", "ux": "uw", "q": None,
+}  # fmt: skip
+PHONES = tuple(sorted({phone for phone in FOLDING.values() if phone}))
+
+
+@dataclass(frozen=True)
+class TimitClip(Clip):
+    """A sentence of TIMIT; its label is the type of the sentence: SA, SX or SI.
+
+    Attributes
+    ----------
+    text : str
+        The sentence, with capitals and punctuation.
+    words, phones : tuple of Interval
+        Times in seconds; phones are among the 39 of `PHONES`, silences included.
+    """
+
+    text: str
+    words: tuple[Interval, ...]
+    phones: tuple[Interval, ...]
+
+
+def read_timit(root: str | Path) -> list[TimitClip]:
+    """List the sentences of TIMIT, its names in upper or lower case.
+
+    TRAIN trains. Of the 168 speakers of TEST, the 50 of the development set of Halberstadt (1998)
+    validate, and the other 118, his full test set, test. No speaker is in two splits, but texts
+    are: everybody reads the two SA sentences, and SX sentences are shared by readers in
+    validation and test. The SA sentences stay, since the types of sentences are predicted.
+
+    Parameters
+    ----------
+    root : path
+        Folder that holds ``TRAIN`` and ``TEST``. Sounds may be NIST sphere files, as published,
+        or converted to wav under the same names.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or a file is missing, the layout is another, a sentence is of another type, a
+        split is empty, a speaker is in two, or a transcription is malformed.
+    """
+    root = Path(root)
+    require_layout(root, ("TRAIN", "TEST"), SOURCE)
+    sentences = _find_sentences(root)
+    _require_complete(root, sentences)
+    clips = [_read_clip(root, *key, files) for key, files in sorted(sentences.items())]
+    require_splits(root, clips)
+    return clips
+
+
+def _find_sentences(root: Path) -> dict[tuple[str, str, str], dict[str, Path]]:
+    """Files of each sentence by suffix; sentences by part, speaker and name, in upper case."""
+    sentences: dict[tuple[str, str, str], dict[str, Path]] = defaultdict(dict)
+    for path in root.glob("*/*/*/*"):
+        name = path.relative_to(root).as_posix().upper()
+        # Some copies hold converted sounds as SA1.WAV.wav, beside SA1.WAV.
+        others = name.endswith(".WAV.WAV") or path.name.startswith(".")
+        if others or not name.startswith(("TRAIN", "TEST")) or not name.endswith(SUFFIXES):
+            continue
+        if not (match := FILE.fullmatch(name)):
+            raise DatasetError(
+                f"{path} is not named as {EXAMPLE}, with a sentence of type"
+                f" {', '.join(SENTENCES)}: remove it, or get {SOURCE}"
+            )
+        sentences[match["part"], match["speaker"], match["sentence"]][match["suffix"]] = path
+    if not sentences:
+        raise DatasetError(f"{root}: no file is named as {EXAMPLE}: get {SOURCE}")
+    return sentences
+
+
+def _require_complete(root: Path, sentences: dict[tuple[str, str, str], dict[str, Path]]) -> None:
+    """Raise a DatasetError if files are missing, or speakers are in both parts."""
+    stems = {"/".join(key): files for key, files in sentences.items()}
+    require_files(
+        root,
+        [stem + suffix for stem in stems for suffix in SUFFIXES],
+        [stem + suffix for stem, files in stems.items() for suffix in files],
+        f"get {SOURCE}",
+    )
+    types: dict[str, Counter] = defaultdict(Counter)
+    parts: dict[str, set] = defaultdict(set)
+    for part, speaker, sentence in sentences:
+        types[speaker][sentence[:2]] += 1
+        parts[speaker].add(part)
+    if shared := [speaker for speaker in parts if len(parts[speaker]) > 1]:
+        raise DatasetError(
+            f"{root}: {len(shared)} speaker(s) are in both TRAIN and TEST, such as"
+            f" {examples(shared)}: get {SOURCE}"
+        )
+    if incomplete := [speaker for speaker in types if types[speaker] != SENTENCES]:
+        raise DatasetError(
+            f"{root}: {len(incomplete)} of {len(types)} speakers do not have 2 SA, 5 SX and 3 SI"
+            f" sentences, such as {examples(incomplete)}: get {SOURCE}"
+        )
+
+
+def _read_clip(root: Path, part: str, speaker: str, sentence: str, files: dict) -> TimitClip:
+    validates = part == "TEST" and speaker in DEVELOPMENT
+    phones = _read_intervals(files[".PHN"])
+    for phone in phones:
+        require_label(phone.label, FOLDING, "phone of TIMIT", str(files[".PHN"]), SOURCE)
+    return TimitClip(
+        name=files[".WAV"].relative_to(root).as_posix(),
+        path=files[".WAV"],
+        split="validation" if validates else part.lower(),
+        speaker=speaker,
+        label=sentence[:2],
+        text=" ".join(line.label for line in _read_intervals(files[".TXT"])),
+        words=tuple(_read_intervals(files[".WRD"])),
+        phones=tuple(replace(p, label=FOLDING[p.label]) for p in phones if FOLDING[p.label]),
+    )
+
+
+def _read_intervals(path: Path) -> list[Interval]:
+    """Lines of first sample, last sample and label."""
+    intervals = []
+    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), start=1):
+        match = re.fullmatch(r"(\d+)\s+(\d+)\s+(\S.*)", line.strip())
+        if not match or int(match[1]) > int(match[2]):
+            raise DatasetError(
+                f"{path}, line {number}: {line!r} is not 'first_sample last_sample label': get"
+                f" {SOURCE}"
+            )
+        start, stop = (int(sample) / SAMPLE_RATE for sample in match.groups()[:2])
+        intervals.append(Interval(start, stop, match[3]))
+    if not intervals:
+        raise DatasetError(f"{path} is empty: get {SOURCE}")
+    return intervals

@@ -1,0 +1,175 @@
+"""Brain-tuning: fine-tuning a speech model to predict fMRI responses (ICLR paper, section 3.3).
+
+The last layer's tokens are pooled over the window of sound before each TR, and a linear head
+predicts the voxels; the squared error tunes head and transformer, while the convolutional front end
+stays frozen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from bthelpers.models.speech import SpeechEncoder
+from bthelpers.params.settings import TuningSettings
+from bthelpers.tuning.examples import Examples, Stretch, TuningStory, pool, pooled_features
+from bthelpers.tuning.trainer import EpochRun, cut
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """A tuned model and how it came about.
+
+    Attributes
+    ----------
+    encoder : SpeechEncoder
+        At the epoch of lowest validation loss.
+    training_loss, validation_loss : list of float, one per epoch
+        Mean squared error over voxels and TRs; that of training is averaged over the epoch's steps.
+    best_epoch : int
+        Counted from 0.
+    """
+
+    encoder: SpeechEncoder
+    training_loss: list[float]
+    validation_loss: list[float]
+    best_epoch: int
+
+
+class _Head(nn.Module):
+    """Linear map from pooled features to voxels. It starts at zero."""
+
+    def __init__(self, n_features: int, n_voxels: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+        # Plain nn.Linear would draw from the global random numbers.
+        self.linear = nn.utils.skip_init(nn.Linear, n_features, n_voxels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def standardize(self, features: torch.Tensor) -> None:
+        """Standardise what comes in by the mean and deviation of these features (tr, feature)."""
+        self.mean = features.mean(dim=0)
+        self.scale = features.std(dim=0) + torch.finfo(features.dtype).eps
+
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        return self.linear((pooled - self.mean) / self.scale)
+
+
+class TuningRun(EpochRun):
+    """One brain-tuning."""
+
+    rates = "`tuning.transformer_lr` and `tuning.head_lr`"
+    kept = ("model",)
+
+    def __init__(self, encoder, training, validation, settings: TuningSettings, seed: int):
+        super().__init__(encoder, settings, seed)
+        stories = [*training, *validation]
+        self._identify(
+            [[story.name for story in some] for some in (training, validation)],
+            [encoder.model],
+            (value for one in stories for value in (one.waveform, one.times, one.responses)),
+        )
+        self.training = Examples(self.encoder, training, settings)
+        self.validation = Examples(self.encoder, validation, settings)
+        self.head = _Head(encoder.hidden_size, training[0].responses.shape[1])
+        if settings.standardize:
+            self.head.standardize(pooled_features(self.encoder, self.training, settings.precision))
+        self.head.to(self.encoder.device)
+        self.stretches_per_step = max(1, settings.batch_trs // self.training.trs_per_stretch)
+        # A random offset can add one stretch per story to an epoch.
+        n_stretches = len(self.training.stretches([0] * len(training))) + len(training)
+        self._optimise(
+            {"model": self.encoder.model, "head": self.head},
+            [
+                {"params": self.encoder.transformer_parameters(), "lr": settings.transformer_lr},
+                {"params": self.head.parameters(), "lr": settings.head_lr},
+            ],
+            settings.epochs * math.ceil(n_stretches / self.stretches_per_step),
+        )
+
+    def _batches(self, rng: np.random.Generator) -> list[list[Stretch]]:
+        offsets = rng.integers(0, self.training.trs_per_stretch, len(self.training.windows))
+        stretches = self.training.stretches(offsets)
+        shuffled = [stretches[k] for k in rng.permutation(len(stretches))]
+        return cut(shuffled, self.stretches_per_step)
+
+    def _pass(self, batches: list[list[Stretch]], rng: np.random.Generator) -> float:
+        total = 0.0
+        for batch in batches:
+            total += self.step(batch)
+        return total / sum(map(len, self.training.targets))
+
+    def step(self, batch: list[Stretch]) -> float:
+        """One optimiser step; returns the squared error, summed over TRs."""
+        n_trs = sum(len(stretch.rows) for stretch in batch)
+        total = 0.0
+        self.optimizer.zero_grad()
+        for part in cut(batch, self.settings.stretches_at_once):
+            targets = self.training.responses(part).to(self.encoder.device)
+            pooled = pool(self.encoder, self.training, part, self.settings.precision)
+            loss = nn.functional.mse_loss(self.head(pooled), targets)
+            (loss * (len(targets) / n_trs)).backward()
+            total += loss.item() * len(targets)
+        self._descend()
+        return total
+
+    def validate(self) -> float:
+        """Mean squared error over the validation stories."""
+        pooled = pooled_features(self.encoder, self.validation, self.settings.precision)
+        targets = torch.cat(self.validation.targets).to(self.encoder.device)
+        return nn.functional.mse_loss(self.head(pooled), targets).item()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or the validation loss has not fallen for long enough."""
+        done = len(self.validation_loss)
+        return done > 0 and (
+            super().finished or done - 1 - self.best_epoch >= self.settings.patience
+        )
+
+
+def brain_tune(
+    encoder: SpeechEncoder,
+    training: list[TuningStory],
+    validation: list[TuningStory],
+    settings: TuningSettings,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> TuningResult:
+    """Tune a speech model to predict responses (ICLR paper, section 3.3).
+
+    Parameters
+    ----------
+    encoder : SpeechEncoder
+        The pretrained model; it is not changed.
+    training, validation : list of TuningStory
+        With the same voxels, in the same order.
+    settings : TuningSettings
+    seed : int
+        Of the order of the examples and of dropout.
+    checkpoint : Path, optional
+        Written after each epoch. If the file is there, the run goes on from it and ends in the
+        same result; one that a run with other models, data or settings left is replaced.
+
+    Returns
+    -------
+    TuningResult
+
+    Raises
+    ------
+    ValueError
+        If the stories' voxels differ, a sound is shorter than its responses, or the loss diverges.
+    """
+    voxels = {story.responses.shape[1] for story in [*training, *validation]}
+    if len(voxels) != 1:
+        raise ValueError(f"the stories have different numbers of voxels: {sorted(voxels)}")
+    loop = TuningRun(encoder, training, validation, settings, seed)
+    loop.train(checkpoint)
+    return TuningResult(loop.encoder, loop.training_loss, loop.validation_loss, loop.best_epoch)

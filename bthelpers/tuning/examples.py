@@ -1,0 +1,200 @@
+"""Examples for brain-tuning: stretches of sound, what pools their tokens, and responses.
+
+Each TR's example is the window of sound that ends at it (ICLR paper, section 3.3). With
+``sharing: chunk``, one stretch of sound serves several consecutive TRs: their windows overlap, and
+their tokens are computed once, each seeing more of the sound around it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from bthelpers.core.signals import double_gamma
+from bthelpers.core.timing import SAMPLE_RATE, block_permutation, windows, zscore
+from bthelpers.data.dataset import Dataset
+from bthelpers.models.front_ends import WindowFrames
+from bthelpers.models.speech import SpeechEncoder
+from bthelpers.params.settings import TuningSettings
+from bthelpers.tuning.trainer import cut
+
+STRETCHES_AT_ONCE = 8  # of sound, without gradients
+
+
+@dataclass(frozen=True)
+class TuningStory:
+    """The sound of a story and the responses to it.
+
+    Attributes
+    ----------
+    name : str
+    waveform : float32 array of shape (n_samples,)
+        Mono, 16 kHz.
+    times : array of shape (tr,)
+        Of the responses, in seconds of sound.
+    responses : float32 array of shape (tr, voxel)
+    """
+
+    name: str
+    waveform: np.ndarray
+    times: np.ndarray
+    responses: np.ndarray
+
+    def __post_init__(self):
+        if len(self.times) != len(self.responses):
+            raise ValueError(
+                f"story {self.name!r}: {len(self.responses)} response rows, {len(self.times)} TRs"
+            )
+        if not np.isfinite(self.responses).all():
+            raise ValueError(f"story {self.name!r}: NaN in the responses; mask those voxels first")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive TRs of one story and the tokens that their windows cover."""
+
+    story: int
+    rows: np.ndarray
+    start: int
+    stop: int
+
+
+def read_stories(
+    dataset: Dataset, participant: str, stories: Sequence[str], voxels: np.ndarray
+) -> list[TuningStory]:
+    """Sound of stories, and a participant's responses to them, standardised within each story."""
+    return [
+        TuningStory(
+            story,
+            dataset.waveform(story, SAMPLE_RATE),
+            dataset.response_times(story),
+            zscore(dataset.responses(participant, story, voxels)),
+        )
+        for story in stories
+    ]
+
+
+def permute_blocks(story: TuningStory, block: int, rng: np.random.Generator) -> TuningStory:
+    """The control's data: blocks of responses shuffled so that no block keeps its place."""
+    order = block_permutation(len(story.responses), block, rng)
+    return replace(story, responses=story.responses[order])
+
+
+def mean_weights(ages: np.ndarray) -> np.ndarray:
+    """Plain average (ICLR paper, section 3.3)."""
+    return np.ones_like(ages)
+
+
+def hrf_weights(ages: np.ndarray) -> np.ndarray:
+    """Average weighted by the positive part of the haemodynamic response."""
+    return np.maximum(double_gamma(ages), 0)
+
+
+# weights of tokens by their age, in seconds before the TR
+POOLING = {"mean": mean_weights, "hrf": hrf_weights}
+
+
+class Examples:
+    """Stories as front-end frames, token windows per TR, and responses."""
+
+    def __init__(
+        self, encoder: SpeechEncoder, stories: list[TuningStory], settings: TuningSettings
+    ):
+        self.frames = [encoder.frames(story.waveform) for story in stories]
+        self.windows = [
+            encoder.token_windows(
+                windows(story.times, settings.window, SAMPLE_RATE)[:, 1], settings.window
+            )
+            for story in stories
+        ]
+        for story, frames, token_windows in zip(stories, self.frames, self.windows, strict=True):
+            if token_windows[-1, 1] > frames.n_frames:
+                raise ValueError(
+                    f"story {story.name!r}: the sound ends before the response at"
+                    f" {story.times[-1]:.1f} s; check its wav file against respdict.json"
+                )
+        self.targets = [torch.from_numpy(story.responses) for story in stories]
+        self.trs_per_stretch = settings.chunk_trs if settings.sharing == "chunk" else 1
+        # Windows that are computed one by one, and are the same in every epoch, are kept.
+        kept = self.trs_per_stretch == 1 and isinstance(self.frames[0], WindowFrames)
+        self._window = functools.cache(self._computed) if kept else self._cut
+        self.window_tokens = encoder.n_tokens(settings.window)
+        tr = max(np.diff(story.times).max(initial=0) for story in stories)
+        self.tr_tokens = tr * SAMPLE_RATE / encoder.hop
+        ages = (np.arange(self.window_tokens) + 0.5) * encoder.hop / SAMPLE_RATE
+        self.kernel = POOLING[settings.pooling](ages).astype(np.float32)  # newest token first
+
+    def stretches(self, offsets: Sequence[int]) -> list[Stretch]:
+        """Cut each story's TRs into stretches; a story's first one holds ``offset`` TRs.
+
+        Stretches that serve several TRs have one length, so that they make one batch: those of
+        fewer TRs, at a story's beginning and end, hear more sound than their TRs' windows.
+        """
+        length = self.window_tokens + math.ceil((self.trs_per_stretch - 1) * self.tr_tokens)
+        pieces = []
+        for story, (token_windows, offset) in enumerate(zip(self.windows, offsets, strict=True)):
+            cuts = np.arange(offset, len(token_windows), self.trs_per_stretch)
+            for rows in np.split(np.arange(len(token_windows)), cuts):
+                if len(rows):
+                    stop = int(token_windows[rows[-1], 1])
+                    start = max(stop - length, 0)
+                    if self.trs_per_stretch > 1:
+                        stop = max(stop, min(length, self.frames[story].n_frames))
+                    pieces.append(Stretch(story, rows, start, stop))
+        return pieces
+
+    def window(self, stretch: Stretch) -> torch.Tensor:
+        """Front-end frames of a stretch, shape (channels, time)."""
+        return self._window(stretch.story, stretch.start, stretch.stop)
+
+    def _cut(self, story: int, start: int, stop: int) -> torch.Tensor:
+        return self.frames[story].window(start, stop)
+
+    def _computed(self, story: int, start: int, stop: int) -> torch.Tensor:
+        """A window in main memory: 1.6 MB for 16 s of a base model, 16 GB for 26 stories."""
+        return self._cut(story, start, stop).cpu()
+
+    def pooling(self, stretch: Stretch) -> torch.Tensor:
+        """Weights (tr, token) that pool a stretch's tokens for each of its TRs; rows sum to 1."""
+        weights = np.zeros((len(stretch.rows), stretch.stop - stretch.start), np.float32)
+        for weight, (start, stop) in zip(
+            weights, self.windows[stretch.story][stretch.rows] - stretch.start, strict=True
+        ):
+            weight[start:stop] = self.kernel[: stop - start][::-1]
+        return torch.from_numpy(weights / weights.sum(axis=1, keepdims=True))
+
+    def responses(self, batch: list[Stretch]) -> torch.Tensor:
+        """Targets (tr, voxel) of all stretches, one after another."""
+        return torch.cat([self.targets[s.story][s.rows] for s in batch])
+
+
+def pool(
+    encoder: SpeechEncoder, examples: Examples, batch: list[Stretch], precision: str
+) -> torch.Tensor:
+    """Pooled features (tr, feature) of some stretches, one after another."""
+    lengths = [stretch.stop - stretch.start for stretch in batch]
+    pooled: list[torch.Tensor | None] = [None] * len(batch)
+    for length in sorted(set(lengths)):
+        chosen = [k for k, other in enumerate(lengths) if other == length]
+        frames = torch.stack([examples.window(batch[k]) for k in chosen]).to(encoder.device)
+        with encoder.arithmetic(precision):
+            states = encoder.last_layer(frames, length)
+        for k, state in zip(chosen, states, strict=True):
+            pooled[k] = examples.pooling(batch[k]).to(encoder.device) @ state.float()
+    return torch.cat(pooled)
+
+
+@torch.no_grad()
+def pooled_features(
+    encoder: SpeechEncoder, examples: Examples, precision: str = "float32"
+) -> torch.Tensor:
+    """Pooled features (tr, feature) of all TRs, story after story, in evaluation mode."""
+    encoder.model.eval()
+    stretches = examples.stretches([0] * len(examples.windows))
+    batches = cut(stretches, STRETCHES_AT_ONCE)
+    return torch.cat([pool(encoder, examples, batch, precision) for batch in batches])

@@ -1,0 +1,4 @@
+"""Running a profile's steps, planning and recording them, and publishing the book.
+
+Imports `results`, `tasks` and what lies below them; never `figures`, `claims` or `simulation`.
+"""

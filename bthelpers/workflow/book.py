@@ -1,0 +1,146 @@
+"""Sphinx extension: a book that makes its results, and whose pages follow them.
+
+Before any page is read, the workflow makes what is missing or outdated of the profile's results
+(``PROFILE`` in the environment, or ``demo``). What they hold is digested to a fingerprint:
+
+- Jupyter's execution cache compares a page's code only, so each fingerprint has a cache folder of
+  its own. The folder is a configuration value on which Sphinx's reading of every page depends:
+  when it changes, all pages are read, and so executed, again.
+- The fingerprint is a configuration value on which the writing of every page depends: pages are
+  written again until a build with this fingerprint has come to its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util import logging
+
+from bthelpers.core.files import write_if_changed
+from bthelpers.core.provenance import digest, file_digest
+from bthelpers.results.store import ENVIRONMENT, Results
+
+LIBRARY = Path(__file__).parents[1]
+KEPT_CACHES = 3  # so that going back to another profile, or undoing a change, executes nothing
+
+logger = logging.getLogger(__name__)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension; ``results_command`` is what makes the results of ``{profile}``."""
+    workflow = [sys.executable, "-m", "bthelpers.workflow.run", "{profile}"]
+    app.add_config_value("results_command", workflow, "")
+    app.add_config_value("results_fingerprint", "", "html")
+    # Early: the table of contents, read at 900, may list pages that the workflow makes.
+    app.connect("config-inited", follow_results, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def follow_results(app: Sphinx, config: Config) -> None:
+    """Make the results, show them to the chapters, and choose their execution cache.
+
+    Raises
+    ------
+    SystemExit
+        If the workflow fails. (Under an exception, Jupyter Book would put its own traceback.)
+    """
+    profile = os.environ.get("PROFILE", "demo")
+    repository = Path(app.srcdir).parent
+    results = repository / "results" / profile
+    make_results([part.replace("{profile}", profile) for part in config.results_command], results)
+    collect_pages(results, Path(app.srcdir) / "executed")
+    os.environ[ENVIRONMENT] = str(results)  # inherited by the chapters' kernels
+    caches = Path(app.outdir).parent / ".jupyter_cache"
+    config.results_fingerprint = fingerprint(results)
+    config.nb_execution_cache_path = str(choose_cache(caches, config.results_fingerprint))
+
+
+def make_results(command: list[str], results: Path) -> None:
+    """Run the workflow in the repository; its progress goes to the terminal."""
+    shown = shlex.join(command)
+    logger.info("making what is missing of %s: %s", results, shown)
+    try:
+        status = subprocess.run(command, cwd=results.parent.parent).returncode
+    except OSError as error:
+        raise SystemExit(f"{shown} cannot be run: {error}") from error
+    if status != 0:
+        raise SystemExit(
+            f"{shown} failed (exit status {status}); its messages are above."
+            " The same build goes on from there once their cause is mended."
+        )
+    if not results.is_dir():
+        raise SystemExit(f"{shown} has not made {results}")
+
+
+def fingerprint(results: Path) -> str:
+    """Digest of all that a chapter shows apart from its own code."""
+    library = [path for end in ("py", "yaml", "json") for path in LIBRARY.rglob(f"*.{end}")]
+    return digest(
+        {
+            "results": str(results),
+            "contents": Results(results).fingerprint(),
+            "recorded": Results(results.parents[1] / "book/recorded").fingerprint(),
+            "library": {str(path.relative_to(LIBRARY)): file_digest(path) for path in library},
+        }
+    )
+
+
+def choose_cache(caches: Path, name: str) -> Path:
+    """Folder of that name among the caches, of which only the last used are kept."""
+    chosen = caches / name
+    chosen.mkdir(parents=True, exist_ok=True)
+    os.utime(chosen)
+    folders = (path for path in caches.iterdir() if path.is_dir())
+    by_use = sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for superseded in by_use[KEPT_CACHES:]:
+        shutil.rmtree(superseded)
+    return chosen
+
+
+def collect_pages(results: Path, folder: Path) -> list[Path]:
+    """Bring the executed notebooks of a results folder into the book, one page each.
+
+    Pages of runs that are no longer there are removed, and pages that did not change are left
+    alone, so that Sphinx does not read them again.
+
+    Parameters
+    ----------
+    results : Path
+        ``results/<profile>``.
+    folder : Path
+        Folder of the pages in the book.
+
+    Returns
+    -------
+    list of Path
+        The pages, sorted.
+    """
+    pages = {}
+    for notebook in sorted(results.rglob("*.ipynb")):
+        owner = notebook.relative_to(results).with_suffix("").parts
+        page = folder / f"{'-'.join(owner)}.ipynb"
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        pages[page] = json.dumps(_titled(content, owner[:-1]), indent=1) + "\n"
+    for outdated in set(folder.glob("*.ipynb")) - set(pages):
+        outdated.unlink()
+    for page, text in pages.items():
+        write_if_changed(page, text)
+    return list(pages)
+
+
+def _titled(content: dict, owner: tuple[str, ...]) -> dict:
+    """Put model, participant and condition into the notebook's title."""
+    first = content["cells"][0]
+    title, *rest = "".join(first["source"]).split("\n")
+    if owner:
+        title = f"{title}: {', '.join(owner)}"
+    first["source"] = "\n".join([title, *rest])
+    return content

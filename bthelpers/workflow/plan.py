@@ -1,0 +1,246 @@
+"""What a profile would compute, what that takes, and what is missing for it.
+
+``bthelpers plan PROFILE`` lists the runs that are to be done with their dependencies, the disk
+that they fill, and the hours of this machine's device that they take, estimated from one measured
+step of tuning and one measured batch of windows per model.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from bthelpers.core.errors import look_up
+from bthelpers.core.timing import SAMPLE_RATE, TR, n_respdict_for, response_times
+from bthelpers.data.files import read_table
+from bthelpers.encoding.representations import WINDOWS_PER_BATCH, pooled_windows
+from bthelpers.models.devices import claim_device
+from bthelpers.models.speech import SpeechEncoder
+from bthelpers.params.settings import Profile, RepresentationSettings, TuningSettings
+from bthelpers.results.store import Results
+from bthelpers.tuning.brain_tuning import TuningRun
+from bthelpers.tuning.examples import TuningStory
+from bthelpers.workflow import preflight
+from bthelpers.workflow.steps import NEEDS, planned_runs
+
+ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until they were selected
+BYTES = 4  # of float32
+# Tuning keeps weights, best weights and the optimiser's two moments of all of them.
+CHECKPOINT_COPIES = 4
+PUBLISHED = Path(__file__).parents[1] / "data/ds003020/respdict.json"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run takes.
+
+    Attributes
+    ----------
+    hours : float
+        Of the device.
+    gigabytes : float
+        Of results that stay on the disk.
+    """
+
+    hours: float
+    gigabytes: float
+
+
+UNKNOWN = Cost(math.nan, math.nan)
+
+
+def story_rows(profile: Profile, repository: Path) -> dict[str, int]:
+    """Response rows of each story, from the dataset or, before it is there, as it will be."""
+    settings = profile.dataset
+    if settings.simulate is not None:
+        minutes = settings.simulate.story_minutes
+        return {story: n_respdict_for(60 * length) - 20 for story, length in minutes.items()}
+    own = repository / settings.root / "derivative/respdict.json"
+    respdict = read_table(own if own.is_file() else PUBLISHED)
+    return {story: look_up(story, respdict, "story") - 20 for story in settings.splits.stories}
+
+
+def noise(seconds: float) -> np.ndarray:
+    """Noise in place of sound."""
+    return np.random.default_rng(0).normal(size=round(seconds * SAMPLE_RATE)).astype(np.float32)
+
+
+def noise_story(n_trs: int, n_voxels: int) -> TuningStory:
+    """Noise in place of sound and of the responses to it."""
+    times = response_times(20 + n_trs)
+    responses = np.random.default_rng(1).normal(size=(n_trs, n_voxels)).astype(np.float32)
+    return TuningStory("noise", noise(times[-1] + 1), times, responses)
+
+
+def tuning_seconds(encoder: SpeechEncoder, settings: TuningSettings, n_voxels: int) -> float:
+    """Time per TR of an optimiser step, measured on noise.
+
+    A step with one forward and backward pass is timed, and one with two: the difference is what
+    each further pass of a whole step takes.
+    """
+    trs = settings.chunk_trs if settings.sharing == "chunk" else 1
+    trs_per_pass = trs * settings.stretches_at_once
+    story = noise_story(2 * trs_per_pass + math.ceil(settings.window / TR), n_voxels)
+    run = TuningRun(encoder, [story], [story], settings, seed=0)
+    stretches = run.training.stretches([0])
+    one, two = (
+        seconds_of(partial(run.step, stretches[-n * settings.stretches_at_once :])) for n in (1, 2)
+    )
+    n_passes = math.ceil(settings.batch_trs / trs_per_pass)
+    return (one + (n_passes - 1) * max(two - one, 0)) / (n_passes * trs_per_pass)
+
+
+def window_seconds(encoder: SpeechEncoder, settings: RepresentationSettings) -> float:
+    """Time per window of extracting representations, measured on a batch of noise."""
+    frames = encoder.frames(noise(settings.window + 1))
+    token_windows = np.tile([[0, encoder.n_tokens(settings.window)]], (WINDOWS_PER_BATCH, 1))
+    batch = partial(pooled_windows, encoder, frames, token_windows, settings)
+    return seconds_of(batch) / WINDOWS_PER_BATCH
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Time of the second of two executions; results are read, so that a GPU has finished."""
+    work()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def model_costs(
+    encoder: SpeechEncoder, profile: Profile, model: str, rows: dict[str, int], n_voxels: int
+) -> dict[str, Cost]:
+    """What one run of each step takes for a model, on the encoder's device.
+
+    Tuning is counted with all of its epochs; one that stops early takes less. A pass without
+    gradients is counted as a third of one with them. The time of the alignment, which hangs on the
+    processor, is not estimated.
+    """
+    splits, tuning = profile.dataset.splits, profile.tuning
+    tuned, train, validation, test = (
+        sum(rows[story] for story in stories)
+        for stories in (
+            profile.tuning_splits(model).train,
+            splits.train,
+            splits.validation,
+            splits.test,
+        )
+    )
+    passes = tuning.epochs * (tuned + validation / 3) + tuning.standardize * tuned / 3
+    n_stories = len(splits.train + splits.test)
+    windows = (train + test + 10 * n_stories) * TR / profile.representation.stride
+    n_layers = encoder.n_layers + 1
+    features = (train + test + 15 * n_stories) * n_layers * encoder.hidden_size
+    return {
+        "tuning": Cost(
+            passes * tuning_seconds(encoder, tuning, n_voxels) / 3600,
+            encoder.n_weights * BYTES / 1e9,
+        ),
+        "representations": Cost(
+            windows * window_seconds(encoder, profile.representation) / 3600,
+            features * BYTES / 1e9,
+        ),
+        "alignment": Cost(math.nan, 2 * n_layers * n_voxels * BYTES / 1e9),
+    }
+
+
+def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Path) -> pd.DataFrame:
+    """Runs by step and model: how many, how many are still to be done, and what these take.
+
+    Parameters
+    ----------
+    profile : Profile
+    costs : dict of dict of Cost
+        By model and step.
+    results : Path
+        Folder of the profile's results.
+
+    Returns
+    -------
+    DataFrame
+        Columns step, model, runs, not there, needs, hours, GB; NaN where there is no estimate.
+    """
+    table = []
+    runs = planned_runs(profile)
+    for step, model in dict.fromkeys((run.step, run.model) for run in runs):
+        chosen = [run for run in runs if (run.step, run.model) == (step, model)]
+        absent = sum(not (results / run.output).is_file() for run in chosen)
+        cost = costs.get(model, {}).get(step, UNKNOWN)
+        table.append(
+            {
+                "step": step,
+                "model": model,
+                "runs": len(chosen),
+                "not there": absent,
+                "needs": NEEDS[step],
+                "hours": absent * cost.hours,
+                "GB": absent * cost.gigabytes,
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def selected_voxels(profile: Profile, results: Path) -> int:
+    """Voxels that a model is tuned towards: the most of any participant, if selected already."""
+    counts = [
+        int(Results(results).voxels(participant)["tuned"].sum())
+        for participant in profile.dataset.participants
+        if (results / participant / "voxels.nc").is_file()
+    ]
+    return max(counts, default=ASSUMED_VOXELS)
+
+
+def print_plan(profile: Profile, repository: Path) -> bool:
+    """Print the plan to standard output, and last what is missing; returns whether nothing is."""
+    results = repository / "results" / profile.name
+    problems = preflight.problems(profile, repository)
+    n_voxels = selected_voxels(profile, results)
+    device = claim_device()
+    print(f"profile {profile.name}: up to {n_voxels:,} voxels per participant; device: {device}")
+    costs, checkpoint = {}, 0.0
+    for name, model in profile.models.items():
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        path = model.path if model.revision else repository / model.path
+        try:
+            rows = story_rows(profile, repository)
+            encoder = SpeechEncoder.load(path, model.revision, device)
+            costs[name] = model_costs(encoder, profile, name, rows, n_voxels)
+        except ValueError as error:
+            problems.append(f"no estimate for {name}: {error}")
+        except torch.OutOfMemoryError:
+            problems.append(
+                f"{name} does not fit {device}: lower `tuning.stretches_at_once`, or choose a"
+                " smaller model"
+            )
+        else:
+            head = 3 * encoder.hidden_size * n_voxels
+            weights = CHECKPOINT_COPIES * encoder.n_weights + head
+            checkpoint = max(checkpoint, 2 * weights * BYTES / 1e9)  # twice while it is replaced
+    table = plan_table(profile, costs, results)
+    print(table.round(2).to_string(index=False))
+    print(
+        f"total of what could be estimated: {table['hours'].sum():.1f} hours of {device},"
+        f" {table['GB'].sum():.1f} GB, and {checkpoint:.1f} GB while tuning"
+    )
+    problems += _space(table["GB"].sum() + checkpoint, results)
+    for problem in dict.fromkeys(problems):
+        print(f"- {problem}")
+    return not problems
+
+
+def _space(needed: float, results: Path) -> list[str]:
+    """Whether the disk of the results holds so many gigabytes more."""
+    folder = next(parent for parent in (results, *results.parents) if parent.is_dir())
+    free = shutil.disk_usage(folder).free / 1e9
+    if free >= needed:
+        return []
+    return [f"{folder}: {needed:.1f} GB are needed, {free:.1f} GB are free: make room"]

@@ -1,0 +1,206 @@
+"""Recorded results: compact copies of a profile's results, kept in the repository with the book.
+
+``python -m bthelpers.workflow.recorded record PROFILE`` copies what chapters show of
+``results/PROFILE`` to ``book/recorded/PROFILE``, in the same layout; of single voxels, what maps
+show. ``python -m bthelpers.workflow.recorded verify`` makes one recorded run again, chosen at
+random, and compares the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.core.files import atomic_folder
+from bthelpers.core.provenance import digest
+from bthelpers.params.loading import load, to_dict
+from bthelpers.params.settings import Profile
+from bthelpers.results.maps import mean_r
+from bthelpers.results.store import Results, Run, read_dataset, write_dataset
+from bthelpers.workflow.run import RUNS_AT_ONCE, run_workflow, visible_gpus
+from bthelpers.workflow.steps import evaluation_files
+
+RECORDED = Path("book/recorded")
+PROFILE = "simulation"  # that `verify` makes a run of again, under the parameters of VERIFY
+VERIFY = "verify"
+NOT_RECORDED = ("representations",)
+RECORDED_DRAWS = 500  # of a bootstrap
+# Another processor rounds otherwise, and tuning carries that on. By what every kind of result is
+# judged, and how much it may differ.
+TOLERANCES = {
+    "alignment": 0.02,
+    "mean_r": 0.1,  # of single voxels
+    "validation_loss": 0.02,
+    "preference": 0.02,
+    "f1_macro": 0.05,
+    "r2": 0.02,
+    "accuracy": 0.05,
+}
+
+
+def compact(dataset: xr.Dataset) -> xr.Dataset:
+    """What is recorded of a run: not all draws, which are alike; of single voxels, a mean."""
+    kept = dataset.drop_dims("voxel", errors="ignore")
+    kept = kept.isel(draw=slice(RECORDED_DRAWS), missing_dims="ignore")
+    return kept.assign(mean_r=mean_r(dataset)) if "r" in dataset else kept
+
+
+def record(repository: Path, profile: str) -> Path:
+    """Copy a profile's results into the book, in place of what was recorded before.
+
+    Returns
+    -------
+    Path
+        The folder of the records.
+
+    Raises
+    ------
+    ResultsError
+        If a result is missing, is of other parameters, or was not made by a committed version of
+        this repository.
+    """
+    results = Results(repository / "results" / profile)
+    runs = [run for run in results.list() if run.step not in NOT_RECORDED]
+    missing = set(evaluation_files(results.profile())) - {_file(run) for run in runs}
+    if missing:
+        raise ResultsError(
+            f"{results.root} lacks {', '.join(sorted(missing))}: `make results PROFILE={profile}`"
+        )
+    parameters = digest(to_dict(results.profile()))
+    folder = repository / RECORDED / profile
+    with atomic_folder(folder) as temporary:
+        for file, dataset in _recorded(results, runs):
+            commit = dataset.attrs["commit"]
+            if "dirty" in commit or commit == "unknown":
+                raise ResultsError(
+                    f"{file} was made by commit {commit}: results are recorded when"
+                    " committed code has made them; commit, `make clean`, and make them again"
+                )
+            if dataset.attrs["parameters_digest"] != parameters:
+                raise ResultsError(
+                    f"{file} was made with other parameters than {results.root}/profile.json;"
+                    f" `make clean PROFILE={profile}`, and make the results again"
+                )
+            for variable in dataset.variables.values():
+                variable.encoding = {"zlib": variable.ndim > 0}
+            write_dataset(dataset, temporary / file, dataset.attrs)
+        shutil.copy(results.root / "profile.json", temporary)
+    return folder
+
+
+def _recorded(results: Results, runs: list[Run]) -> Iterator[tuple[str, xr.Dataset]]:
+    """Files of the record, from its folder, and what they hold."""
+    for participant in results.profile().dataset.participants:
+        yield f"{participant}/voxels.nc", results.voxels(participant)
+    for run in runs:
+        yield _file(run), compact(results.open(*run))
+
+
+def _file(run: Run) -> str:
+    return "/".join(filter(None, run)) + ".nc"
+
+
+def essential(profile: Profile) -> Profile:
+    """Parameters without names of the profile and its folders, which change no result."""
+    return replace(
+        profile,
+        name="",
+        dataset=replace(profile.dataset, root=""),
+        corpora=replace(profile.corpora, root=""),
+    )
+
+
+def differences(recorded: xr.Dataset, again: xr.Dataset) -> dict[str, float]:
+    """Largest absolute difference of every recorded variable of numbers.
+
+    Raises
+    ------
+    ResultsError
+        If a variable is missing, or has other labels; or if it is text, and another one.
+    """
+    found = {}
+    for name, variable in recorded.data_vars.items():
+        try:
+            pair = xr.align(variable, again[name], join="exact")
+        except (KeyError, ValueError) as error:
+            raise ResultsError(
+                f"{name}: recorded with other labels or dimensions: {error}"
+            ) from error
+        if variable.dtype.kind not in "biuf":
+            if not pair[0].equals(pair[1]):
+                raise ResultsError(f"{name}: recorded with another text")
+            continue
+        old, new = (np.asarray(values, float) for values in pair)
+        if not np.array_equal(np.isnan(old), np.isnan(new)):
+            raise ResultsError(f"{name}: NaN in other places than recorded")
+        found[str(name)] = float(np.nanmax(np.abs(new - old), initial=0))
+    return found
+
+
+def verify(repository: Path, run: Run) -> dict[str, float]:
+    """Make a recorded run again, apart from all other results, and compare.
+
+    Returns
+    -------
+    dict of float
+        As `differences`.
+
+    Raises
+    ------
+    ResultsError
+        If the parameters have changed since, or the results do not compare.
+    """
+    recorded = Results(repository / RECORDED / PROFILE)
+    if essential(recorded.profile()) != essential(load(repository / f"params/{VERIFY}.yaml")):
+        raise ResultsError(
+            f"{recorded.root}: params/{PROFILE}.yaml has changed since; make its results again and"
+            f" `make record PROFILE={PROFILE}`"
+        )
+    results = repository / "results" / VERIFY
+    shutil.rmtree(results, ignore_errors=True)
+    target = f"results/{VERIFY}/{_file(run)}"
+    run_workflow(repository, VERIFY, min(os.cpu_count(), RUNS_AT_ONCE), visible_gpus(), [target])
+    return differences(recorded.open(*run), compact(read_dataset(repository / target)))
+
+
+def main() -> None:
+    """Record a profile's results, or make one recorded run again."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=("record", "verify"))
+    parser.add_argument("profile", nargs="?", default=PROFILE, help="to record")
+    parser.add_argument("--seed", type=int, help="of the choice of the run to verify")
+    arguments = parser.parse_args()
+    try:
+        if arguments.action == "record":
+            print(record(Path.cwd(), arguments.profile))
+            return
+        runs = Results(RECORDED / PROFILE, recorded=True).list()
+        if not runs:
+            raise ResultsError(
+                f"{RECORDED / PROFILE} holds no records: `make results PROFILE={PROFILE}`, and"
+                f" `make record PROFILE={PROFILE}`"
+            )
+        run = random.Random(arguments.seed).choice(runs)
+        print(f"verifying {_file(run)}", file=sys.stderr, flush=True)
+        found = verify(Path.cwd(), run)
+    except (ResultsError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    for name, difference in found.items():
+        print(f"{name}: largest difference {difference:.2g}")
+    for name in found.keys() & TOLERANCES.keys():
+        if found[name] > TOLERANCES[name]:
+            raise SystemExit(f"{_file(run)}: {name} differs by more than {TOLERANCES[name]}")
+
+
+if __name__ == "__main__":
+    main()

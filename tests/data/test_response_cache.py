@@ -1,0 +1,206 @@
+import multiprocessing
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from bthelpers.core.errors import DatasetError, ResultsError
+from bthelpers.data import files as formats
+from bthelpers.data import response_cache
+from bthelpers.data.response_cache import cached
+
+VALUES = np.random.default_rng(0).standard_normal((7, 5))
+COLUMNS = np.array([3, 0, 4])
+
+
+def write(path, values=VALUES, **storage):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=values, **storage)
+    return path
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write(tmp_path / "UTS01/legacy.hf5")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Files whose arrays were read: what is served by the cache is not among them."""
+    read = []
+
+    def counting(array, columns):
+        read.append(Path(array.file.filename).name)
+        return formats.read_columns(array, columns)
+
+    monkeypatch.setattr(response_cache, "read_columns", counting)
+    return read
+
+
+def get(folder, source, columns=COLUMNS):
+    with h5py.File(source) as file:
+        return cached(folder, file["data"], columns)
+
+
+def entries(folder):
+    return sorted(folder.glob("*.npy"))
+
+
+def test_the_second_read_is_mapped_and_the_same(folder, source, reads):
+    first, second = get(folder, source), get(folder, source)
+    assert reads == ["legacy.hf5"]
+    assert second.dtype == np.float32
+    assert isinstance(second.base, np.memmap)
+    assert not second.flags.writeable
+    np.testing.assert_array_equal(first, VALUES[:, COLUMNS].astype(np.float32))
+    np.testing.assert_array_equal(second, first)
+
+
+def touched(source):
+    """Another time of modification, by the smallest step that there is."""
+    status = source.stat()
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    return source
+
+
+def grown(source):
+    """Another size at the same time of modification."""
+    status = source.stat()
+    with source.open("ab") as file:
+        file.write(b"\0")
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return source
+
+
+def moved(source):
+    """Another path with the same size and time of modification."""
+    target = source.with_name("souls.hf5")
+    os.link(source, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("change", "columns"),
+    [
+        (touched, COLUMNS),
+        (grown, COLUMNS),
+        (moved, COLUMNS),
+        (lambda source: source, COLUMNS[::-1]),
+        (lambda source: source, COLUMNS[:2]),
+        (lambda source: source, np.append(COLUMNS, 1)),
+    ],
+    ids=["mtime", "size", "file", "order of voxels", "fewer voxels", "more voxels"],
+)
+def test_whatever_changes_the_responses_changes_the_key(folder, source, reads, change, columns):
+    get(folder, source)
+    source = change(source)
+    np.testing.assert_array_equal(
+        get(folder, source, columns), VALUES[:, columns].astype(np.float32)
+    )
+    assert len(reads) == 2
+
+
+def test_the_key_is_of_columns_and_not_of_how_they_are_stored(folder, source, reads):
+    for dtype in (np.int64, np.int32, np.uint16, ">i8"):
+        get(folder, source, COLUMNS.astype(dtype))
+    assert len(reads) == 1
+
+
+def test_a_link_to_a_file_is_that_file(folder, source, reads, tmp_path):
+    get(folder, source)
+    (tmp_path / "link.hf5").symlink_to(source)
+    get(folder, tmp_path / "link.hf5")
+    assert len(reads) == 1
+
+
+def test_a_replaced_file_replaces_its_entry_and_no_other(folder, source):
+    write(source.with_name("souls.hf5"))
+    for name in ("legacy.hf5", "souls.hf5"):
+        for columns in (COLUMNS, COLUMNS[:1]):
+            get(folder, source.with_name(name), columns)
+    before = entries(folder)
+    old = get(folder, source)
+    write(source, values=VALUES + 1)
+    touched(source)
+    np.testing.assert_array_equal(get(folder, source), (VALUES[:, COLUMNS] + 1).astype(np.float32))
+    np.testing.assert_array_equal(
+        old, VALUES[:, COLUMNS].astype(np.float32)
+    )  # who maps it keeps it
+    after = entries(folder)
+    assert len(after) == len(before) == 4
+    assert len(set(after) & set(before)) == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:20],
+        lambda content: content[:-1],
+        lambda content: b"\0" * len(content),
+        lambda content: content.replace(b"(7, 3)", b"(3, 7)"),
+        lambda content: content.replace(b"(7, 3)", b"(7, 3"),
+        lambda content: content.replace(b"<f4", b"<i4"),
+    ],
+    ids=["empty", "in its header", "one byte short", "zeros", "shape", "brackets", "dtype"],
+)
+def test_a_damaged_entry_is_written_again(folder, source, reads, damage):
+    get(folder, source)
+    (entry,) = entries(folder)
+    entry.write_bytes(damage(entry.read_bytes()))
+    np.testing.assert_array_equal(get(folder, source), VALUES[:, COLUMNS].astype(np.float32))
+    assert len(reads) == 2
+    assert entries(folder) == [entry]
+
+
+def test_nothing_unfinished_is_kept_on_a_full_disk(folder, source, monkeypatch):
+    def half(file, array):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", half)
+    with pytest.raises(ResultsError, match=r"UTS01-legacy-.*was not written: .*No space left"):
+        get(folder, source)
+    assert [path.name for path in folder.iterdir()] == [".lock"]
+
+
+def test_a_place_that_can_be_no_folder_is_named_with_a_remedy(tmp_path, source):
+    (tmp_path / "file").touch()
+    with pytest.raises(ResultsError, match=r"file cannot keep responses \(.*under dataset\.cache"):
+        get(tmp_path / "file", source)
+
+
+def test_an_entry_stays_where_the_new_file_is_damaged(folder, source, monkeypatch):
+    get(folder, source)
+    before = entries(folder)
+    path = write(source, VALUES, chunks=(3, 5), compression="gzip")
+    with h5py.File(path) as file:
+        start = file["data"].id.get_chunk_info(1).byte_offset
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\0" * 8)
+    with pytest.raises(DatasetError, match=r"legacy\.hf5 is damaged \(.*download it again"):
+        get(folder, source)
+    assert entries(folder) == before
+
+
+def test_no_voxel_is_a_selection_too(folder, source, reads):
+    for _ in range(2):
+        assert get(folder, source, np.array([], int)).shape == (7, 0)
+
+
+def test_processes_that_come_together_agree(folder, source):
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        found = pool.starmap(get, [(folder, source)] * 12)
+    for responses in found:
+        np.testing.assert_array_equal(responses, VALUES[:, COLUMNS].astype(np.float32))
+    assert len(entries(folder)) == 1
+    assert {path.name for path in folder.iterdir()} == {".lock", entries(folder)[0].name}

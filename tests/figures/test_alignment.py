@@ -1,0 +1,237 @@
+from itertools import pairwise
+from typing import get_args
+
+import numpy as np
+import pytest
+import xarray as xr
+from drawn_figures import drawn
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch
+
+from bthelpers.data.regions import load_regions
+from bthelpers.figures.alignment import (
+    TITLES,
+    alignment_bars,
+    family_bars,
+    layer_curves,
+    region_title,
+    standard_error,
+)
+from bthelpers.figures.ceiling import ceiling_quantiles
+from bthelpers.figures.method import ARROWS, BOXES, method_diagram, training_curves
+from bthelpers.figures.style import STYLES
+from bthelpers.params.settings import Condition
+
+pytestmark = pytest.mark.filterwarnings("error")
+CONDITIONS = ["pretrained", "brain-tuned", "block-permuted"]
+REGIONS = list(load_regions())
+
+
+def alignments(n_participants=3, n_layers=5, conditions=CONDITIONS):
+    rng = np.random.default_rng(0)
+    shape = (n_participants, len(conditions), n_layers + 1, len(REGIONS))
+    return xr.DataArray(
+        rng.uniform(0.1, 0.5, shape),
+        coords={
+            "participant": [f"SIM{k:02d}" for k in range(n_participants)],
+            "condition": conditions,
+            "layer": np.arange(n_layers + 1),
+            "region": REGIONS,
+        },
+        dims=("participant", "condition", "layer", "region"),
+    )
+
+
+def legend_texts(owner):
+    return [text.get_text() for text in owner.get_texts()]
+
+
+def test_every_condition_and_region_has_its_style():
+    assert set(STYLES) == set(get_args(Condition))
+    assert set(TITLES) == set(REGIONS)
+    for key in ("color", "marker", "line"):
+        assert len({style[key] for style in STYLES.values()}) == len(STYLES)
+    assert region_title("inferior_frontal") == "Inferior frontal"
+    assert region_title("my_own_region") == "My own region"
+
+
+@pytest.mark.parametrize("n_participants", [1, 2, 5])
+def test_standard_error_over_participants(n_participants):
+    values = alignments(n_participants)
+    error = standard_error(values)
+    if n_participants == 1:
+        expected = np.zeros(values.shape[1:])
+    else:
+        expected = values.values.std(axis=0, ddof=1) / np.sqrt(n_participants)
+    np.testing.assert_allclose(error, expected)
+
+
+@pytest.mark.parametrize("n_participants", [1, 3])
+@pytest.mark.parametrize("regions", [REGIONS[:1], REGIONS[:3], REGIONS])
+def test_bars_stand_for_means_over_layers_and_participants(n_participants, regions):
+    alignment = alignments(n_participants)
+    figure = drawn(alignment_bars(alignment, regions))
+    [axes] = figure.axes
+    bars = [container for container in axes.containers if hasattr(container, "patches")]
+    assert [bar.get_label() for bar in bars] == CONDITIONS
+    middles = []
+    for condition, container in zip(CONDITIONS, bars, strict=True):
+        chosen = alignment.sel(condition=condition, region=regions).values[:, 1:].mean(axis=1)
+        heights = [patch.get_height() for patch in container.patches]
+        np.testing.assert_allclose(heights, chosen.mean(axis=0))
+        segments = container.errorbar[2][0].get_segments()
+        half = chosen.std(axis=0, ddof=1) / np.sqrt(3) if n_participants > 1 else 0
+        np.testing.assert_allclose([np.ptp(s[:, 1]) / 2 for s in segments], half, atol=1e-12)
+        middles.append([patch.get_x() + patch.get_width() / 2 for patch in container.patches])
+    np.testing.assert_allclose(np.mean(middles, axis=0), axes.get_xticks(), atol=1e-12)
+    dots = [line for line in axes.lines if line.get_marker() == "."]
+    assert len(dots) == n_participants * len(CONDITIONS)
+    np.testing.assert_allclose(
+        dots[-1].get_ydata(), alignment.sel(region=regions).values[-1, -1, 1:].mean(axis=0)
+    )
+    labels = [tick.get_text().replace("\n", " ") for tick in axes.get_xticklabels()]
+    assert labels == [TITLES[region] for region in regions]
+    assert "alignment" in axes.get_ylabel()
+    assert legend_texts(figure.legends[0]) == CONDITIONS
+
+
+def test_bars_of_two_conditions_stand_beside_each_other():
+    alignment = alignments(conditions=["pretrained", "brain-tuned"])
+    [axes] = alignment_bars(alignment, REGIONS[:2]).axes
+    edges = sorted((p.get_x(), p.get_x() + p.get_width()) for p in axes.patches)
+    assert len(edges) == 4
+    assert all(stop <= start + 1e-9 for (_, stop), (start, _) in pairwise(edges))
+
+
+@pytest.mark.parametrize("regions", [REGIONS[:1], REGIONS[:4], REGIONS])
+@pytest.mark.parametrize("n_participants", [1, 3])
+def test_curves_show_every_layer_of_every_region(n_participants, regions):
+    alignment = alignments(n_participants, n_layers=12)
+    figure = drawn(layer_curves({TITLES[r]: alignment.sel(region=r) for r in regions}))
+    panels = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title() for axes in panels] == [TITLES[region] for region in regions]
+    for axes, region in zip(panels, regions, strict=True):
+        assert [line.get_label() for line in axes.lines] == CONDITIONS
+        for line, condition in zip(axes.lines, CONDITIONS, strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), np.arange(13))
+            mean = alignment.sel(condition=condition, region=region).mean("participant")
+            np.testing.assert_allclose(line.get_ydata(), mean)
+        assert len(axes.collections) == len(CONDITIONS)  # bands
+    assert figure.get_supxlabel().startswith("Layer")
+    assert "alignment" in figure.get_supylabel()
+    assert legend_texts(figure.legends[0]) == CONDITIONS
+
+
+def test_panels_may_differ_in_layers_and_conditions():
+    small = alignments(1, n_layers=2, conditions=CONDITIONS[:2]).isel(region=0)
+    figure = drawn(layer_curves({"small": small, "big": alignments(2).isel(region=0)}))
+    few, many = figure.axes
+    assert [len(axes.lines) for axes in (few, many)] == [2, 3]
+    np.testing.assert_array_equal(few.lines[0].get_xdata(), np.arange(3))
+    assert legend_texts(figure.legends[0]) == CONDITIONS
+
+
+def test_bars_of_families_have_intervals_of_their_draws():
+    rng = np.random.default_rng(0)
+    coordinates = {"model": ["a", "b"], "condition": CONDITIONS[:2], "region": REGIONS[:2]}
+    dims = tuple(coordinates)
+    draws = rng.normal(0.4, 0.1, (2, 2, 2, 500))
+    families = xr.Dataset(
+        {"alignment": (dims, draws.mean(-1)), "draws": ((*dims, "draw"), draws)}, coordinates
+    )
+    families["alignment"][0, 0, 0] = 0.9  # above its interval: no bar reaches below its end
+    figure = drawn(family_bars(families, REGIONS[0]))
+    [axes] = figure.axes
+    assert axes.get_title() == TITLES[REGIONS[0]]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b"]
+    bars = [container for container in axes.containers if hasattr(container, "patches")]
+    for k, container in enumerate(bars):
+        means = families["alignment"].values[:, k, 0]
+        np.testing.assert_allclose([p.get_height() for p in container.patches], means)
+        for n, segment in enumerate(container.errorbar[2][0].get_segments()):
+            low, high = np.percentile(draws[n, k, 0], [2.5, 97.5])
+            expected = [min(low, means[n]), max(high, means[n])]
+            np.testing.assert_allclose(segment[:, 1], expected)
+    assert legend_texts(figure.legends[0]) == CONDITIONS[:2]
+
+
+def training_run(n_epochs, best_epoch):
+    losses = np.random.default_rng(n_epochs).random((2, n_epochs))
+    return xr.Dataset(
+        {
+            "training_loss": ("epoch", losses[0]),
+            "validation_loss": ("epoch", losses[1]),
+            "best_epoch": best_epoch,
+        },
+        coords={"epoch": np.arange(1, n_epochs + 1)},
+    )
+
+
+def test_training_curves_ring_the_kept_epoch():
+    runs = {
+        ("SIM01", "brain-tuned"): training_run(6, best_epoch=4),
+        ("SIM01", "block-permuted"): training_run(3, best_epoch=0),
+        ("SIM02", "brain-tuned"): training_run(1, best_epoch=0),
+        ("SIM02", "block-permuted"): training_run(2, best_epoch=1),
+    }
+    figure = drawn(training_curves(runs))
+    assert [axes.get_title() for axes in figure.axes] == ["SIM01", "SIM02"]
+    for axes in figure.axes:
+        lines = iter(axes.lines)
+        for (participant, condition), run in runs.items():
+            if participant != axes.get_title():
+                continue
+            for name in ("training", "validation"):
+                line = next(lines)
+                assert line.get_label() == f"{condition}, {name}"
+                np.testing.assert_array_equal(line.get_xdata(), run["epoch"])
+                np.testing.assert_array_equal(line.get_ydata(), run[f"{name}_loss"])
+            ring = next(lines)
+            best = int(run["best_epoch"])
+            assert list(ring.get_xdata()) == [best + 1]
+            assert list(ring.get_ydata()) == [run["validation_loss"].values[best]]
+        assert next(lines, None) is None
+    assert figure.get_supxlabel() == "Epoch"
+    assert "error" in figure.axes[0].get_ylabel()
+    assert len(legend_texts(figure.legends[0])) == 4
+
+
+def test_ceilings_of_all_participants_are_shown():
+    rng = np.random.default_rng(0)
+    ceilings = {f"UTS{k:02d}": rng.random(50 + k) for k in range(1, 9)}
+    published = np.linspace(0, 0.9, 21)
+    figure = drawn(ceiling_quantiles(ceilings, published))
+    [axes] = figure.axes
+    first, *others = axes.lines
+    np.testing.assert_allclose(first.get_xdata(), np.arange(0, 101, 5))
+    np.testing.assert_array_equal(first.get_ydata(), published)
+    assert "published" in first.get_label()
+    assert [line.get_label() for line in others] == list(ceilings)
+    for line, values in zip(others, ceilings.values(), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), np.percentile(values, np.arange(0, 101, 5)))
+    styles = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
+    assert len(styles) == 9
+    assert axes.get_xlabel()
+    assert axes.get_ylabel() == "Noise ceiling"
+
+
+def test_the_diagram_of_the_method_is_legible():
+    figure = drawn(method_diagram())
+    [axes] = figure.axes
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
+    extents = [box.get_window_extent(renderer) for box in boxes]
+    texts = [text for text in axes.texts if text.get_text()]
+    assert len(boxes) == len(texts) == len(BOXES)
+    for extent, text in zip(extents, texts, strict=True):
+        inner = text.get_window_extent(renderer)
+        assert extent.x0 <= inner.x0 < inner.x1 <= extent.x1, text.get_text()
+        assert extent.y0 <= inner.y0 < inner.y1 <= extent.y1, text.get_text()
+        assert sum(extent.overlaps(other) for other in extents) == 1  # itself
+        assert figure.bbox.x0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+    arrows = [text for text in axes.texts if not text.get_text()]
+    assert len(arrows) == len(ARROWS)
+    for arrow in arrows:  # each begins and ends beside a box, not in it
+        for point in (arrow.xy, arrow.xyann):
+            x, y = axes.transData.transform(point)
+            assert not any(e.x0 < x < e.x1 and e.y0 < y < e.y1 for e in extents)

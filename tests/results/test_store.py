@@ -1,0 +1,284 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from full_disk import largest_file
+from safetensors.torch import save_file
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.core.files import atomic_folder, atomic_path, atomic_write_text, write_if_changed
+from bthelpers.params import loading as params
+from bthelpers.results.store import Results, Run, read_dataset, result_folder, write_dataset
+
+DEMO = Path(__file__).parents[2] / "params" / "demo.yaml"
+
+
+@pytest.fixture
+def dataset():
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "ceiling": ("voxel", rng.random(5).astype(np.float32)),
+            "regions": (("region", "voxel"), rng.random((2, 5)) > 0.5),
+            "r": ("voxel", [np.nan, 0.0, 1.0, -1.0, 0.5]),
+        },
+        coords={"region": ["late_language", "primary_auditory"]},
+    )
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_dataset_comes_back_as_it_was_with_its_provenance(tmp_path, dataset):
+    path = tmp_path / "SIM01" / "voxels.nc"
+    write_dataset(dataset, path, {"commit": "abc"})
+    read = read_dataset(path)
+    xr.testing.assert_identical(read.drop_attrs(), dataset)
+    assert read["regions"].dtype == bool
+    assert read.attrs == {"commit": "abc"}
+    assert names(path.parent) == ["voxels.nc"]
+    assert dataset.attrs == {}
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, dataset):
+    path = tmp_path / "alignment.nc"
+    write_dataset(dataset, path, {})
+    large = xr.Dataset({"draws": ("draw", np.random.default_rng(0).random(10_000))})
+    with largest_file(40_000), pytest.raises(ResultsError) as caught:
+        write_dataset(large, path, {})
+    assert str(caught.value).startswith(f"{path} was not written: ")
+    assert "make room; then run the same command again" in str(caught.value)
+    assert names(tmp_path) == ["alignment.nc"]
+    xr.testing.assert_identical(read_dataset(path).drop_attrs(), dataset)
+
+
+def test_a_failed_rename_leaves_nothing(tmp_path, dataset, monkeypatch):
+    def full(*paths):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(ResultsError, match="No space left on device"):
+        write_dataset(dataset, tmp_path / "voxels.nc", {})
+    assert names(tmp_path) == []
+
+
+def test_an_error_of_the_caller_is_passed_on_and_leaves_nothing(tmp_path):
+    def fail(context):
+        with context as temporary:
+            if temporary.is_dir():
+                temporary = temporary / "file"
+            temporary.write_text("half")
+            raise KeyError("of the caller")
+
+    for context in (atomic_path(tmp_path / "a"), atomic_folder(tmp_path / "b")):
+        with pytest.raises(KeyError):
+            fail(context)
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_run_left_is_replaced(tmp_path):
+    (tmp_path / ".a.txt.part").write_text("hal")
+    (tmp_path / ".model.part").mkdir()
+    (tmp_path / ".model.part" / "half").write_text("hal")
+    (tmp_path / ".model.old").mkdir()
+    atomic_write_text(tmp_path / "a.txt", "whole")
+    with atomic_folder(tmp_path / "model") as temporary:
+        (temporary / "config.json").write_text("{}")
+    assert names(tmp_path) == ["a.txt", "model"]
+    assert names(tmp_path / "model") == ["config.json"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    folder = tmp_path / "deep" / "model"
+    with atomic_folder(folder) as temporary:
+        (temporary / "old").write_text("1")
+    with atomic_folder(folder) as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "new").write_text("2")
+        assert names(folder) == ["old"]
+    assert names(folder) == ["sub"]
+    assert names(folder.parent) == ["model"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(bytes(1000)),
+        lambda path: torch.save({"weights": torch.zeros(1000)}, path),
+        lambda path: save_file({"weights": torch.zeros(1000)}, path),
+    ],
+)
+def test_a_folder_that_does_not_fit_leaves_the_old_one(tmp_path, write):
+    folder = tmp_path / "model"
+    with atomic_folder(folder) as temporary:
+        (temporary / "weights").write_text("old")
+    with (
+        pytest.raises(ResultsError, match="model was not written"),
+        atomic_folder(folder) as temporary,
+        largest_file(100),
+    ):
+        write(temporary / "weights")
+    assert (folder / "weights").read_text() == "old"
+    assert names(tmp_path) == ["model"]
+
+
+def test_text_that_is_the_same_keeps_its_date(tmp_path):
+    path = tmp_path / "profile.json"
+    assert write_if_changed(path, "ä\n")
+    os.utime(path, ns=(1, 1))
+    assert not write_if_changed(path, "ä\n")
+    assert path.stat().st_mtime_ns == 1
+    assert write_if_changed(path, "b\n")
+    assert path.read_text(encoding="utf-8") == "b\n"
+    assert path.stat().st_mtime_ns != 1
+
+
+def test_a_missing_file_names_the_command_that_makes_it(tmp_path):
+    path = tmp_path / "voxels.nc"
+    with pytest.raises(ResultsError) as caught:
+        read_dataset(path)
+    assert str(caught.value).startswith(f"{path} is not there; `python -m bthelpers")
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, 0.5, 0.99])
+def test_a_truncated_file_is_an_error(tmp_path, dataset, kept):
+    path = tmp_path / "voxels.nc"
+    write_dataset(dataset, path, {})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    with pytest.raises(ResultsError, match=r"voxels\.nc is damaged .*; delete it, then `python"):
+        read_dataset(path)
+
+
+@pytest.fixture
+def root(tmp_path, dataset):
+    """A results folder of two runs, the parameters, a model and something unfinished."""
+    root = tmp_path / "results" / "demo"
+    write_dataset(dataset, root / "SIM01" / "voxels.nc", {})
+    for condition in ("pretrained", "brain-tuned"):
+        run = root / "hubert-mini" / "SIM01" / condition
+        write_dataset(dataset.assign_attrs(condition=condition), run / "alignment.nc", {})
+    (run / ".training.nc.part").write_text("half")
+    (run / "model").mkdir()
+    (run / "model" / "config.json").write_text("{}")
+    parameters = params.to_dict(params.load(DEMO))
+    atomic_write_text(root / "profile.json", json.dumps(parameters))
+    return root
+
+
+def test_runs_are_listed_and_opened(root):
+    here = Results(root)
+    assert here.list() == [
+        Run("hubert-mini", "SIM01", "brain-tuned", "alignment"),
+        Run("hubert-mini", "SIM01", "pretrained", "alignment"),
+    ]
+    for run in here.list():
+        assert here.open(*run).attrs["condition"] == run.condition
+    assert set(here.voxels("SIM01")) == {"ceiling", "regions", "r"}
+
+
+def test_runs_without_a_participants_responses_are_one_for_all(root, dataset):
+    here = Results(root)
+    write_dataset(dataset, root / "hubert-mini" / "pretrained" / "probes.nc", {"condition": "p"})
+    shared = Run("hubert-mini", "", "pretrained", "probes")
+    assert here.list()[0] == shared
+    for participant in ("", "SIM01", "SIM02"):
+        assert here.open("hubert-mini", participant, "pretrained", "probes").attrs == {
+            "condition": "p"
+        }
+
+
+@pytest.mark.parametrize(
+    ("condition", "step", "folder"),
+    [
+        ("pretrained", "representations", "m/pretrained"),
+        ("pretrained", "alignment", "m/SIM01/pretrained"),
+        ("brain-tuned", "representations", "m/SIM01/brain-tuned"),
+        ("block-permuted", "probes", "m/SIM01/block-permuted"),
+        ("big-slm", "training", "m/big-slm"),
+        ("text-lm", "impact", "m/SIM01/text-lm"),
+        ("stimulus-tuned", "recognition", "m/stimulus-tuned"),
+    ],
+)
+def test_folders_name_a_participant_whose_responses_took_part(condition, step, folder):
+    assert result_folder("m", "SIM01", condition, step) == folder
+
+
+def test_chapters_show_recorded_results_where_a_profile_has_none(root, monkeypatch):
+    monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root))
+    assert Results.holding("alignment").root == root
+    assert not Results.holding("alignment").recorded
+    assert not Results.holding("alignment", condition="pretrained").recorded
+    assert Results.holding("alignment", condition="brain-tuned").recorded  # two families are not
+    assert Results.holding("recognition").root == Path("recorded/simulation")
+    assert Results.holding("recognition").recorded
+
+
+def test_what_is_not_there_is_named_with_the_nearest(root):
+    with pytest.raises(ResultsError) as caught:
+        Results(root).open("hubert-mini", "SIM01", "brain-tune", "alignment")
+    path = root / "hubert-mini" / "SIM01" / "brain-tune" / "alignment.nc"
+    assert str(caught.value).startswith(f"{path} is not there; `python -m bthelpers")
+    assert str(caught.value).endswith("is: hubert-mini/SIM01/brain-tuned/alignment")
+    with pytest.raises(ResultsError, match="nearest there is: none"):
+        Results(root / "empty").open("hubert-mini", "SIM01", "pretrained", "alignment")
+    with pytest.raises(ResultsError, match=r"SIM02/voxels\.nc is not there"):
+        Results(root).voxels("SIM02")
+
+
+def test_the_recorded_parameters_are_a_profile(root):
+    assert Results(root).profile() == params.load(DEMO)
+    file = root / "profile.json"
+    file.write_text(file.read_text().replace('"epochs"', '"epoch"'))
+    with pytest.raises(ResultsError, match=r"tuning\.epoch: unknown key.*delete it, then `python"):
+        Results(root).profile()
+    file.write_text("{")
+    with pytest.raises(ResultsError, match=r"profile\.json does not fit this version"):
+        Results(root).profile()
+    file.unlink()
+    with pytest.raises(ResultsError, match=r"profile\.json is not there; `python -m bthelpers"):
+        Results(root).profile()
+
+
+def test_the_fingerprint_follows_contents_and_names_but_not_dates(root, dataset):
+    here = Results(root)
+    first = here.fingerprint()
+    file = root / "SIM01" / "voxels.nc"
+    os.utime(file, ns=(1, 1))
+    (root / "SIM01" / ".voxels.nc.part").write_text("unfinished")
+    assert here.fingerprint() == first
+
+    seen = {first}
+    before = file.stat()
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1
+    file.write_bytes(changed)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # same size, same date
+    seen.add(here.fingerprint())
+    (root / "profile.json").write_text("{}")
+    seen.add(here.fingerprint())
+    file.rename(file.with_name("other.nc"))
+    seen.add(here.fingerprint())
+    file.with_name("other.nc").unlink()
+    seen.add(here.fingerprint())
+    assert len(seen) == 5
+
+
+def test_the_current_results_are_those_of_the_environment_or_the_demos(root, monkeypatch):
+    monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root))
+    assert Results.current().root == root
+    monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root / "nowhere"))
+    with pytest.raises(
+        ResultsError, match=r"no results in .*nowhere; `python -m bthelpers.*BRAIN_TUNING"
+    ):
+        Results.current()
+    monkeypatch.delenv("BRAIN_TUNING_RESULTS")
+    book = root.parent.parent / "book"
+    book.mkdir()
+    monkeypatch.chdir(book)
+    assert Results.current().root.resolve() == root.resolve()

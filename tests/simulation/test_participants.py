@@ -1,0 +1,500 @@
+import json
+import re
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+import xarray as xr
+import yaml
+from praatio import textgrid
+from scipy.signal import lfilter, resample_poly
+
+from bthelpers.core.progress import Progress
+from bthelpers.core.signals import autocorrelated_noise, double_gamma
+from bthelpers.data.cortex import region_masks
+from bthelpers.data.dataset import Dataset
+from bthelpers.encoding.acoustics import articulation, log_mel
+from bthelpers.encoding.ceiling import noise_ceiling
+from bthelpers.params.simulation import SimulationSpec
+from bthelpers.simulation import participants as simulate
+from bthelpers.simulation.participants import make_dataset, planted_ceilings, word_vectors
+from bthelpers.simulation.stories import Speaker, load_lexicon, tell_story
+
+REPOSITORY = Path(__file__).parents[2]
+TR = 2.0045
+STORIES = ["story01", "story02", "story03", "story04"]
+TEST = "story04"
+
+
+def truth(dataset, participant):
+    return xr.load_dataset(dataset.root / f"truth/{participant}.nc", engine="h5netcdf")
+
+
+def arrays(dataset, participant, story):
+    path = dataset.root / f"derivative/preprocessed_data/{participant}/{story}.hf5"
+    with h5py.File(path) as file:
+        return {name: array[:] for name, array in file.items()}
+
+
+# Layout
+
+
+def test_dataset_is_complete(small_dataset):
+    assert small_dataset.participants == ["SIM01", "SIM02"]
+    assert small_dataset.stories == STORIES
+    assert small_dataset.check(small_dataset.participants, STORIES, [TEST]) == []
+    description = json.loads((small_dataset.root / "dataset_description.json").read_text())
+    assert description["Simulated"] is True
+    assert "Simulated" in small_dataset.name
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_stimuli_are_as_the_real_ones(small_dataset, small_spec, story):
+    path = small_dataset.root / f"stimuli/{story}.wav"
+    info = soundfile.info(path)
+    assert (info.samplerate, info.subtype, info.channels) == (44_100, "PCM_16", 2)
+    minutes = small_spec.minutes_test if story == TEST else small_spec.minutes_train
+    assert 60 * minutes <= info.duration < 60 * minutes + 30
+    stereo, _ = soundfile.read(path, dtype="int16")
+    np.testing.assert_array_equal(stereo[:, 0], stereo[:, 1])
+    assert stereo.std() > 500
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_transcriptions_are_as_the_real_ones(small_dataset, story):
+    path = small_dataset.root / f"derivative/TextGrids/{story}.TextGrid"
+    grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True)
+    assert grid.tierNames == ("phone", "word")
+    assert grid.maxTimestamp == pytest.approx(
+        soundfile.info(small_dataset.root / f"stimuli/{story}.wav").duration, abs=1e-5
+    )
+    for name in grid.tierNames:
+        assert "" not in [entry.label for entry in grid.getTier(name).entries]
+    assert {phone.label for phone in small_dataset.phones(story)} >= {"sp", "DH", "AH0"}
+    assert {word.label for word in small_dataset.words(story)} >= {"sp", "the"}
+
+
+def test_rows_are_those_of_the_real_trims(small_dataset):
+    for story in STORIES:
+        duration = soundfile.info(small_dataset.root / f"stimuli/{story}.wav").duration
+        n_triggers = round((duration + 10) / TR)  # from 10 s before the sound
+        assert small_dataset.n_respdict(story) == n_triggers + 5
+        for participant in small_dataset.participants:
+            found = arrays(small_dataset, participant, story)
+            assert found["data"].dtype == np.float64
+            assert len(found["data"]) == n_triggers - 15
+            assert found["data"].shape[1] == small_dataset.n_voxels(participant)
+
+
+def test_only_the_test_story_is_repeated(small_dataset, small_spec):
+    for story in STORIES[:-1]:
+        assert list(arrays(small_dataset, "SIM01", story)) == ["data"]
+    found = arrays(small_dataset, "SIM01", TEST)
+    assert found["individual_repeats"].dtype == np.float64
+    assert found["individual_repeats"].shape == (small_spec.repeats, *found["data"].shape)
+    mean = found["individual_repeats"].mean(axis=0)
+    np.testing.assert_allclose(found["data"], (mean - mean.mean(0)) / mean.std(0), atol=1e-10)
+
+
+def test_labels_are_on_the_template_only_as_with_the_real_participants(small_dataset):
+    surfaces = [f"{h}.{name}" for h in ("lh", "rh") for name in ("pial", "sphere.reg", "white")]
+    expected = {f"{p}/surf/{name}" for p in small_dataset.participants for name in surfaces}
+    for h in ("lh", "rh"):
+        expected |= {f"fsaverage/label/{h}.HCPMMP1.annot", f"fsaverage/surf/{h}.sphere.reg"}
+    assert set(tree(small_dataset.freesurfer_subjects, ".")) == expected
+
+
+def test_responses_are_standardised_and_complete(small_dataset):
+    for story in STORIES:
+        data = arrays(small_dataset, "SIM02", story)["data"]
+        assert np.isfinite(data).all()
+        np.testing.assert_allclose(data.mean(axis=0), 0, atol=1e-10)
+        np.testing.assert_allclose(data.std(axis=0), 1, atol=1e-10)
+
+
+def test_participants_share_stories_but_not_voxels(small_dataset):
+    assert small_dataset.n_voxels("SIM01") != small_dataset.n_voxels("SIM02")
+    means = [
+        small_dataset.responses(participant, TEST)[
+            :, truth(small_dataset, participant).ceiling > 0.8
+        ].mean(axis=1)
+        for participant in small_dataset.participants
+    ]
+    assert len(means[0]) == len(means[1])
+    assert not np.allclose(means[0], means[1], atol=0.1)
+
+
+# Seeds
+
+
+def tree(root, *folders):
+    files = [file for folder in folders for file in (root / folder).rglob("*") if file.is_file()]
+    assert files
+    return {file.relative_to(root).as_posix(): file for file in files}
+
+
+def test_same_seed_makes_the_same_dataset(small_dataset, small_spec, tmp_path):
+    """And a participant does not depend on how many there are."""
+    make_dataset(tmp_path / "again", replace(small_spec, participants=1), seed=0)
+    again = Dataset(tmp_path / "again")
+    for story in STORIES:
+        first, second = (arrays(dataset, "SIM01", story) for dataset in (small_dataset, again))
+        assert first.keys() == second.keys()
+        assert all(first[name].tobytes() == second[name].tobytes() for name in first)
+    for path, file in tree(again.root, "stimuli", "derivative/TextGrids").items():
+        assert file.read_bytes() == (small_dataset.root / path).read_bytes(), path
+    assert truth(small_dataset, "SIM01").identical(truth(again, "SIM01"))
+    np.testing.assert_array_equal(
+        region_masks(small_dataset, "SIM01"), region_masks(again, "SIM01")
+    )
+
+
+@pytest.fixture
+def stories_only(monkeypatch):
+    monkeypatch.setattr(simulate, "write_participant", lambda *args: None)
+
+
+SHORT = SimulationSpec(
+    lexicon=str(REPOSITORY / "params/lexicons/english.yaml"),
+    participants=1,
+    training_stories=1,
+    validation_stories=1,
+    minutes_train=0.5,
+    minutes_validation=0.5,
+    minutes_test=0.5,
+)
+
+
+def told(root, spec=SHORT, seed=0):
+    make_dataset(root, spec, seed)
+    return [[word.label for word in Dataset(root).words(f"story0{k}")] for k in (1, 2, 3)]
+
+
+def test_another_seed_or_lexicon_tells_other_stories(stories_only, tmp_path):
+    second = str(REPOSITORY / "params/lexicons/english_second.yaml")
+    datasets = [
+        told(tmp_path / "a"),
+        told(tmp_path / "b", seed=1),
+        told(tmp_path / "c", replace(SHORT, lexicon=second)),
+    ]
+    starts = {tuple(story[:30]) for stories in datasets for story in stories}
+    assert len(starts) == 9
+    first, other = (set(load_lexicon(path, 8).words) for path in (SHORT.lexicon, second))
+    assert not any(first & set(story) for story in datasets[2])
+    assert all(other & set(story) for story in datasets[2])
+
+
+def test_numbers_of_stories_follow_the_spec(stories_only, tmp_path, capsys):
+    spec = replace(SHORT, training_stories=2, minutes_validation=0.8, minutes_test=0.7)
+    make_dataset(tmp_path / "a", spec, 0)
+    dataset = Dataset(tmp_path / "a")
+    minutes = [len(dataset.audio(story)[0]) / 44_100 / 60 for story in dataset.stories]
+    assert [story[-2:] for story in dataset.stories] == ["01", "02", "03", "04"]
+    for found, asked in zip(minutes, (0.5, 0.5, 0.8, 0.7), strict=True):
+        assert asked <= found < asked + 0.5
+    printed = capsys.readouterr()
+    assert printed.out == ""  # of a notebook, it would be in the page
+    assert "simulated dataset: 5 of 5 SIM01" in printed.err
+
+
+def test_failure_leaves_nothing_half_written(stories_only, tmp_path):
+    root = tmp_path / "data"
+    with pytest.raises(ValueError, match="nosuch"):
+        make_dataset(root, replace(SHORT, voices=("nosuch",)), 0)
+    assert list(tmp_path.iterdir()) == []
+    make_dataset(root, SHORT, 0)
+    before = {path: file.read_bytes() for path, file in tree(root, ".").items()}
+    with pytest.raises(ValueError, match="nosuch"):
+        make_dataset(root, replace(SHORT, voices=("nosuch",)), 0)
+    assert {path: file.read_bytes() for path, file in tree(root, ".").items()} == before
+    assert list(tmp_path.iterdir()) == [root]
+
+
+def test_story_too_short_to_trim_is_an_error(stories_only, tmp_path):
+    with pytest.raises(ValueError, match="trimming leaves none"):
+        make_dataset(tmp_path / "a", replace(SHORT, topic_sentences=1, minutes_train=0.05), 0)
+
+
+# Planted truth
+
+
+def test_nothing_else_reads_the_truth():
+    readers = [*REPOSITORY.glob("bthelpers/*.py"), REPOSITORY / "Snakefile"]
+    readers += REPOSITORY.glob("book/**/*.md")
+    for path in readers:
+        if path.name != "simulate.py":
+            assert not re.search(r"""truth["'/]|["'/]truth""", path.read_text()), path
+
+
+def test_truth_says_what_was_planted(small_dataset, small_spec):
+    planted = truth(small_dataset, "SIM01")
+    masks = region_masks(small_dataset, "SIM01")
+    np.testing.assert_array_equal(planted.regions.astype(bool), masks)
+    np.testing.assert_array_equal(planted.region, masks.region)
+    assert planted.sizes["voxel"] == small_dataset.n_voxels("SIM01")
+    spec = json.loads((small_dataset.root / "truth/spec.json").read_text())
+    assert spec["seed"] == 0
+    assert spec["repeats"] == small_spec.repeats
+
+
+@pytest.mark.parametrize("participant", ["SIM01", "SIM02"])
+def test_planted_ceilings_have_the_published_distribution(small_dataset, small_spec, participant):
+    ceilings = truth(small_dataset, participant).ceiling
+    shares = np.linspace(0, 1, 21)
+    np.testing.assert_allclose(
+        np.quantile(ceilings, shares), small_spec.ceiling_quantiles, atol=5e-3
+    )
+
+
+def test_planted_regions_have_the_higher_ceilings():
+    planted = np.arange(5000) < 1000
+    spec = replace(SHORT, ceiling_quantiles=(0.0, 0.5, 1.0))
+    ceilings = planted_ceilings(spec, planted, np.random.default_rng(0))
+    np.testing.assert_allclose(np.sort(ceilings), (np.arange(5000) + 0.5) / 5000)
+    assert ceilings[planted].mean() > ceilings[~planted].mean() + 0.2
+    assert ceilings[~planted].max() > 0.8  # the order is random all the same
+
+
+@pytest.mark.parametrize("participant", ["SIM01", "SIM02"])
+def test_estimated_ceilings_follow_the_planted_ones(small_dataset, participant):
+    planted = truth(small_dataset, participant).ceiling.values
+    repeats = small_dataset.repeats(participant, TEST).astype(float)
+    high = planted > 0.6
+    error = noise_ceiling(repeats)[high] - planted[high]
+    assert abs(error.mean()) < 0.05
+    # Low ceilings are estimated with a bias, because they cannot be negative; not so the power of
+    # the signal, a share 1 / (1 + N (1 / ceiling^2 - 1)) of that of a repeat.
+    n_repeats = len(repeats)
+    total = repeats.var(axis=1).mean(axis=0)
+    power = (n_repeats * repeats.mean(axis=0).var(axis=0) - total) / (n_repeats - 1)
+    expected = 1 / (1 + n_repeats * (1 / np.maximum(planted, 1e-9) ** 2 - 1))
+    for low in np.arange(0, 0.9, 0.1):
+        voxels = (planted >= low) & (planted < low + 0.1)
+        assert power[voxels].mean() == pytest.approx(expected[voxels].mean(), rel=0.15, abs=0.005)
+
+
+def lag_one(rows):
+    centred = rows - rows.mean(axis=0)
+    return (centred[1:] * centred[:-1]).sum(axis=0) / (centred**2).sum(axis=0)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.4, 0.9])
+def test_noise_is_autoregressive_and_stationary(coefficient):
+    noise = autocorrelated_noise((400, 2000), coefficient, np.random.default_rng(0))
+    np.testing.assert_allclose(noise.var(axis=1), 1, atol=0.2)  # from the first row on
+    assert noise.var() == pytest.approx(1, abs=0.02)
+    for lag in (1, 2, 5):
+        product = (noise[lag:] * noise[:-lag]).mean()
+        assert product == pytest.approx(coefficient**lag, abs=0.02)
+    assert abs((noise[:, 1:] * noise[:, :-1]).mean()) < 0.01  # voxels are independent
+
+
+def test_noise_in_the_data_has_the_planted_coefficient(small_dataset, small_spec):
+    """Of voxels without signal, against naive noise of as many rows: short ones bias downwards."""
+    silent = truth(small_dataset, "SIM01").ceiling.values == 0
+    assert silent.sum() > 100
+    found = np.mean([lag_one(repeat) for repeat in small_dataset.repeats("SIM01", TEST, silent)])
+    rng, naive = np.random.default_rng(0), []
+    n_rows = len(small_dataset.responses("SIM01", TEST))
+    innovations = rng.normal(size=(n_rows + 100, 5000))
+    for coefficient in (0.3, small_spec.noise_autocorrelation, 0.5):
+        noise = lfilter([1.0], [1.0, -coefficient], innovations, axis=0)[100:]
+        naive.append(lag_one(noise).mean())
+    assert naive[0] < found < naive[2]
+    assert found == pytest.approx(naive[1], abs=0.02)
+
+
+def test_training_responses_are_as_noisy_as_one_repeat(small_dataset):
+    """Signals are smooth and noise is not: their lag-one correlations tell them apart."""
+    voxels = truth(small_dataset, "SIM01").ceiling.values > 0.6
+    training, one_repeat, mean_of_repeats = (
+        lag_one(rows[:30]).mean()  # as many rows of each
+        for rows in (
+            small_dataset.responses("SIM01", "story01", voxels),
+            small_dataset.repeats("SIM01", TEST, voxels)[0],
+            small_dataset.responses("SIM01", TEST, voxels),
+        )
+    )
+    assert mean_of_repeats > one_repeat + 0.1
+    assert abs(training - one_repeat) < 0.3 * (mean_of_repeats - one_repeat)
+
+
+# Signals
+
+SIX_WORDS = {
+    "categories": {"animal": "dog cat horse", "food": "bread soup cheese"},
+    "verbs": "saw found took",
+    "templates": ["the C V the C.", "C and C and C.", "we V a C, a C, and the C."],
+}
+
+
+@pytest.fixture(scope="module")
+def noiseless(tmp_path_factory):
+    """Few words, no noise, no acoustics in language voxels."""
+    root = tmp_path_factory.mktemp("noiseless")
+    (root / "lexicon.yaml").write_text(yaml.safe_dump(SIX_WORDS))
+    spec = SimulationSpec(
+        lexicon=str(root / "lexicon.yaml"),
+        participants=1,
+        training_stories=1,
+        validation_stories=1,
+        words_per_category=3,
+        minutes_train=1.5,
+        minutes_validation=1.5,
+        minutes_test=4,
+        repeats=2,
+        voxel_size_mm=8.0,
+        acoustics_in_language=0.0,
+        ceiling_quantiles=(1.0, 1.0),
+    )
+    make_dataset(root / "data", spec, seed=1)
+    return Dataset(root / "data")
+
+
+def explained(responses, regressors):
+    """Share of each column's variance that least squares explains."""
+    design = np.column_stack([np.ones(len(regressors)), regressors])
+    coefficients, *_ = np.linalg.lstsq(design, responses, rcond=None)
+    return 1 - (responses - design @ coefficients).var(axis=0) / responses.var(axis=0)
+
+
+def word_regressors(dataset, story, shift=0.0):
+    """Response (tr, word) to each content word at its middle, summed word by word."""
+    content = " ".join(SIX_WORDS["categories"].values()).split()
+    rows = len(dataset.responses("SIM01", story))
+    regressors = np.zeros((rows, len(content)))
+    for word in dataset.words(story):
+        if word.label in content:
+            middle = (word.start + min(word.stop, word.start + 0.8)) / 2 + shift
+            ages = (np.arange(rows) + 10) * TR - 10 - middle
+            regressors[:, content.index(word.label)] += double_gamma(ages)
+    return regressors
+
+
+def test_language_voxels_follow_word_times_and_nothing_else(noiseless):
+    masks = truth(noiseless, "SIM01").regions.astype(bool)
+    language = masks.sel(region="late_language").values
+    auditory = masks.sel(region="early_auditory").values
+    for story in noiseless.stories:
+        responses = noiseless.responses("SIM01", story).astype(float)
+        by_words = explained(responses, word_regressors(noiseless, story))
+        assert by_words[language].min() > 0.999
+    assert np.median(by_words[auditory]) < 0.8  # in the test story, the longest
+    assert np.median(by_words[~language & ~auditory]) < 0.5
+    late = explained(responses, word_regressors(noiseless, story, shift=0.2))
+    assert np.median(late[language]) < 0.998
+
+
+def test_noiseless_repeats_are_equal(noiseless):
+    repeats = noiseless.repeats("SIM01", "story03")
+    np.testing.assert_allclose(repeats[0], repeats[1], atol=1e-6)
+
+
+def test_latents_are_those_of_a_direct_sum():
+    lexicon = load_lexicon(SHORT.lexicon, 8)
+    vectors = word_vectors(lexicon, SHORT, np.random.default_rng(0))
+    story = tell_story(lexicon, Speaker("en-us", 170, 50), 0.6, np.random.default_rng(0))
+    latents = simulate.story_latents(story, vectors, np.random.default_rng(1))
+    times = (np.arange(len(latents.semantic)) + 10) * TR - 10
+    assert times[-1] == pytest.approx(story.duration - 6 * TR, abs=TR / 2)
+
+    waveform = resample_poly(story.waveform / (2**15 - 1), 160, 441)  # to 16 kHz
+    mel = log_mel(waveform, 16_000, 640)
+    groups = [mel[:, k:stop] for k, stop in pairwise([0, 4, 8, 11, 14, 17, 20, 23, 26])]
+    bands = np.stack([group.mean(axis=1) for group in groups], axis=1)
+    semantic = np.zeros_like(latents.semantic)
+    for word in story.words:
+        if word.label in vectors:
+            middle = (word.start + min(word.stop, word.start + 0.8)) / 2
+            semantic += np.outer(double_gamma(times - middle), vectors[word.label]) / 25
+    spectral, articulatory = (
+        sum(np.outer(double_gamma(times - k / 25), frame) / 25 for k, frame in enumerate(frames))
+        for frames in (bands, articulation(story.phones, len(bands), 25))
+    )
+    # The product rounds the times of words and TRs to frames of 40 ms.
+    for kind, expected in (
+        ("semantic", semantic),
+        ("spectral", spectral),
+        ("articulatory", articulatory),
+    ):
+        found = getattr(latents, kind)
+        assert found.shape == expected.shape
+        assert (np.abs(found - expected).max(axis=0) < 0.05 * expected.std(axis=0)).all(), kind
+    assert latents.own.shape == semantic.shape
+
+
+def test_word_vectors_are_nearer_within_categories():
+    lexicon = load_lexicon(SHORT.lexicon, 8)
+    spec = replace(SHORT, latent_dimensions=40, word_idiosyncrasy=0.6)
+    vectors = word_vectors(lexicon, spec, np.random.default_rng(0))
+    assert list(vectors) == list(lexicon.words)
+    matrix = np.array(list(vectors.values()))
+    np.testing.assert_allclose(matrix.mean(axis=0), 0, atol=1e-12)
+    similarity = np.corrcoef(matrix)
+    same = np.kron(np.eye(14), np.ones((8, 8))).astype(bool)
+    off_diagonal = ~np.eye(112, dtype=bool)
+    assert similarity[same & off_diagonal].mean() == pytest.approx(1 / 1.36, abs=0.05)
+    assert abs(similarity[~same].mean()) < 0.1
+    identical = word_vectors(lexicon, replace(spec, word_idiosyncrasy=0), np.random.default_rng(0))
+    np.testing.assert_allclose(identical["dog"], identical["cat"])
+
+
+def test_shares_of_the_signals():
+    """With orthogonal latents, variances are the planted shares."""
+    rng = np.random.default_rng(0)
+    latents = [
+        simulate.Latents(*(rng.normal(size=(n, d)) for d in (12, 8, 22, 12))) for n in (900, 1100)
+    ]
+    masks = xr.DataArray(
+        [[True, False, False] * 20, [False, True, False] * 20],
+        dims=("region", "voxel"),
+        coords={"region": ["late_language", "early_auditory"]},
+    )
+    spec = replace(SHORT, acoustics_in_language=0.3)
+    signals = np.concatenate(simulate.voxel_signals(latents, masks, spec, rng))
+    assert signals.shape == (2000, 60)
+    np.testing.assert_allclose(signals.std(axis=0), 1, atol=0.1)
+    expected = {  # in late language, early auditory and other voxels
+        "semantic": (0.91, 0, 0.1),
+        "spectral": (0.045, 0.5, 0.05),
+        "articulatory": (0.045, 0.5, 0.05),
+        "own": (0, 0, 0.8),
+    }
+    for kind, shares in expected.items():
+        regressors = np.concatenate([getattr(story, kind) for story in latents])
+        found = explained(signals, regressors)
+        for start, share in enumerate(shares):
+            assert found[start::3].mean() == pytest.approx(share, abs=0.03), (kind, start)
+
+
+def test_progress_counts_on_standard_error(capsys):
+    progress = Progress("tuning", 2)
+    progress.advance("epoch 1")
+    progress.advance()
+    printed = capsys.readouterr()
+    first, second = printed.err.splitlines()
+    assert printed.out == ""
+    assert first.startswith("tuning: 1 of 2 epoch 1")
+    assert second.startswith("tuning: 2 of 2")
+    assert "about 0 s left" in second
+
+
+def test_a_dataset_that_was_not_simulated_is_never_replaced(tmp_path, small_spec):
+    responses = "derivative/preprocessed_data/UTS01/buck.hf5"
+    trees = {
+        "real": {"dataset_description.json": '{"Name": "An fMRI dataset"}', responses: ""},
+        "bare": {responses: ""},
+        "parent": {f"ds003020/{responses}": ""},
+    }
+    for name, files in trees.items():
+        for file, text in files.items():
+            path = tmp_path / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        with pytest.raises(ValueError, match="files that were not simulated"):
+            make_dataset(tmp_path / name, small_spec, 0)
+        assert all((tmp_path / name / file).is_file() for file in files)

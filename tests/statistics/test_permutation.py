@@ -1,0 +1,286 @@
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.core.signals import autocorrelated_noise
+from bthelpers.params.loading import load, to_dict
+from bthelpers.results.alignment import significance_table
+from bthelpers.results.store import Results, write_dataset
+from bthelpers.simulation.null_studies import (
+    attainable_level,
+    equal_models,
+    null_intervals,
+    null_over_participants,
+    null_over_voxels,
+    rejection_rates,
+)
+from bthelpers.statistics import permutation as significance
+from bthelpers.statistics.correlation import pearson_r
+from bthelpers.statistics.permutation import permutation_p
+
+SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
+PARTICIPANTS = ["SIM02", "SIM01"]
+CONDITIONS = ["pretrained", "block-permuted", "brain-tuned"]
+MODEL = "hubert-mini"
+ABOVE = np.arange(4, 24)  # voxels above the ceiling's threshold
+
+
+def story(n_trs=53, n_voxels=9, seed=0):
+    rng = np.random.default_rng(seed)
+    actual = rng.normal(50, 2, size=(n_trs, n_voxels))
+    return 0.1 * actual + rng.standard_normal((n_trs, n_voxels)), actual
+
+
+def arrangements(n_trs, block, n_draws, seed):
+    """Which response each TR's prediction meets, (draw, tr), and the blocks' lengths."""
+    n_blocks = max(round(n_trs / block), 1)
+    lengths = np.diff(np.linspace(0, n_trs, n_blocks + 1).astype(int))
+    lags = significance._block_lags(lengths, n_draws, np.random.default_rng(seed))
+    return (np.arange(n_trs) + np.repeat(lags, lengths, axis=1)) % n_trs, lengths
+
+
+@settings(max_examples=50)
+@given(n_trs=st.integers(2, 70), block=st.integers(1, 80), seed=st.integers(0, 99))
+def test_each_arrangement_permutes_blocks_of_a_circle(n_trs, block, seed):
+    rows, lengths = arrangements(n_trs, block, 20, seed)
+    assert lengths.sum() == n_trs
+    assert np.ptp(lengths) <= 1
+    assert len(lengths) == 1 or abs(n_trs / len(lengths) - block) <= block
+    np.testing.assert_array_equal(rows[0], np.arange(n_trs))
+    np.testing.assert_array_equal(np.sort(rows, axis=1), np.tile(np.arange(n_trs), (21, 1)))
+    breaks = (np.diff(rows, axis=1, append=rows[:, :1]) % n_trs != 1 % n_trs).sum(axis=1)
+    assert (breaks <= len(lengths)).all()
+
+
+def test_every_order_and_place_of_blocks_is_drawn():
+    rows, _ = arrangements(7, 2, 20_000, seed=0)  # 4 blocks; 7 places x 3! orders on a circle
+    found, counts = np.unique(rows[1:], axis=0, return_counts=True)
+    assert len(found) == 7 * 6
+    assert stats.chisquare(counts).pvalue > 0.001
+
+
+@pytest.mark.parametrize(("n_trs", "block"), [(53, 10), (60, 10), (12, 1), (17, 10), (9, 50)])
+def test_p_agrees_with_correlating_rearranged_responses(n_trs, block, monkeypatch):
+    monkeypatch.setattr(significance, "_VOXELS_AT_ONCE", 4)
+    predicted, actual = story(n_trs)
+    p = permutation_p(predicted, actual, block, 99, seed=3)
+    rows, _ = arrangements(n_trs, block, 99, seed=3)
+    for voxel in range(9):
+        null = [np.corrcoef(predicted[:, voxel], actual[row, voxel])[0, 1] for row in rows[1:]]
+        r = np.corrcoef(predicted[:, voxel], actual[:, voxel])[0, 1]
+        assert p[voxel] == (1 + np.sum(np.array(null) >= r - 1e-12)) / 100
+
+
+def test_p_is_exact_at_its_ends():
+    _, actual = story(n_trs=101)
+    rows, _ = arrangements(101, 20, 200, seed=0)
+    n_same = (rows == rows[0]).all(axis=1).sum()  # the first, and any draw that moves nothing
+    np.testing.assert_array_equal(permutation_p(actual, actual, 20, 200, 0), n_same / 201)
+    np.testing.assert_array_equal(permutation_p(-actual, actual, 20, 200, 0), 1)
+
+
+def test_p_depends_on_the_seed_and_on_no_scale_and_no_other_voxel():
+    predicted, actual = story()
+    p = permutation_p(predicted, actual, 10, 300, seed=0)
+    np.testing.assert_array_equal(permutation_p(predicted, actual, 10, 300, seed=0), p)
+    assert (permutation_p(predicted, actual, 10, 300, seed=1) != p).any()
+    some = [4, 1]
+    np.testing.assert_array_equal(
+        permutation_p(7 * predicted[:, some] - 3, actual[:, some] / 9, 10, 300, seed=0), p[some]
+    )
+    single = np.float32(predicted + 1000), np.float32(actual + 1000)
+    exact = permutation_p(*(np.float64(x) for x in single), 10, 300, seed=0)
+    np.testing.assert_array_equal(permutation_p(*single, 10, 300, seed=0), exact)
+
+
+def test_voxels_without_a_correlation_have_no_p():
+    predicted, actual = story()
+    p = permutation_p(predicted, actual, 10, 50, seed=0)
+    predicted[:, 2], actual[5, 4], actual[:, 7] = 0.1, np.nan, 3
+    again = permutation_p(predicted, actual, 10, 50, seed=0)
+    assert np.flatnonzero(np.isnan(again)).tolist() == [2, 4, 7]
+    np.testing.assert_array_equal(np.delete(again, [2, 4, 7]), np.delete(p, [2, 4, 7]))
+
+
+def test_permutation_refuses():
+    predicted, actual = story()
+    with pytest.raises(ValueError, match="cannot correlate"):
+        permutation_p(predicted[1:], actual, 10, 9, seed=0)
+    with pytest.raises(ValueError, match="9 draws of blocks of 0 TRs"):
+        permutation_p(predicted, actual, 0, 9, seed=0)
+    with pytest.raises(ValueError, match="0 draws of blocks of 10 TRs"):
+        permutation_p(predicted, actual, 10, 0, seed=0)
+
+
+def rate(p, level=0.05):
+    """Share of p-values up to a level, and its 95 % binomial interval."""
+    return rejection_rates({"test": p <= level}).loc["test", ["rate", "low", "high"]] / 100
+
+
+@pytest.mark.parametrize("coefficient", [0.4, 0.7])
+@pytest.mark.parametrize("level", [0.05, 0.01])
+def test_permuting_long_blocks_finds_as_many_unrelated_voxels_as_it_should(coefficient, level):
+    rng = np.random.default_rng(0)
+    predicted = autocorrelated_noise((240, 4000), 0.8, rng)
+    actual = autocorrelated_noise((240, 4000), coefficient, rng)
+    found = rate(permutation_p(predicted, actual, 50, 500, seed=0), level)
+    assert found["low"] <= level <= found["high"]
+
+
+def test_permuting_short_blocks_finds_too_many_unrelated_voxels():
+    rng = np.random.default_rng(0)
+    predicted = autocorrelated_noise((240, 4000), 0.8, rng)
+    actual = autocorrelated_noise((240, 4000), 0.7, rng)
+    assert rate(permutation_p(predicted, actual, 10, 500, seed=0))["low"] > 0.05
+
+
+def test_correlated_voxels_without_alignment_are_seldom_discovered():
+    n_participants, n_voxels = 200, 25
+    rng = np.random.default_rng(0)
+    predicted, actual = (
+        autocorrelated_noise((240, n_participants, 1), coefficient, rng)
+        + autocorrelated_noise((240, n_participants, n_voxels), coefficient, rng)
+        for coefficient in (0.8, 0.4)
+    )
+    p = permutation_p(predicted.reshape(240, -1), actual.reshape(240, -1), 50, 1000, seed=0)
+    adjusted = stats.false_discovery_control(p.reshape(n_participants, n_voxels), axis=1)
+    assert rate(adjusted.min(axis=1))["low"] <= 0.05
+
+
+def test_permutation_finds_related_voxels():
+    rng = np.random.default_rng(0)
+    predicted = autocorrelated_noise((240, 200), 0.8, rng)
+    actual = 0.5 * predicted + autocorrelated_noise((240, 200), 0.4, rng)
+    assert (permutation_p(predicted, actual, 50, 500, seed=0) < 0.01).mean() > 0.95
+
+
+@settings(max_examples=30)
+@given(st.lists(st.booleans(), min_size=1, max_size=60))
+def test_rates_have_the_intervals_of_clopper_and_pearson(trials):
+    rates = rejection_rates({"all": np.ones(5, bool), "some": trials})
+    assert list(rates.index) == ["all", "some"]
+    n, k = len(trials), sum(trials)
+    low = stats.beta.ppf(0.025, k, n - k + 1) if k else 0
+    high = stats.beta.ppf(0.975, k + 1, n - k) if k < n else 1
+    assert rates.loc["some"].tolist() == pytest.approx([100 * k / n, 100 * low, 100 * high, n])
+    assert rates.loc["all", ["rate", "high"]].tolist() == [100, 100]
+
+
+@pytest.mark.parametrize("n", [1, 5, 6, 8])
+def test_the_attainable_level_is_that_of_all_choices_of_signs(n):
+    values = np.arange(1, n + 1)
+    p = [stats.wilcoxon(values * signs).pvalue for signs in product([-1, 1], repeat=n)]
+    assert attainable_level(n) == np.mean(np.array(p) <= 0.05)
+
+
+def test_equal_models_are_as_correlated_as_said():
+    rng = np.random.default_rng(0)
+    for one_story in (False, True):
+        studies = [equal_models(3, 4, one_story, rng) for _ in range(60)]
+        a, b, actual = np.concatenate(studies, axis=1)
+        np.testing.assert_allclose(np.var([a, b, actual]), 1, atol=0.05)
+        for predicted in (a, b):
+            r = pearson_r(predicted.reshape(-1, 12), actual.reshape(-1, 12))
+            np.testing.assert_allclose(r, 0.5, atol=0.03)
+        between_voxels = np.corrcoef(actual[:, 0].T)[np.triu_indices(4, 1)]
+        np.testing.assert_allclose(between_voxels, 0.3, atol=0.05)
+        between_participants = np.corrcoef(actual[:, 0, 0], actual[:, 1, 0])[0, 1]
+        assert between_participants == pytest.approx(0.5 * one_story, abs=0.05)
+        assert (a[:, 0] == a[:, 1]).all() == one_story
+
+
+def test_wilcoxon_over_voxels_finds_differences_between_equal_models():
+    few, many = (
+        rate(null_over_voxels(150, n_voxels, np.random.default_rng(0))) for n_voxels in (10, 100)
+    )
+    assert few["low"] > 0.05
+    assert many["low"] > few["high"]
+
+
+@pytest.mark.parametrize("n_participants", [6, 8])
+def test_wilcoxon_over_participants_is_calibrated(n_participants):
+    found = rate(null_over_participants(300, n_participants, False, np.random.default_rng(0)))
+    assert found["low"] <= attainable_level(n_participants) <= found["high"]
+
+
+def test_wilcoxon_over_participants_does_not_generalise_from_their_one_story():
+    found = rate(null_over_participants(100, 8, True, np.random.default_rng(0)))
+    assert found["low"] > 0.05
+
+
+def test_bootstrap_intervals_cover_less_than_they_say():
+    missed = null_intervals(200, block=10, n_draws=300, rng=np.random.default_rng(0))
+    rates = rejection_rates({"missed": missed}).loc["missed"]
+    assert missed.shape == (200,)
+    assert 5 < rates["rate"] < rates["high"] < 16
+
+
+def write_results(root, p_of):
+    """A results folder in which `p_of(rng)` gives p (layer, voxel) of each run."""
+    rng = np.random.default_rng(0)
+    overrides = {"dataset.participants": PARTICIPANTS, "conditions": CONDITIONS}
+    root.mkdir(parents=True)
+    (root / "profile.json").write_text(json.dumps(to_dict(load(SMOKE, overrides))))
+    written = {}
+    for participant in PARTICIPANTS:
+        masks = np.stack([np.arange(30) < 12, np.arange(30) % 2 == 1])
+        voxels = xr.Dataset(
+            {"regions": (("region", "voxel"), masks)}, {"region": ["late_language", "odd"]}
+        )
+        write_dataset(voxels, root / participant / "voxels.nc", {"dataset": "Invented"})
+        for condition in CONDITIONS:
+            run = p_of(rng)
+            written[participant, condition] = run.get("p")
+            write_dataset(run, root / MODEL / participant / condition / "alignment.nc", {})
+    return written
+
+
+def random_p(rng):
+    p = rng.uniform(size=(4, len(ABOVE))) ** 4
+    p[2, 3] = np.nan
+    return xr.Dataset(
+        {"p": (("layer", "voxel"), p.astype(np.float32))},
+        {"layer": np.arange(4), "voxel": ABOVE},
+    )
+
+
+def benjamini_hochberg(p, q):
+    """Which hypotheses are rejected, by the procedure's own words."""
+    passing = [k for k in range(1, len(p) + 1) if np.sort(p)[k - 1] <= q * k / len(p)]
+    return p <= np.sort(p)[passing[-1] - 1] if passing else np.zeros(len(p), bool)
+
+
+@pytest.mark.parametrize("region", ["late_language", "odd"])
+def test_the_table_holds_shares_of_voxels_that_pass_over_the_whole_brain(tmp_path, region):
+    written = write_results(tmp_path / "smoke", random_p)
+    table = significance_table(Results(tmp_path / "smoke"), MODEL, region)
+    assert list(table.columns) == ["voxels", "without p", "significant (%)"]
+    layers_of = {"mean over layers": slice(1, None), "last layer": slice(-1, None)}
+    assert list(table.index) == list(product(CONDITIONS, layers_of, PARTICIPANTS))
+    inside = ABOVE < 12 if region == "late_language" else ABOVE % 2 == 1
+    defined = np.arange(20) != 3  # the voxel that has no p in one layer: number 7
+    for (condition, layers, participant), row in table.iterrows():
+        p = written[participant, condition].values[layers_of[layers]]
+        passed = [benjamini_hochberg(of_layer[defined], 0.05) for of_layer in p]
+        share = np.mean(np.array(passed)[:, inside[defined]])
+        assert row["significant (%)"] == pytest.approx(100 * share)
+        assert row["voxels"] == (inside & defined).sum()
+        assert row["without p"] == (inside & ~defined).sum() == 1
+    assert 0 < table["significant (%)"].min() < table["significant (%)"].max() < 100
+
+
+def test_results_without_p_are_an_error_that_names_them(tmp_path):
+    write_results(tmp_path / "smoke", lambda rng: random_p(rng).rename(p="r"))
+    with pytest.raises(ResultsError) as caught:
+        significance_table(Results(tmp_path / "smoke"), MODEL, "odd")
+    named = tmp_path / "smoke" / MODEL / "SIM02" / "pretrained" / "alignment.nc"
+    assert f"{named} holds no p-values" in str(caught.value)
+    assert "python -m bthelpers.workflow.run" in str(caught.value)

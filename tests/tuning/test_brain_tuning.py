@@ -1,0 +1,452 @@
+import copy
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import FAMILIES, tiny_extractor, tiny_model
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from transformers import HubertModel
+
+from bthelpers.core.progress import Progress
+from bthelpers.core.timing import SAMPLE_RATE, response_times, zscore
+from bthelpers.models.front_ends import ConvolutionalFrontEnd
+from bthelpers.models.speech import SpeechEncoder
+from bthelpers.params.loading import load
+from bthelpers.simulation.speech_miniature import miniature_config
+from bthelpers.tuning import brain_tuning as tuning
+from bthelpers.tuning.brain_tuning import brain_tune
+from bthelpers.tuning.examples import Examples, TuningStory, pooled_features
+from bthelpers.tuning.trainer import linear_warmup_decay
+
+SETTINGS = replace(
+    load(Path(__file__).parents[2] / "params" / "smoke.yaml").tuning,
+    window=2.0,
+    pooling="mean",
+    standardize=True,
+    sharing="chunk",
+    chunk_trs=3,
+    batch_trs=6,
+    epochs=3,
+    transformer_lr=1e-3,
+    head_lr=3e-2,
+    warmup=0.2,
+    patience=3,
+    precision="float32",
+)
+ROWS = (8, 7, 9)  # responses to the training stories
+PITCHES = 300, 2500  # Hz
+
+
+def tiny_encoder(dropout=0.0):
+    config = miniature_config()
+    config.update({"num_hidden_layers": 2, "hidden_size": 16, "intermediate_size": 24})
+    config.update({"conv_dim": (8,) * 5, "hidden_dropout": dropout, "attention_dropout": dropout})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return SpeechEncoder(HubertModel(config).eval())
+
+
+def tones(n_rows, seed=0):
+    """Low and high tones of one second; the voxels follow the share of high ones in two seconds."""
+    rng = np.random.default_rng([seed, n_rows])
+    times = response_times(n_rows + 20)
+    high = rng.integers(0, 2, int(times[-1]) + 1)
+    seconds = np.arange(round(times[-1] * SAMPLE_RATE)) / SAMPLE_RATE
+    frequency = np.take(PITCHES, high)[seconds.astype(int)]
+    waveform = np.sin(2 * np.pi * frequency * seconds) + 0.1 * rng.normal(size=len(seconds))
+    share = np.array([high[np.arange(t - 2, t, 0.01).astype(int)].mean() for t in times])
+    responses = zscore(np.stack([share, -share], axis=1)).astype(np.float32)
+    return TuningStory(f"tones{n_rows}", waveform.astype(np.float32), times, responses)
+
+
+@pytest.fixture(scope="module")
+def training():
+    return [tones(n) for n in ROWS]
+
+
+@pytest.fixture(scope="module")
+def validation():
+    return [tones(10)]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return tiny_encoder()
+
+
+def weights(encoder):
+    return copy.deepcopy(encoder.model.state_dict())
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def moved(encoder, tuned):
+    """Largest change of any weight of the transformer."""
+    pairs = zip(encoder.transformer_parameters(), tuned.transformer_parameters(), strict=True)
+    return max((a - b).abs().max().item() for a, b in pairs)
+
+
+@pytest.mark.parametrize("sharing", ["window", "chunk"])
+def test_tuning_learns_what_can_be_learnt(encoder, training, validation, sharing):
+    before = weights(encoder), copy.deepcopy(encoder.front_end.frozen.state_dict())
+    settings = replace(SETTINGS, sharing=sharing, epochs=8, patience=8)
+    result = brain_tune(encoder, training, validation, settings, seed=0)
+    assert result.training_loss[-1] < 0.5 * result.training_loss[0]
+    assert min(result.validation_loss) < 0.6  # responses have unit variance
+    assert len(result.training_loss) == len(result.validation_loss) == 8
+    # the pretrained model stays as it was, and so does the tuned one's front end
+    assert same(before[0], encoder.model.state_dict())
+    assert same(before[1], encoder.front_end.frozen.state_dict())
+    assert same(before[1], result.encoder.front_end.frozen.state_dict())
+    assert moved(encoder, result.encoder) > 1e-3
+    assert not result.encoder.model.training
+
+
+def test_every_weight_of_the_transformer_is_tuned(encoder, training, validation):
+    result = brain_tune(encoder, training, validation, SETTINGS, seed=0)
+    after = result.encoder.model.state_dict()
+    untouched = {n for n, value in encoder.model.state_dict().items() if value.equal(after[n])}
+    assert untouched == {"masked_spec_embed"}  # of pretraining
+
+
+def test_the_head_starts_at_zero(encoder, training, validation):
+    """In its one step, all of the loss is the mean square of the responses."""
+    settings = replace(SETTINGS, epochs=1, batch_trs=1000)
+    result = brain_tune(encoder, training, validation, settings, seed=0)
+    targets = np.concatenate([story.responses for story in training])
+    assert result.training_loss == [pytest.approx((targets**2).mean(), rel=1e-6)]
+    assert moved(encoder, result.encoder) == 0  # a head of zeros hands no gradient on
+
+
+def test_each_learning_rate_reaches_its_own_weights(encoder, training, validation):
+    still = replace(SETTINGS, transformer_lr=1e-9)
+    result = brain_tune(encoder, training, validation, still, seed=0)
+    assert moved(encoder, result.encoder) < 1e-7
+    assert result.training_loss[-1] < 0.8 * result.training_loss[0]
+    headless = replace(SETTINGS, head_lr=1e-9)
+    result = brain_tune(encoder, training, validation, headless, seed=0)
+    assert moved(encoder, result.encoder) > 1e-4
+    np.testing.assert_allclose(result.training_loss, 1, atol=1e-4)
+
+
+def test_both_rates_follow_the_schedule(encoder, training, validation):
+    rates = []
+    handle = register_optimizer_step_post_hook(
+        lambda optimizer, *_: rates.append([group["lr"] for group in optimizer.param_groups])
+    )
+    settings = replace(SETTINGS, sharing="window")  # 24 TRs, 6 a step
+    brain_tune(encoder, training, validation, settings, seed=0)
+    handle.remove()
+    transformer, head = np.transpose(rates)
+    assert len(rates) == 3 * 4
+    np.testing.assert_allclose(transformer / head, settings.transformer_lr / settings.head_lr)
+    # a chunk's random offset could add a stretch to each of the three stories: 27 in 5 steps
+    expected = [linear_warmup_decay(step, 15, settings.warmup) for step in range(12)]
+    np.testing.assert_allclose(head / settings.head_lr, expected)
+    assert head.max() <= settings.head_lr
+
+
+def scripted(monkeypatch, losses):
+    """Have the validation losses be those; returns the weights after each epoch."""
+    states, losses = [], iter(losses)
+
+    def validate(loop):
+        states.append(weights(loop.encoder))
+        return next(losses)
+
+    monkeypatch.setattr(tuning.TuningRun, "validate", validate)
+    return states
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "best"),
+    [
+        ([1.0, 0.5, 0.6, 0.7], 2, 1),
+        ([1.0, 0.5, 0.6, 0.4, 0.4, 0.4], 2, 3),
+        ([0.9, 1.0], 1, 0),
+        ([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], 1, 5),
+    ],
+)
+def test_tuning_stops_early_and_keeps_the_best_epoch(
+    encoder, training, validation, monkeypatch, losses, patience, best
+):
+    states = scripted(monkeypatch, [*losses, 9.0])
+    settings = replace(SETTINGS, epochs=6, patience=patience, batch_trs=12)
+    result = brain_tune(encoder, training[:1], validation, settings, seed=0)
+    assert result.validation_loss == losses
+    assert result.best_epoch == best
+    assert same(states[best], result.encoder.model.state_dict())
+    assert not same(states[best - 1], result.encoder.model.state_dict())
+
+
+def test_noise_is_not_learnt(encoder, training, validation):
+    rng = np.random.default_rng(0)
+    noise = [
+        [replace(s, responses=rng.normal(size=(len(s.times), 40)).astype(np.float32)) for s in part]
+        for part in (training, validation)
+    ]
+    settings = replace(SETTINGS, epochs=20, patience=2, head_lr=0.1)
+    result = brain_tune(encoder, *noise, settings, seed=0)
+    assert len(result.validation_loss) == result.best_epoch + 3 < 20
+    assert result.validation_loss[-1] > result.validation_loss[result.best_epoch]
+
+
+def test_the_kept_model_has_the_lowest_validation_loss(encoder, training, validation):
+    """The losses are of evaluation mode, on all validation TRs, although dropout is on."""
+    result = brain_tune(tiny_encoder(0.3), training, [*validation, tones(5)], SETTINGS, seed=0)
+    examples = Examples(result.encoder, [*validation, tones(5)], SETTINGS)
+    first, second = (pooled_features(result.encoder, examples) for _ in range(2))
+    torch.testing.assert_close(first, second)
+    # the best linear head on the kept features does at least as well as the kept head
+    targets = torch.cat(examples.targets)
+    X = torch.cat([first, torch.ones(len(first), 1)], dim=1)
+    residual = targets - X @ torch.linalg.lstsq(X, targets, driver="gelsd").solution
+    assert residual.square().mean() <= min(result.validation_loss)
+
+
+def test_a_loss_that_is_not_finite_is_an_error(encoder, training, validation, monkeypatch):
+    scripted(monkeypatch, [1.0, np.nan])
+    with pytest.raises(ValueError, match=r"epoch 2 is not finite.*lower `tuning\.transformer_lr`"):
+        brain_tune(encoder, training[:1], validation, SETTINGS, seed=0)
+
+
+def outcome(result):
+    return [*result.encoder.model.state_dict().values()], (
+        result.training_loss,
+        result.validation_loss,
+        result.best_epoch,
+    )
+
+
+def assert_equal_bits(one, other):
+    (weights_of_one, losses_of_one), (weights_of_other, losses_of_other) = map(
+        outcome, (one, other)
+    )
+    assert losses_of_one == losses_of_other
+    assert all(torch.equal(a, b) for a, b in zip(weights_of_one, weights_of_other, strict=True))
+
+
+def interrupt(monkeypatch, after):
+    """Stop the run when so many epochs are done."""
+
+    def advance(progress, text):
+        progress.done += 1
+        if progress.done == after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "advance", advance)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_an_interrupted_run_goes_on_and_ends_in_the_same_result(
+    training, validation, tmp_path, monkeypatch, dropout
+):
+    encoder, checkpoint = tiny_encoder(dropout), tmp_path / "folder" / "checkpoint.pt"
+    undisturbed = brain_tune(encoder, training, validation, SETTINGS, 3)
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            interrupt(patch, after=1)
+            with pytest.raises(KeyboardInterrupt):
+                brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint)
+    assert len(torch.load(checkpoint, weights_only=True)["training_loss"]) == 2
+    torch.rand(7)  # another process has other global random numbers
+    resumed = brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint)
+    assert_equal_bits(resumed, undisturbed)
+    with monkeypatch.context() as patch:  # all epochs are done: none is done again
+        patch.setattr(tuning.TuningRun, "train_epoch", None)
+        assert_equal_bits(
+            brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint), undisturbed
+        )
+    assert [file.name for file in checkpoint.parent.iterdir()] == ["checkpoint.pt"]
+
+
+def altered(encoder):
+    other = encoder.copy()
+    with torch.no_grad():
+        other.model.encoder.layer_norm.bias[0] += 0.5
+    return other
+
+
+def with_first(stories, **changes):
+    return [replace(stories[0], **changes), *stories[1:]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run: run | {"seed": 4},
+        lambda run: run | {"settings": replace(SETTINGS, head_lr=0.02)},
+        lambda run: run | {"encoder": altered(run["encoder"])},
+        lambda run: (
+            run | {"training": with_first(run["training"], responses=-run["training"][0].responses)}
+        ),
+        lambda run: (
+            run
+            | {"training": with_first(run["training"], waveform=run["training"][0].waveform[::-1])}
+        ),
+        lambda run: run | {"validation": [tones(11)]},
+        lambda run: run | {"training": run["training"][1:], "validation": run["training"][:1]},
+        lambda run: (
+            run
+            | {
+                key: with_first(run[key], responses=run[key][0].responses[:, :1])[:1]
+                for key in ("training", "validation")
+            }
+        ),
+    ],
+    ids=["seed", "rate", "weights", "responses", "sound", "validation", "splits", "voxels"],
+)
+def test_a_checkpoint_of_another_run_is_not_taken_up(
+    encoder, training, validation, tmp_path, change
+):
+    settings = replace(SETTINGS, epochs=1)
+    run = {
+        "encoder": encoder,
+        "training": training[:2],
+        "validation": validation,
+        "settings": settings,
+        "seed": 3,
+    }
+    checkpoint = tmp_path / "checkpoint.pt"
+    brain_tune(**run, checkpoint=checkpoint)
+    changed = change(run)
+    assert_equal_bits(brain_tune(**changed, checkpoint=checkpoint), brain_tune(**changed))
+    assert_equal_bits(brain_tune(**changed, checkpoint=checkpoint), brain_tune(**changed))
+
+
+def test_the_seed_decides(encoder, training, validation):
+    dropping = tiny_encoder(0.2)
+    first, again, other = (
+        brain_tune(dropping, training, validation, SETTINGS, seed) for seed in (1, 1, 2)
+    )
+    assert_equal_bits(first, again)
+    assert first.training_loss != other.training_loss
+    first, other = (brain_tune(encoder, training, validation, SETTINGS, seed) for seed in (1, 2))
+    assert first.training_loss != other.training_loss  # by the order of examples alone
+
+
+@pytest.mark.parametrize("sharing", ["window", "chunk"])
+def test_how_many_stretches_go_through_at_once_does_not_matter(
+    encoder, training, validation, sharing
+):
+    many = replace(SETTINGS, sharing=sharing, batch_trs=11)
+    assert many.stretches_at_once >= 4
+    few = replace(many, stretches_at_once=1)
+    one, other = (brain_tune(encoder, training, validation, s, seed=0) for s in (many, few))
+    np.testing.assert_allclose(one.training_loss, other.training_loss, rtol=1e-4)
+    np.testing.assert_allclose(one.validation_loss, other.validation_loss, rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("sharing", ["window", "chunk"])
+def test_every_family_is_tuned_and_goes_on_after_an_interruption(
+    family, sharing, training, validation, tmp_path, monkeypatch
+):
+    encoder = SpeechEncoder(tiny_model(family), tiny_extractor(family))
+    arguments = (encoder, training[:2], validation, replace(SETTINGS, sharing=sharing, epochs=2), 0)
+    undisturbed = brain_tune(*arguments)
+    checkpoint = tmp_path / "checkpoint.pt"
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=1)
+        with pytest.raises(KeyboardInterrupt):
+            brain_tune(*arguments, checkpoint)
+    assert_equal_bits(brain_tune(*arguments, checkpoint), undisturbed)
+    assert moved(encoder, undisturbed.encoder) > 0
+
+
+def test_windows_that_are_the_same_in_every_epoch_are_computed_once(training, validation):
+    encoder = SpeechEncoder(tiny_model(feat_extract_norm="group"))
+    calls = []
+    front_end = ConvolutionalFrontEnd.__call__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ConvolutionalFrontEnd, "__call__", lambda *a: calls.append(a) or front_end(*a)
+        )
+        brain_tune(encoder, training, validation, replace(SETTINGS, sharing="window"), seed=0)
+    assert len(calls) == sum(len(story.times) for story in [*training, *validation])
+
+
+def test_dropout_is_on_while_tuning(training, validation):
+    with_dropout, without = (
+        brain_tune(tiny_encoder(share), training, validation, SETTINGS, 0) for share in (0.2, 0)
+    )
+    assert with_dropout.training_loss != without.training_loss
+
+
+def test_every_epoch_cuts_the_stories_anew(encoder, training, validation, monkeypatch):
+    offsets = []
+    stretches = Examples.stretches
+    monkeypatch.setattr(
+        Examples,
+        "stretches",
+        lambda self, first: offsets.append([*first]) or stretches(self, first),
+    )
+    brain_tune(encoder, training, validation, replace(SETTINGS, epochs=8, patience=8), seed=0)
+    drawn = [first for first in offsets if any(first)]  # those of features are all zero
+    assert len({tuple(first) for first in drawn}) > 4
+    assert {o for first in drawn for o in first} == {0, 1, 2}
+
+
+def test_global_random_numbers_are_left_alone(training, validation):
+    def states():
+        numpy_state = np.random.get_state()  # noqa: NPY002
+        return torch.get_rng_state().tolist(), [*numpy_state[1], numpy_state[2]], random.getstate()
+
+    before = states()
+    brain_tune(tiny_encoder(0.2), training[:1], validation, replace(SETTINGS, epochs=1), seed=1)
+    assert states() == before
+
+
+def test_lower_precision_gives_nearly_the_same(encoder, training, validation):
+    full, half = (
+        brain_tune(encoder, training, validation, replace(SETTINGS, precision=precision), 0)
+        for precision in ("float32", "bfloat16")
+    )
+    assert full.training_loss != half.training_loss
+    np.testing.assert_allclose(full.training_loss, half.training_loss, rtol=0.1)
+    assert {w.dtype for w in half.encoder.transformer_parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_standardised_features_are_those_of_the_pretrained_model(encoder, training, standardize):
+    examples = Examples(encoder, training, SETTINGS)
+    features = pooled_features(encoder, examples)
+    head = tuning._Head(16, 5)
+    if standardize:
+        head.standardize(features)
+    with torch.no_grad():
+        head.linear.weight[:] = torch.eye(16)[:5]
+        outputs = head(features).numpy()
+    expected = features.numpy()[:, :5]
+    if standardize:
+        expected = (expected - expected.mean(axis=0)) / expected.std(axis=0, ddof=1)
+    np.testing.assert_allclose(outputs, expected, atol=1e-3)
+
+
+def test_pooled_features_come_story_after_story(encoder, training):
+    features = {}
+    for sharing in ("window", "chunk"):
+        examples = Examples(encoder, training, replace(SETTINGS, sharing=sharing))
+        features[sharing] = pooled_features(encoder, examples)
+    assert features["window"].shape == features["chunk"].shape == (sum(ROWS), 16)
+    assert not torch.equal(features["window"], features["chunk"])
+    examples = Examples(encoder, training, replace(SETTINGS, sharing="window"))
+    naive = []
+    for story, token_windows in enumerate(examples.windows):
+        for start, stop in token_windows:
+            with torch.no_grad():
+                window = examples.frames[story].window(start, stop)[None]
+                states = encoder.last_layer(window, stop - start)
+            naive.append(states[0].mean(dim=0))
+    torch.testing.assert_close(features["window"], torch.stack(naive), atol=1e-5, rtol=1e-4)
+
+
+def test_stories_of_other_voxels_are_an_error(encoder, training, validation):
+    fewer = [replace(validation[0], responses=validation[0].responses[:, :1])]
+    with pytest.raises(ValueError, match=r"different numbers of voxels: \[1, 2\]"):
+        brain_tune(encoder, training, fewer, SETTINGS, seed=0)

@@ -1,0 +1,177 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from bthelpers.results.store import read_dataset, write_dataset
+from bthelpers.workflow import book as sphinx_results
+from bthelpers.workflow.book import choose_cache, fingerprint, make_results
+
+CONFIG = """\
+title: A book
+only_build_toc_files: true
+execute:
+  execute_notebooks: cache
+  raise_on_error: true
+sphinx:
+  extra_extensions: [bthelpers.workflow.book]
+  local_extensions: {kill: .}
+  config:
+    results_command: [python, workflow.py, "{profile}"]
+"""
+
+PAGE = """\
+---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {name: python3, display_name: Python 3}
+---
+# A chapter
+
+```{code-cell}
+from pathlib import Path
+from bthelpers.results.store import Results
+executions = Path("executions")
+executions.write_text(executions.read_text() + "x" if executions.exists() else "x")
+result = Results.current().open("hubert-mini", "SIM01", "pretrained", "alignment")
+print("the alignment is", float(result["alignment"]), result.attrs["profile"])
+```
+"""
+
+# Stands for the workflow: makes a profile's result where it is missing.
+WORKFLOW = """\
+import sys
+from pathlib import Path
+import xarray as xr
+from bthelpers.results.store import write_dataset
+profile = sys.argv[1]
+print("the workflow makes", profile, file=sys.stderr)
+path = Path("results", profile, "hubert-mini/SIM01/pretrained/alignment.nc")
+if profile == "broken":
+    sys.exit(3)
+if not path.exists():
+    write_dataset(xr.Dataset({"alignment": 0.25}), path, {"profile": profile})
+"""
+
+# Ends a build at the worst moment: after Sphinx has noted its pages as read, before it writes them.
+KILL = """\
+import os
+def setup(app):
+    if "KILL" in os.environ:
+        app.connect("env-check-consistency", lambda app, env: os._exit(9))
+"""
+
+
+class Book:
+    """A repository with a book of one chapter."""
+
+    def __init__(self, repository: Path):
+        self.repository = repository
+        self.book = repository / "book"
+        self.book.mkdir()
+        (self.book / "_config.yml").write_text(CONFIG)
+        (self.book / "_toc.yml").write_text("format: jb-book\nroot: chapter\n")
+        (self.book / "chapter.md").write_text(PAGE)
+        (self.book / "kill.py").write_text(KILL)
+        (repository / "workflow.py").write_text(WORKFLOW)
+
+    def build(self, **environment) -> subprocess.CompletedProcess:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            ["jupyter-book", "build", "book"],
+            cwd=self.repository,
+            env={**os.environ, "PATH": path, **environment},
+            capture_output=True,
+            text=True,
+        )
+
+    def shown(self, **environment) -> str:
+        """What the chapter prints after a build."""
+        done = self.build(**environment)
+        assert done.returncode == 0, done.stderr
+        page = (self.book / "_build" / "html" / "chapter.html").read_text()
+        assert "the workflow makes" in done.stderr
+        assert "the workflow makes" not in page
+        (shown,) = re.findall(r"the alignment is (\S+ \w+)", page)
+        return shown
+
+    def executions(self) -> int:
+        return len((self.book / "executions").read_text())
+
+    def change(self, alignment: float) -> None:
+        path = self.repository / "results/demo/hubert-mini/SIM01/pretrained/alignment.nc"
+        provenance = read_dataset(path).attrs
+        write_dataset(xr.Dataset({"alignment": alignment}), path, provenance)
+
+
+def test_a_page_shows_the_results_that_are_there(tmp_path):
+    book = Book(tmp_path)
+    assert book.shown() == "0.25 demo"
+    assert book.executions() == 1
+
+    assert book.shown() == "0.25 demo"
+    assert book.executions() == 1  # nothing has changed
+
+    book.change(0.5)
+    assert book.shown() == "0.5 demo"
+    assert book.executions() == 2
+
+    book.change(0.75)
+    assert book.build(KILL="yes").returncode == 9
+    assert book.shown() == "0.75 demo"  # though Sphinx takes the page for read
+
+    assert book.shown(PROFILE="other") == "0.25 other"
+    assert book.executions() == 4
+
+    assert book.shown() == "0.75 demo"
+    assert book.executions() == 4  # from the cache of that state
+
+    failed = book.build(PROFILE="broken")
+    assert failed.returncode == 1
+    assert "workflow.py broken failed (exit status 3)" in failed.stderr.splitlines()[-1]
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_workflow_that_fails_is_named(tmp_path):
+    results = tmp_path / "results" / "demo"
+    with pytest.raises(SystemExit, match=r"false failed \(exit status 1\); its messages are above"):
+        make_results(["false"], results)
+    with pytest.raises(SystemExit, match="no-such-command cannot be run: "):
+        make_results(["no-such-command"], results)
+    with pytest.raises(SystemExit, match=f"true has not made {results}"):
+        make_results(["true"], results)
+    make_results(["mkdir", "-p", str(results)], results)
+
+
+def test_the_fingerprint_follows_results_profile_and_library(tmp_path, monkeypatch):
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "surface.py").write_text("1")
+    monkeypatch.setattr(sphinx_results, "LIBRARY", library)
+    demo, other = tmp_path / "demo", tmp_path / "other"
+    for folder in (demo, other):
+        write_dataset(xr.Dataset({"alignment": 1.0}), folder / "a.nc", {})
+    seen = [fingerprint(demo), fingerprint(other)]
+    assert fingerprint(demo) == seen[0]
+    write_dataset(xr.Dataset({"alignment": 2.0}), demo / "a.nc", {})
+    seen.append(fingerprint(demo))
+    (library / "surface.py").write_text("2")
+    seen.append(fingerprint(demo))
+    (library / "regions.yaml").write_text("A1: [A1]")
+    seen.append(fingerprint(demo))
+    assert len(set(seen)) == len(seen)
+
+
+def test_only_the_last_used_caches_are_kept(tmp_path):
+    caches = tmp_path / ".jupyter_cache"
+    for name in ("a", "b", "c"):
+        cache = choose_cache(caches, name)
+        (cache / "outputs").write_text(name)
+    (caches / "global.db").write_text("a file of Jupyter's")
+    assert choose_cache(caches, "a") == caches / "a"
+    choose_cache(caches, "d")
+    assert sorted(path.name for path in caches.iterdir()) == ["a", "c", "d", "global.db"]
+    assert (caches / "a" / "outputs").read_text() == "a"

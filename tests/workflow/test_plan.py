@@ -1,0 +1,172 @@
+"""What a profile would compute, and what it takes."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bthelpers.models.speech import SpeechEncoder
+from bthelpers.params.loading import load
+from bthelpers.params.settings import ModelSettings
+from bthelpers.workflow import plan
+from bthelpers.workflow.plan import Cost, model_costs, plan_table, print_plan, story_rows
+from bthelpers.workflow.steps import planned_runs
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    return load(ROOT / "params/smoke.yaml", {"tuning.window": 2.0, "tuning.stretches_at_once": 2})
+
+
+@pytest.mark.parametrize(
+    ("profile", "counts"),
+    [
+        ("smoke", (1, 6, 3, 13, 13, 6, 6, 7, 6)),
+        ("demo", (3, 6, 0, 8, 10, 0, 0, 0, 0)),
+        ("paper", (8, 88, 8, 101, 192, 168, 76, 0, 0)),
+    ],
+)
+def test_every_run_is_planned_once_and_after_what_it_needs(profile, counts):
+    runs = planned_runs(load(ROOT / f"params/{profile}.yaml"))
+    assert tuple(sum(run.step == step for run in runs) for step in plan.NEEDS) == counts
+    assert len({run.output for run in runs}) == len(runs)
+    steps = [run.step for run in runs]
+    assert steps == sorted(steps, key=list(plan.NEEDS).index)
+
+
+def test_planned_runs_are_those_of_the_workflow(smoke):
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "profile=smoke"]
+    listed = subprocess.run([*command, "--summary"], cwd=ROOT, capture_output=True, text=True)
+    outputs = {line.split("\t")[0] for line in listed.stdout.splitlines()[1:]}
+    found = {o.removeprefix("results/smoke/") for o in outputs if o.startswith("results/")}
+    assert {run.output for run in planned_runs(smoke)} == {
+        output
+        for output in found
+        if not output.endswith(("model.safetensors", "low_level_probes.nc"))  # beside another
+    }
+
+
+def test_what_is_done_is_not_counted_again(smoke, tmp_path):
+    costs = {"hubert-mini": {"tuning": Cost(2.0, 0.5), "representations": Cost(1.0, 0.1)}}
+    before = plan_table(smoke, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
+    assert before.loc["tuning", ["runs", "not there", "hours", "GB"]].tolist() == [2, 2, 4.0, 1.0]
+    assert before.loc["representations", ["not there", "hours"]].tolist() == [6, 6.0]
+    done = tmp_path / "hubert-mini/SIM01/brain-tuned/training.nc"
+    done.parent.mkdir(parents=True)
+    done.touch()
+    after = plan_table(smoke, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
+    assert after.loc["tuning", ["runs", "not there", "hours", "GB"]].tolist() == [2, 1, 2.0, 0.5]
+
+
+def test_rows_of_stories_that_are_not_simulated_yet_follow_from_their_length(smoke):
+    rows = story_rows(smoke, ROOT)
+    # five TRs at each end are trimmed
+    assert rows["story01"] == pytest.approx(60 / 2.0045 - 10, abs=1)
+    assert rows["story05"] == pytest.approx(90 / 2.0045 - 10, abs=1)
+
+
+def test_rows_of_a_dataset_that_is_not_there_yet_are_the_published_ones(tmp_path):
+    rows = story_rows(load(ROOT / "params/paper.yaml"), tmp_path)
+    assert len(rows) == 27
+    assert rows["wheretheressmoke"] == 291
+
+
+def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypatch):
+    monkeypatch.setattr(plan, "tuning_seconds", lambda *_: 3.0)
+    monkeypatch.setattr(plan, "window_seconds", lambda *_: 0.5)
+    encoder = SpeechEncoder.load(tiny_encoder_folder)
+    rows = {f"story{k:02d}": 100 for k in range(1, 6)}
+    costs = model_costs(encoder, smoke, "hubert-mini", rows, n_voxels=1000)
+    # 3 training stories, 1 validation story, 1 epoch and one pass without gradients before it
+    assert costs["tuning"].hours == pytest.approx(3.0 * (300 + 100 / 3 + 300 / 3) / 3600)
+    twice = replace(smoke, tuning=replace(smoke.tuning, epochs=2))
+    more = model_costs(encoder, twice, "hubert-mini", rows, n_voxels=1000)["tuning"].hours
+    assert more - costs["tuning"].hours == pytest.approx(3.0 * (300 + 100 / 3) / 3600)
+    fewer = model_costs(encoder, smoke, "hubert-mini-2", rows, n_voxels=1000)
+    assert fewer["tuning"].hours == pytest.approx(3.0 * (200 + 100 / 3 + 200 / 3) / 3600)
+    assert fewer["representations"] == costs["representations"]
+    windows = (400 + 40) * 2.0045 / smoke.representation.stride  # sound is 20 s longer
+    assert costs["representations"].hours == pytest.approx(0.5 * windows / 3600)
+    # three layers with that of the input, 128 units
+    n_trs = 400 + 4 * 15
+    assert costs["representations"].gigabytes == pytest.approx(n_trs * 3 * 128 * 4 / 1e9)
+    assert np.isnan(costs["alignment"].hours)
+
+
+def test_the_time_of_a_whole_step_follows_from_one_and_two_passes(
+    smoke, tiny_encoder_folder, monkeypatch
+):
+    times = iter([5.0, 7.0])  # 3 s for the optimiser, 2 s for each pass
+    monkeypatch.setattr(plan, "seconds_of", lambda _: next(times))
+    settings = replace(smoke.tuning, sharing="window", stretches_at_once=2, batch_trs=10)
+    seconds = plan.tuning_seconds(SpeechEncoder.load(tiny_encoder_folder), settings, n_voxels=3)
+    assert seconds == pytest.approx((3 + 5 * 2) / 10)
+
+
+def test_noise_is_a_story_of_that_length():
+    story = plan.noise_story(9, n_voxels=3)
+    assert story.responses.shape == (len(story.times), 3) == (9, 3)
+    assert story.times[-1] < len(story.waveform) / 16_000
+    assert np.isfinite(story.waveform).all()
+
+
+@pytest.fixture
+def runnable(tiny_encoder_folder):
+    profile = load(ROOT / "params/smoke.yaml", {"tuning.window": 2.0, "representation.window": 2.0})
+    return replace(profile, models={"hubert-mini": ModelSettings(str(tiny_encoder_folder), None)})
+
+
+def test_a_plan_that_can_be_run(runnable, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "ASSUMED_VOXELS", 10)
+    assert print_plan(runnable, ROOT)
+    printed = capsys.readouterr().out
+    for step in ("voxels", "tuning", "representations", "alignment"):
+        assert step in printed
+    assert "total of what could be estimated" in printed
+    assert "\n- " not in printed
+
+
+def test_a_plan_lists_all_that_is_missing(runnable, capsys, monkeypatch, tmp_path):
+    models = {name: replace(m, path="no/model") for name, m in runnable.models.items()}
+    dataset = replace(runnable.dataset, root=str(tmp_path / "none"), simulate=None)
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda _: SimpleNamespace(free=-1))
+    assert not print_plan(replace(runnable, models=models, dataset=dataset), ROOT)
+    problems = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
+    assert any("holds no model" in line for line in problems)
+    assert any("holds no dataset" in line for line in problems)
+    assert any("GB are free: make room" in line for line in problems)
+
+
+def test_a_model_that_does_not_fit_the_device_is_a_problem(runnable, capsys, monkeypatch):
+    def too_large(*_):
+        raise plan.torch.OutOfMemoryError
+
+    monkeypatch.setattr(plan, "tuning_seconds", too_large)
+    assert not print_plan(runnable, ROOT)
+    printed = capsys.readouterr().out
+    assert "hubert-mini does not fit cpu: lower `tuning.stretches_at_once`" in printed
+    assert "NaN" in printed
+
+
+def test_measured_times_are_those_of_the_second_execution(monkeypatch):
+    clock = iter([10.0, 12.5])
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
+    done = []
+    assert plan.seconds_of(lambda: done.append(1)) == 2.5
+    assert len(done) == 2
+
+
+def test_tuning_without_responses_is_planned_once_for_all_and_not_estimated(smoke, tmp_path):
+    conditions = ("pretrained", "big-slm", "stimulus-tuned")
+    profile = replace(smoke, conditions=conditions)
+    costs = {"hubert-mini": {"tuning": Cost(2.0, 0.5)}}
+    table = plan_table(profile, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
+    assert "tuning" not in table.index
+    assert table.loc["other tuning", "runs"] == 2
+    assert np.isnan(table.loc["other tuning", "hours"])

@@ -1,0 +1,256 @@
+"""Results that are kept in the repository, and runs made again to compare."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from bthelpers.core.errors import ResultsError
+from bthelpers.core.provenance import digest
+from bthelpers.params.loading import load, to_dict
+from bthelpers.params.settings import ModelSettings
+from bthelpers.results.store import Results, Run, read_dataset, write_dataset
+from bthelpers.workflow import recorded
+from bthelpers.workflow.recorded import compact, differences, essential, record, verify
+from bthelpers.workflow.steps import evaluation_files
+
+ROOT = Path(__file__).parents[2]
+RUN = Run("mini", "SIM01", "brain-tuned", "alignment")
+COMMIT = "0123456789abcdef"
+
+
+def alignment():
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "alignment": (("layer", "region"), rng.normal(size=(3, 2))),
+            "draws": (("layer", "region", "draw"), rng.normal(size=(3, 2, 40))),
+            "r": (("layer", "voxel"), rng.normal(size=(3, 50))),
+            "epochs": 4,
+            "neighbours": ("region", ["cat, dog", "rain"]),
+        },
+        coords={"layer": [0, 1, 2], "region": ["a", "b"], "voxel": np.arange(50)},
+    )
+
+
+def voxels():
+    rng = np.random.default_rng(1)
+    return xr.Dataset(
+        {
+            "ceiling": ("voxel", rng.uniform(size=60)),
+            "above": ("voxel", np.arange(60) < 50),
+            "regions": (("region", "voxel"), rng.uniform(size=(2, 60)) < 0.3),
+        },
+        coords={"region": ["a", "b"]},
+    )
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository whose profile ``simulation`` has one run, and representations of it."""
+    simulation = load(ROOT / "params/simulation.yaml")
+    only = ModelSettings("mini", None, ("SIM01",), ("brain-tuned",), ("alignment",))
+    profile = replace(simulation, models={"mini": only})
+    again = replace(profile, dataset=replace(profile.dataset, root="data/again"))
+    (tmp_path / "params").mkdir()
+    for name, parameters in (("simulation", to_dict(profile)), ("verify", to_dict(again))):
+        del parameters["name"]
+        (tmp_path / f"params/{name}.yaml").write_text(yaml.safe_dump(parameters))
+    results = tmp_path / "results/simulation"
+    made = {"commit": COMMIT, "parameters_digest": digest(to_dict(profile))}
+    for step in ("alignment", "representations"):
+        write_dataset(alignment(), results / recorded._file(RUN._replace(step=step)), made)
+    write_dataset(voxels(), results / "SIM01/voxels.nc", made)
+    (results / "profile.json").write_text(json.dumps(to_dict(profile)))
+    return tmp_path
+
+
+def test_a_record_holds_means_of_voxels_with_its_provenance(repository):
+    kept = Results(record(repository, "simulation"))
+    assert kept.list() == [RUN]
+    run = kept.open(*RUN)
+    assert run.attrs["commit"] == COMMIT
+    mean = run["mean_r"]
+    xr.testing.assert_identical(
+        run.drop_attrs().drop_vars(["mean_r", "voxel"]), alignment().drop_dims("voxel")
+    )
+    np.testing.assert_allclose(mean, alignment()["r"].values[1:].mean(axis=0))
+    np.testing.assert_array_equal(mean["voxel"], np.arange(50))
+    xr.testing.assert_identical(kept.voxels("SIM01").drop_attrs(), voxels())
+    assert kept.profile().name == "simulation"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_means_of_voxels_keep_further_dimensions_and_precision(dtype):
+    rng = np.random.default_rng(0)
+    r = rng.normal(size=(2, 5, 7)).astype(dtype)  # voxels of five layers, for two features
+    coordinates = {"feature": ["x", "y"], "voxel": [3, 4, 8, 9, 11, 20, 21]}
+    kept = compact(xr.Dataset({"r": (("feature", "layer", "voxel"), r)}, coordinates))
+    assert list(kept.data_vars) == ["mean_r"]
+    assert kept["mean_r"].dtype == dtype
+    naive = [[sum(row[layer, v] for layer in (1, 2, 3, 4)) / 4 for v in range(7)] for row in r]
+    np.testing.assert_allclose(kept["mean_r"].transpose("feature", "voxel"), naive, rtol=1e-5)
+
+
+def test_a_record_needs_the_voxels(repository):
+    (repository / "results/simulation/SIM01/voxels.nc").unlink()
+    with pytest.raises(ResultsError, match=r"SIM01/voxels\.nc is not there"):
+        record(repository, "simulation")
+
+
+def test_a_record_is_smaller_and_replaces_the_one_before(repository):
+    folder = record(repository, "simulation")
+    (folder / "left over").touch()
+    record(repository, "simulation")
+    assert not (folder / "left over").exists()
+    many = xr.Dataset({"draws": (("layer", "draw"), np.arange(2400.0).reshape(3, 800))})
+    np.testing.assert_array_equal(compact(many)["draws"], many["draws"][:, :500])
+
+
+def test_records_are_compressed(repository):
+    path = repository / "results/simulation" / recorded._file(RUN)
+    alike = xr.Dataset({"draws": (("layer", "draw"), np.zeros((6, 500)))})
+    write_dataset(alike, path, read_dataset(path).attrs)
+    folder = record(repository, "simulation")
+    assert (
+        (folder / recorded._file(RUN)).stat().st_size < alike["draws"].nbytes < path.stat().st_size
+    )
+
+
+@pytest.mark.parametrize("commit", [f"{COMMIT}-dirty", "unknown"])
+def test_results_of_changed_code_are_not_recorded(repository, commit):
+    path = repository / "results/simulation" / recorded._file(RUN)
+    write_dataset(alignment(), path, {"commit": commit})
+    with pytest.raises(ResultsError, match=f"was made by commit {commit}"):
+        record(repository, "simulation")
+    assert not (repository / recorded.RECORDED / "simulation").exists()
+
+
+def test_results_of_other_parameters_are_not_recorded(repository):
+    path = repository / "results/simulation" / recorded._file(RUN)
+    write_dataset(alignment(), path, {"commit": COMMIT, "parameters_digest": "another"})
+    with pytest.raises(ResultsError, match="was made with other parameters than"):
+        record(repository, "simulation")
+
+
+def test_results_that_are_not_complete_are_not_recorded(repository):
+    (repository / "results/simulation" / recorded._file(RUN)).unlink()
+    missing = r"lacks mini/SIM01/brain-tuned/alignment\.nc: `make results PROFILE=simulation"
+    with pytest.raises(ResultsError, match=missing):
+        record(repository, "simulation")
+
+
+def test_differences_are_the_largest_of_each_variable():
+    old = alignment()
+    assert differences(old, old) == {"alignment": 0, "draws": 0, "r": 0, "epochs": 0}
+    new = old.copy(deep=True)
+    new["alignment"][1, 1] += 0.25
+    new["alignment"][0, 0] -= 0.5
+    assert differences(old, new)["alignment"] == 0.5
+    old["draws"][0, 0, 0] = new["draws"][0, 0, 0] = np.nan
+    assert differences(old, new)["draws"] == 0
+
+
+def test_what_cannot_be_compared_is_an_error():
+    old = alignment()
+    with pytest.raises(ResultsError, match="draws: recorded with other labels"):
+        differences(old, old.drop_vars("draws"))
+    with pytest.raises(ResultsError, match="recorded with other labels"):
+        differences(old, old.isel(layer=[0, 1]))
+    with pytest.raises(ResultsError, match="neighbours: recorded with another text"):
+        differences(old, old.assign(neighbours=("region", ["cat, dog", "snow"])))
+    new = old.copy(deep=True)
+    new["r"][0, 3] = np.nan
+    with pytest.raises(ResultsError, match="r: NaN in other places"):
+        differences(old, new)
+
+
+@pytest.fixture
+def workflow(monkeypatch):
+    """In place of Snakemake: writes the asked file; its variables are off by what ``off`` says."""
+    off = {}
+
+    def run(repository, profile, cores, gpus, targets):
+        [target] = targets
+        assert profile == "verify"
+        assert not (repository / "results/verify/left over").exists()
+        changed = alignment()
+        for name, difference in off.items():
+            changed[name] += difference
+        write_dataset(changed, repository / target, {})
+
+    monkeypatch.setattr(recorded, "run_workflow", run)
+    return off
+
+
+def test_a_recorded_run_is_made_again_and_compared(repository, workflow):
+    record(repository, "simulation")
+    (repository / "results/verify").mkdir()
+    (repository / "results/verify/left over").touch()
+    assert verify(repository, RUN) == {"alignment": 0, "draws": 0, "epochs": 0, "mean_r": 0}
+    workflow["alignment"] = 0.125
+    assert verify(repository, RUN)["alignment"] == pytest.approx(0.125)
+
+
+def test_a_record_of_other_parameters_is_not_verified(repository, workflow):
+    folder = record(repository, "simulation")
+    changed = json.loads((folder / "profile.json").read_text())
+    changed["tuning"]["epochs"] += 1
+    (folder / "profile.json").write_text(json.dumps(changed))
+    with pytest.raises(ResultsError, match="has changed since"):
+        verify(repository, RUN)
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown", "difference", "status"),
+    [
+        ("alignment", "alignment", 0.001, None),
+        ("alignment", "alignment", 0.1, "alignment differs by more than 0.02"),
+        ("r", "mean_r", 0.05, None),
+        ("r", "mean_r", 0.2, "mean_r differs by more than 0.1"),
+    ],
+)
+def test_the_command_fails_where_results_differ(
+    repository, workflow, monkeypatch, capsys, changed, shown, difference, status
+):
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr("sys.argv", ["recorded", "record", "simulation"])
+    recorded.main()
+    workflow[changed] = difference
+    monkeypatch.setattr("sys.argv", ["recorded", "verify", "--seed", "0"])
+    if status is None:
+        recorded.main()
+    else:
+        with pytest.raises(SystemExit, match=status):
+            recorded.main()
+    output = capsys.readouterr()
+    assert f"{shown}: largest difference {difference}" in output.out
+    assert "verifying mini/SIM01/brain-tuned/alignment" in output.err
+
+
+def test_nothing_to_verify_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["recorded", "verify"])
+    with pytest.raises(SystemExit, match="holds no records: `make results PROFILE=simulation`"):
+        recorded.main()
+
+
+def test_the_shipped_record_belongs_to_the_shipped_parameters():
+    """So that a change of parameters without new results is noticed."""
+    shipped = Results(ROOT / recorded.RECORDED / "simulation")
+    profile = load(ROOT / "params/simulation.yaml")
+    assert essential(shipped.profile()) == essential(profile)
+    files = {recorded._file(run) for run in shipped.list()}
+    assert files >= set(evaluation_files(profile))
+    for run in shipped.list():
+        assert read_dataset(shipped.root / recorded._file(run)).attrs["commit"]
+
+
+def test_a_run_is_verified_under_the_recorded_parameters():
+    simulation, again = (load(ROOT / f"params/{name}.yaml") for name in ("simulation", "verify"))
+    assert essential(simulation) == essential(again)
+    assert simulation.dataset.root != again.dataset.root
