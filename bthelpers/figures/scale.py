@@ -66,10 +66,9 @@ def gain_curves(
 
     Parameters
     ----------
-    panels : mapping of mapping of
-    Dataset
-        By the panel's title and the line's name: as `bthelpers.results.scale.load_gains` returns it,
-        without task.
+    panels : mapping of mapping of Dataset
+        By the panel's title and the line's name: as `bthelpers.results.scale.load_gains` returns
+        it, without task.
     kind : str
         Of `GAINS`.
     along : str

@@ -113,8 +113,8 @@ def _missing_model(name: str, model: ModelSettings, repository: Path) -> str | N
     elif not (repository / model.path / "config.json").is_file():
         return (
             f"models.{name}.path: {repository / model.path} holds no model (config.json is"
-            f" missing); `python -m bthelpers.simulation.speech_miniature --output {model.path}`
-            makes a miniature"
+            " missing); `python -m bthelpers.simulation.speech_miniature --output"
+            f" {model.path}` makes a miniature"
         )
     return None
 
