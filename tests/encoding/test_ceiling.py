@@ -80,21 +80,6 @@ def test_low_ceilings_are_right_in_the_median_and_low_in_the_mean(true, n_repeat
     assert true - 0.05 < estimated.mean() < true
 
 
-@pytest.mark.parametrize("true", [0.0, 0.3, 0.8, 1.0])
-def test_simulated_repeats_have_the_ceilings_that_were_asked_for(true):
-    n_repeats, n_trs = 4, 40_000
-    ceilings = np.array([true, 0.5, true])
-    repeats = simulated_repeats(ceilings, n_repeats, n_trs, np.random.default_rng(5))
-    assert repeats.shape == (n_repeats, n_trs, 3)
-    np.testing.assert_allclose(repeats.mean(axis=0).var(axis=0), 1, atol=0.03)
-    for voxel, expected in enumerate(ceilings):
-        # What two repeats have in common is signal, of power ceiling^2.
-        common = np.cov(repeats[:, :, voxel])[np.triu_indices(n_repeats, 1)]
-        assert common.mean() == pytest.approx(expected**2, abs=0.03)
-    again = simulated_repeats(ceilings, n_repeats, n_trs, np.random.default_rng(5))
-    np.testing.assert_array_equal(repeats, again)
-
-
 def test_is_the_correlation_of_the_true_signal_with_the_mean_of_the_repeats():
     rng = np.random.default_rng(2)
     signal = rng.standard_normal((2000, 1))
