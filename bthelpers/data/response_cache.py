@@ -10,7 +10,6 @@ folder at any time.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import hashlib
 import json
@@ -20,6 +19,7 @@ from tokenize import TokenError
 
 import h5py
 import numpy as np
+from filelock import FileLock
 
 from bthelpers.core.errors import ResultsError
 from bthelpers.core.files import atomic_path
@@ -71,17 +71,19 @@ def cached(folder: Path, array: h5py.Dataset, columns: np.ndarray) -> np.ndarray
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Make the cache's folder if need be, and be the only one to change it."""
-    with contextlib.ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((folder / ".lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError as error:
-            raise ResultsError(
-                f"{folder} cannot keep responses ({error}): make it a folder that can be written,"
-                " or name another one, or null, under dataset.cache"
-            ) from error
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise ResultsError(
+            f"{folder} cannot keep responses ({error}): make it a folder that can be written,"
+            " or name another one, or null, under dataset.cache"
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _keys(source: Path, columns: np.ndarray) -> tuple[str, str]:

@@ -1,7 +1,7 @@
-"""Significance of brain alignment: a null for each voxel, and simulated nulls that check the tests.
+"""Significance of each voxel's correlation, by permuting blocks of TRs.
 
 Section 3.4.1 of Moussa et al. (ICLR 2025) tests with the Wilcoxon signed-rank test, which is in
-`bthelpers.statistics.bootstrap` with the bootstrap. Here is the test of single voxels, which the
+`bthelpers.statistics.wilcoxon`. Here is the test of single voxels, which the
 paper lacks.
 """
 
