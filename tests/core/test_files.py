@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -6,7 +8,14 @@ from full_disk import largest_file
 from safetensors.torch import save_file
 
 from bthelpers.core.errors import ResultsError
-from bthelpers.core.files import atomic_folder, atomic_path, atomic_write_text, write_if_changed
+from bthelpers.core.files import (
+    atomic_folder,
+    atomic_path,
+    atomic_write_text,
+    free_bytes,
+    write_if_changed,
+    write_json,
+)
 
 
 def names(folder):
@@ -82,3 +91,16 @@ def test_text_that_is_the_same_keeps_its_date(tmp_path):
     assert write_if_changed(path, "b\n")
     assert path.read_text(encoding="utf-8") == "b\n"
     assert path.stat().st_mtime_ns != 1
+
+
+def test_json_is_indented_text_that_ends_with_a_line(tmp_path):
+    write_json(tmp_path / "a.json", {"name": "ä", "n": [1]})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"name": "ä", "n": [1]}
+    assert text.startswith('{\n "name"')
+    assert text.endswith("}\n")
+
+
+def test_free_space_is_that_of_the_folder_that_is_there(tmp_path):
+    for path in (tmp_path, tmp_path / "not" / "yet"):
+        assert free_bytes(path) == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
