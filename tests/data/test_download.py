@@ -431,7 +431,7 @@ def test_a_small_disk_is_refused_before_any_request(server, tmp_path, monkeypatc
     files = serve(server, file=random_bytes(1000))
     large = RemoteFile("data/large", 3_000_000_000, 32 * "0")
     usage = SimpleNamespace(free=2_500_000_000)
-    monkeypatch.setattr(manifest.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
     message = error_of([*files, large], tmp_path, server)
     assert re.search(r"3\.000 GB are to be downloaded.* 2\.500 GB are free.*make room", message)
     assert server.requests == []
