@@ -71,19 +71,16 @@ def cached(folder: Path, array: h5py.Dataset, columns: np.ndarray) -> np.ndarray
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Make the cache's folder if need be, and be the only one to change it."""
-    lock = FileLock(folder / ".lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise ResultsError(
-            f"{folder} cannot keep responses ({error}): make it a folder that can be written,"
-            " or name another one, or null, under dataset.cache"
-        ) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(folder / ".lock"))
+        except OSError as error:
+            raise ResultsError(
+                f"{folder} cannot keep responses ({error}): make it a folder that can be written,"
+                " or name another one, or null, under dataset.cache"
+            ) from error
         yield
-    finally:
-        lock.release()
 
 
 def _keys(source: Path, columns: np.ndarray) -> tuple[str, str]:
