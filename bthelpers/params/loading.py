@@ -90,14 +90,18 @@ def _checked(layers: list[tuple[str, Mapping]]) -> Profile:
         merged = {**merged, "models": kept}
     try:
         return convert(Profile, merged)
-    except ParameterError as problem:
-        # The last layer that sets the value is at fault; what no layer sets, the first one lacks.
-        sources = [layers[0][0], *(name for name, layer in layers if _sets(layer, problem.place))]
-        key = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in problem.place)
-        raise ParameterError(f"{sources[-1]}: {key.removeprefix('.')}: {problem}") from None
+    except ParameterError as error:
+        raise ParameterError(
+            *(f"{_source(layers, p.place)}: {p}" for p in error.problems)
+        ) from None
 
 
-def _sets(layer: Mapping, place: list[str | int]) -> bool:
+def _source(layers: list[tuple[str, Mapping]], place: tuple[str | int, ...]) -> str:
+    """The last layer that sets a value is at fault; what no layer sets, the first one lacks."""
+    return [layers[0][0], *(name for name, layer in layers if _sets(layer, place))][-1]
+
+
+def _sets(layer: Mapping, place: tuple[str | int, ...]) -> bool:
     try:
         reduce(getitem, place, layer)
     except (LookupError, TypeError):

@@ -1,156 +1,194 @@
-"""From what YAML holds to frozen dataclasses: their annotations are the schema."""
+"""Kinds of values in a profile, and what errors say of one that is none of its kind.
+
+The annotations of `settings` are the schema: pydantic checks them, and this module words what it
+finds, so that a message names the key, what is expected and what to write.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from types import UnionType
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NamedTuple,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import AllowInfNan, Strict, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError, core_schema
+
+from bthelpers.core.errors import did_you_mean
+
+
+class Problem(NamedTuple):
+    """What is wrong with a value, and the keys and list positions that lead to it."""
+
+    text: str
+    place: tuple[str | int, ...] = ()
+
+    def __str__(self):
+        key = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in self.place)
+        return f"{key.removeprefix('.')}: {self.text}"
 
 
 class ParameterError(ValueError):
-    """What is wrong with a parameter, and the keys and list positions that lead to it."""
+    """All that is wrong with parameters, one problem a line."""
 
-    def __init__(self, text: str, *place: str | int):
-        super().__init__(text)
-        self.place = list(place)
+    def __init__(self, *problems: Problem | str):
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
-class Rule(NamedTuple):
-    """A condition that a value must meet, and its wording in an error."""
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A condition that a value must meet, and its wording in an error and in JSON Schema."""
 
     text: str
     holds: Callable[[Any], bool]
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    of_yaml: bool = False  # the condition is on what YAML holds, before any conversion
+
+    def _check(self, value: Any) -> Any:
+        if not self.holds(value):
+            raise PydanticCustomError("rule", f"must {self.text}")
+        return value
+
+    def __get_pydantic_core_schema__(self, kind, handler):
+        if self.of_yaml:
+            return core_schema.no_info_before_validator_function(self._check, handler(kind))
+        return core_schema.no_info_after_validator_function(self._check, handler(kind))
+
+    def __get_pydantic_json_schema__(self, core, handler):
+        return {**handler(core), **self.schema}
 
 
 def at_least(low: int) -> Rule:
     """Rule for numbers that are not below one."""
-    return Rule(f"at least {low}", lambda x: x >= low)
+    return Rule(f"be at least {low}", lambda x: x >= low, {"minimum": low})
 
 
 def from_to(low: int, high: int) -> Rule:
     """Rule for numbers between two, or equal to one of them."""
-    return Rule(f"from {low} to {high}", lambda x: low <= x <= high)
+    bounds = {"minimum": low, "maximum": high}
+    return Rule(f"be from {low} to {high}", lambda x: low <= x <= high, bounds)
 
 
-DISTINCT = Rule("free of repetitions", lambda x: len(set(x)) == len(x))
-Count = Annotated[int, at_least(1)]
-Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
-Share = Annotated[float, from_to(0, 1)]
-Names = Annotated[tuple[str, ...], DISTINCT]
-Span = Annotated[tuple[int, int], Rule("[low, high) with low < high", lambda x: x[0] < x[1])]
-Grid = Annotated[tuple[float, float, Count], Rule("[low, high, number]", lambda x: x[0] <= x[1])]
-Quantiles = Annotated[tuple[Share, ...], Rule("ascending", lambda x: list(x) == sorted(x))]
+def _matches(pattern: str, text: str) -> Rule:
+    return Rule(text, re.compile(pattern).fullmatch, {"pattern": f"^{pattern}$"})
 
 
-def _nearest(word: Any, known: Iterable[str]) -> str:
-    return repr(get_close_matches(str(word), known, n=1, cutoff=0.0)[0])
+def _list(length: str, low: int, high: float = math.inf) -> Rule:
+    return Rule(
+        f"be a list of {length}",
+        lambda x: isinstance(x, list | tuple) and low <= len(x) <= high,
+        {"minItems": low},
+        of_yaml=True,
+    )
 
 
-def convert(kind: Any, value: Any) -> Any:
-    """Turn what YAML holds into ``kind``, or say what is wrong with it."""
-    if is_dataclass(kind):
-        return _dataclass(kind, value)
-    return _READERS.get(get_origin(kind), _scalar)(kind, value)
+_KEYS = Rule(
+    "hold at least one key, each of them text",
+    lambda x: isinstance(x, Mapping) and x and all(isinstance(key, str) for key in x),
+    {"minProperties": 1},
+    of_yaml=True,
+)
+_DISTINCT = Rule("be free of repetitions", lambda x: len(set(x)) == len(x), {"uniqueItems": True})
+_ONE_LINE = _matches(r"[^\n\0]*", "be one line of text")
+_NAME = _matches(
+    r"[A-Za-z0-9](\.?[A-Za-z0-9_+-])*",
+    "be a name of letters, digits, '_', '+', '-' and single dots between them, that begins with a"
+    " letter or digit",
+)
 
+T = TypeVar("T")
+Flag = Annotated[bool, Strict()]
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict(), AllowInfNan(False)]
+Count = Annotated[Whole, at_least(1)]
+Positive = Annotated[Number, Rule("be above 0", lambda x: x > 0, {"exclusiveMinimum": 0})]
+Share = Annotated[Number, from_to(0, 1)]
+Chance = Annotated[Positive, from_to(0, 1)]
+Line = Annotated[str, Strict(), _ONE_LINE]  # a path, or a name that others gave
+Name = Annotated[str, Strict(), _NAME]  # may become a file's name, or reach a shell
+Some = Annotated[tuple[T, ...], _list("at least one entry", 1)]
+Distinct = Annotated[Some[T], _DISTINCT]
+Table = Annotated[dict[Name, T], _KEYS]
+Names = Distinct[Name]
+Span = Annotated[
+    tuple[Whole, Whole],
+    _list("2 entries", 2, 2),
+    Rule("be [low, high) with low < high", lambda x: x[0] < x[1]),
+]
+Grid = Annotated[
+    tuple[Number, Number, Count],
+    _list("3 entries", 3, 3),
+    Rule("be [low, high, number]", lambda x: x[0] <= x[1]),
+]
+Quantiles = Annotated[Some[Share], Rule("be ascending", lambda x: list(x) == sorted(x))]
 
-def _entries(kinds: Mapping[Any, Any], values: Mapping[Any, Any]) -> dict:
-    """Convert the values under all keys; a problem below a key is a problem at that key."""
-    converted = {}
-    for key, value in values.items():
-        try:
-            converted[key] = convert(kinds[key], value)
-        except ParameterError as problem:
-            problem.place.insert(0, key)
-            raise
-    return converted
-
-
-def _dataclass(kind: type, value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        raise ParameterError(f"must hold keys such as {fields(kind)[0].name!r}, not {value!r}")
-    kinds = get_type_hints(kind, include_extras=True)
-    for key in value:
-        if key not in kinds:
-            raise ParameterError(
-                f"unknown key; the nearest valid key is {_nearest(key, kinds)}", key
-            )
-    for field in fields(kind):
-        if field.name not in value and field.default is MISSING:
-            raise ParameterError("is missing", field.name)
-    entries = _entries(kinds, value)
-    try:
-        return kind(**entries)
-    except ParameterError:
-        raise
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
-
-
-def _dict(kind: Any, value: Any) -> dict:
-    if not isinstance(value, Mapping) or not value or not all(isinstance(k, str) for k in value):
-        raise ParameterError(f"must hold at least one key, each of them text, not {value!r}")
-    return _entries(dict.fromkeys(value, get_args(kind)[1]), value)
-
-
-def _tuple(kind: Any, value: Any) -> tuple:
-    kinds, values = get_args(kind), value if isinstance(value, list | tuple) else []
-    expected = "at least one entry" if kinds[-1] is Ellipsis else f"{len(kinds)} entries"
-    kinds = kinds[:1] * len(values) if kinds[-1] is Ellipsis else kinds
-    if not values or len(kinds) != len(values):
-        raise ParameterError(f"must be a list of {expected}, not {value!r}")
-    return tuple(_entries(dict(enumerate(kinds)), dict(enumerate(values))).values())
-
-
-def _ruled(kind: Any, value: Any) -> Any:
-    converted = convert(kind.__origin__, value)
-    for rule in kind.__metadata__:
-        if not rule.holds(converted):
-            raise ParameterError(f"must be {rule.text}, not {value!r}")
-    return converted
-
-
-def _optional(kind: Any, value: Any) -> Any:
-    return None if value is None else convert(get_args(kind)[0], value)
-
-
-def _choice(kind: Any, value: Any) -> Any:
-    choices = get_args(kind)
-    if value not in choices:
-        one_of = f"must be one of {', '.join(choices)}, not {value!r}"
-        raise ParameterError(f"{one_of}; the nearest is {_nearest(value, choices)}")
-    return value
-
-
-_SCALARS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
-_HINTS = {(str, float): "; YAML takes 6e-4 for text: write 6.0e-4", (int, str): "; quote it"}
-
-
-def _scalar(kind: type, value: Any) -> Any:
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        hint = _HINTS.get((type(value), kind), "")
-        raise ParameterError(f"must be {_SCALARS[kind]}, not {value!r}{hint}")
-    return value
-
-
-_READERS = {
-    Annotated: _ruled,
-    UnionType: _optional,
-    Union: _optional,  # of an annotated type and None
-    Literal: _choice,
-    tuple: _tuple,
-    dict: _dict,
+_WORDING = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a finite number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text",
 }
+_HINTS = {
+    ("float_type", str): "; YAML takes 6e-4 for text: write 6.0e-4",
+    ("string_type", int): "; quote it",
+}
+
+
+def convert(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Turn what YAML holds into a dataclass.
+
+    Raises
+    ------
+    ParameterError
+        With every key that is unknown or missing and every value that is none of its kind.
+        Conditions on several values together are looked at when each value is right.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        problems = [problem for one in error.errors() for problem in _worded(kind, one)]
+        raise ParameterError(*problems) from None
+
+
+def _worded(kind: type, error: Mapping[str, Any]) -> list[Problem]:
+    """Problems that one of pydantic's errors stands for: several if `kind` itself found them."""
+    place, value, found = error["loc"], error["input"], error["type"]
+    if found == "value_error":
+        cause = error["ctx"]["error"]
+        inner = getattr(cause, "problems", [Problem(str(cause))])
+        return [problem._replace(place=(*place, *problem.place)) for problem in inner]
+    if place and place[-1] == "[key]":  # what pydantic adds where the key itself is wrong
+        place = place[:-1]
+    return [Problem(_text(kind, place, value, found, error), place)]
+
+
+def _text(kind: type, place: tuple, value: Any, found: str, error: Mapping[str, Any]) -> str:
+    if found == "missing":
+        return "is missing"
+    if found in ("unexpected_keyword_argument", "invalid_key"):
+        known = [key.name for key in fields(_section(kind, place[:-1]))]
+        nearest = get_close_matches(str(place[-1]), known, n=1, cutoff=0)[0]
+        return f"unknown key; the nearest valid key is {nearest!r}"
+    if found == "dataclass_type":
+        first = fields(_section(kind, place))[0].name
+        return f"must hold keys such as {first!r}, not {value!r}"
+    if found == "literal_error":
+        choices = re.findall("'(.*?)'", error["ctx"]["expected"])
+        nearest = did_you_mean(str(value), choices)
+        return f"must be one of {', '.join(choices)}, not {value!r}{nearest}"
+    hint = _HINTS.get((found, type(value)), "")
+    return f"{_WORDING.get(found, error['msg'])}, not {value!r}{hint}"
+
+
+def _section(kind: Any, place: tuple) -> Any:
+    """The dataclass at a place below another one."""
+    for key in place:
+        kind = get_type_hints(kind)[key] if is_dataclass(kind) else get_args(kind)[1]
+        if get_origin(kind) is UnionType:  # a section that may be null
+            kind = get_args(kind)[0]
+    return kind

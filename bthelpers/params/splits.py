@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from itertools import combinations
 
 from bthelpers.core.errors import DatasetError, listed
+from bthelpers.params.schema import Name, Some
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,9 @@ class Splits:
         If a split is empty or a story occurs twice.
     """
 
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
+    train: Some[Name]
+    validation: Some[Name]
+    test: Some[Name]
 
     def __post_init__(self):
         for field in fields(self):
