@@ -38,11 +38,11 @@ class _PartialFile(GenerateJsonSchema):
         return super().dict_schema(schema) | {"additionalProperties": False}
 
     def dataclass_schema(self, schema):
-        section = super().dataclass_schema(schema)
+        section, kind = super().dataclass_schema(schema), schema["cls"]
         section.pop("required", None)
         del section["title"]
-        comments = re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(schema["cls"]), re.M)
-        for name, comment in comments:
+        section["description"] = inspect.getdoc(kind).splitlines()[0]
+        for name, comment in re.findall(r"(?m)^    (\w+): .*?  # (.*)$", inspect.getsource(kind)):
             section["properties"][name]["description"] = comment
         return section
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import reduce
 from operator import getitem
@@ -35,7 +36,13 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profil
     ------
     ParameterError
         If a file is missing or unreadable, a key is unknown or missing, or a value is of the wrong
-        type, not among its choices or out of range. The message names file, key and remedy.
+        type, not among its choices or out of range. The message names file, key and remedy of
+        every problem; of several files, the last one that sets the value.
+
+    Examples
+    --------
+    >>> load("params/demo.yaml", {"tuning.epochs": 2}).tuning.epochs
+    2
     """
     path = Path(path)
     layers = [(str(path), {"name": path.stem}), *_read_layers(path)]
@@ -91,19 +98,15 @@ def _checked(layers: list[tuple[str, Mapping]]) -> Profile:
     try:
         return convert(Profile, merged)
     except ParameterError as error:
-        raise ParameterError(
-            *(f"{_source(layers, p.place)}: {p}" for p in error.problems)
-        ) from None
+        told = [f"{_source(layers, one.place)}: {one}" for one in error.problems]
+        raise ParameterError(*told) from None
 
 
 def _source(layers: list[tuple[str, Mapping]], place: tuple[str | int, ...]) -> str:
     """The last layer that sets a value is at fault; what no layer sets, the first one lacks."""
-    return [layers[0][0], *(name for name, layer in layers if _sets(layer, place))][-1]
-
-
-def _sets(layer: Mapping, place: tuple[str | int, ...]) -> bool:
-    try:
-        reduce(getitem, place, layer)
-    except (LookupError, TypeError):
-        return False
-    return True
+    source = layers[0][0]
+    for name, layer in layers:
+        with suppress(LookupError, TypeError):
+            reduce(getitem, place, layer)
+            source = name
+    return source

@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import AllowInfNan, Strict, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, Strict, StrictBool, StrictInt, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, core_schema
 
 from bthelpers.core.errors import did_you_mean
@@ -54,9 +55,9 @@ class Rule:
         return value
 
     def __get_pydantic_core_schema__(self, kind, handler):
-        if self.of_yaml:
-            return core_schema.no_info_before_validator_function(self._check, handler(kind))
-        return core_schema.no_info_after_validator_function(self._check, handler(kind))
+        when = "before" if self.of_yaml else "after"
+        checked = getattr(core_schema, f"no_info_{when}_validator_function")
+        return checked(self._check, handler(kind))
 
     def __get_pydantic_json_schema__(self, core, handler):
         return {**handler(core), **self.schema}
@@ -101,8 +102,8 @@ _NAME = _matches(
 )
 
 T = TypeVar("T")
-Flag = Annotated[bool, Strict()]
-Whole = Annotated[int, Strict()]
+Flag = StrictBool
+Whole = StrictInt
 Number = Annotated[float, Strict(), AllowInfNan(False)]
 Count = Annotated[Whole, at_least(1)]
 Positive = Annotated[Number, Rule("be above 0", lambda x: x > 0, {"exclusiveMinimum": 0})]
@@ -149,40 +150,43 @@ def convert(kind: type[T], values: Mapping[str, Any]) -> T:
         Conditions on several values together are looked at when each value is right.
     """
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return _adapter(kind).validate_python(values)
     except ValidationError as error:
-        problems = [problem for one in error.errors() for problem in _worded(kind, one)]
+        problems = [problem for found in error.errors() for problem in _problems(kind, found)]
         raise ParameterError(*problems) from None
 
 
-def _worded(kind: type, error: Mapping[str, Any]) -> list[Problem]:
-    """Problems that one of pydantic's errors stands for: several if `kind` itself found them."""
-    place, value, found = error["loc"], error["input"], error["type"]
-    if found == "value_error":
-        cause = error["ctx"]["error"]
-        inner = getattr(cause, "problems", [Problem(str(cause))])
-        return [problem._replace(place=(*place, *problem.place)) for problem in inner]
-    if place and place[-1] == "[key]":  # what pydantic adds where the key itself is wrong
-        place = place[:-1]
-    return [Problem(_text(kind, place, value, found, error), place)]
+_adapter = cache(TypeAdapter)
 
 
-def _text(kind: type, place: tuple, value: Any, found: str, error: Mapping[str, Any]) -> str:
-    if found == "missing":
-        return "is missing"
-    if found in ("unexpected_keyword_argument", "invalid_key"):
-        known = [key.name for key in fields(_section(kind, place[:-1]))]
-        nearest = get_close_matches(str(place[-1]), known, n=1, cutoff=0)[0]
-        return f"unknown key; the nearest valid key is {nearest!r}"
-    if found == "dataclass_type":
-        first = fields(_section(kind, place))[0].name
-        return f"must hold keys such as {first!r}, not {value!r}"
-    if found == "literal_error":
-        choices = re.findall("'(.*?)'", error["ctx"]["expected"])
-        nearest = did_you_mean(str(value), choices)
-        return f"must be one of {', '.join(choices)}, not {value!r}{nearest}"
-    hint = _HINTS.get((found, type(value)), "")
-    return f"{_WORDING.get(found, error['msg'])}, not {value!r}{hint}"
+def _problems(kind: type, found: Mapping[str, Any]) -> list[Problem]:
+    """What one of pydantic's errors stands for: several problems if a dataclass found them."""
+    place = tuple(key for key in found["loc"] if key != "[key]")  # said where the key is wrong
+    if found["type"] != "value_error":
+        return [Problem(_text(kind, place, found), place)]
+    error = found["ctx"]["error"]
+    problems = getattr(error, "problems", [Problem(str(error))])
+    return [Problem(problem.text, (*place, *problem.place)) for problem in problems]
+
+
+def _text(kind: type, place: tuple, found: Mapping[str, Any]) -> str:
+    is_not = f", not {found['input']!r}"
+    match found["type"]:
+        case "missing":
+            return "is missing"
+        case "unexpected_keyword_argument" | "invalid_key":
+            known = [key.name for key in fields(_section(kind, place[:-1]))]
+            nearest = get_close_matches(str(place[-1]), known, n=1, cutoff=0)[0]
+            return f"unknown key; the nearest valid key is {nearest!r}"
+        case "dataclass_type":
+            return f"must hold keys such as {fields(_section(kind, place))[0].name!r}{is_not}"
+        case "literal_error":
+            choices = re.findall("'(.*?)'", found["ctx"]["expected"])
+            nearest = did_you_mean(str(found["input"]), choices)
+            return f"must be one of {', '.join(choices)}{is_not}{nearest}"
+        case other:
+            hint = _HINTS.get((other, type(found["input"])), "")
+            return f"{_WORDING.get(other, found['msg'])}{is_not}{hint}"
 
 
 def _section(kind: Any, place: tuple) -> Any:

@@ -33,14 +33,11 @@ PER_PARTICIPANT = ("brain-tuned", "block-permuted")  # the other conditions are 
 Condition = Literal[
     "pretrained", "brain-tuned", "block-permuted", "big-slm", "text-lm", "stimulus-tuned"
 ]
-Conditions = Distinct[Condition]
 OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
 Evaluation = Literal["alignment", "impact", "preference", "probes", "recognition"]
-Evaluations = Distinct[Evaluation]
 LowLevelFeature = Literal[
     "power_spectrum", "diphones", "triphones", "articulation", "fbank", "mfcc", "joint"
 ]
-LowLevelFeatures = Distinct[LowLevelFeature]
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,8 @@ class ModelSettings:
     path: Line  # folder, or name on the hub
     revision: Line | None  # commit on the hub; null for a folder
     participants: Names | None = None  # null: all of the dataset's
-    conditions: Conditions | None = None  # null: all of the profile's
-    evaluations: Evaluations | None = None  # null: all of the profile's
+    conditions: Distinct[Condition] | None = None  # null: all of the profile's
+    evaluations: Distinct[Evaluation] | None = None  # null: all of the profile's
     tuning_stories: Count | None = None  # tuned on the first ones of those for training; null: all
     variant_of: Name | None = None  # model that it is compared with in the studies of scale
 
@@ -198,7 +195,7 @@ class StatisticsSettings:
 class ImpactSettings:
     """The impact of low-level features on brain alignment (ICLR paper, section 3.4.2)."""
 
-    features: LowLevelFeatures  # each removed by itself; joint: four of them at once
+    features: Distinct[LowLevelFeature]  # each removed by itself; joint: four of them at once
     regions: Names  # region sets whose voxels are evaluated
     alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
 
@@ -241,8 +238,10 @@ class Profile:
     seed: Annotated[Whole, at_least(0)]  # of everything random
     dataset: DatasetSettings
     models: Table[ModelSettings]  # by the name that results and figures use
-    conditions: Conditions  # of each model and participant, where the model names no others
-    evaluations: Evaluations  # of each of these, where the model names no others
+    conditions: Distinct[
+        Condition
+    ]  # of each model and participant, where the model names no others
+    evaluations: Distinct[Evaluation]  # of each of these, where the model names no others
     voxels: VoxelSettings
     tuning: TuningSettings
     targets: TargetSettings

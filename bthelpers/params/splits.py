@@ -18,6 +18,12 @@ class Splits:
     ------
     DatasetError
         If a split is empty or a story occurs twice.
+
+    Examples
+    --------
+    >>> splits = Splits(train=("souls", "naked"), validation=("life",), test=("sloth",))
+    >>> splits.without(["souls"]).stories
+    ('naked', 'life', 'sloth')
     """
 
     train: Some[Name]
