@@ -9,7 +9,7 @@ from bthelpers.params.loading import from_dict, load, to_dict
 PARAMS = Path(__file__).parents[2] / "params"
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke", "simulation", "paper"])
+@pytest.mark.parametrize("name", [path.stem for path in PARAMS.glob("*.yaml")])
 def test_shipped_profiles_load_and_survive_json(name):
     profile = load(PARAMS / f"{name}.yaml")
     assert profile.name == name
@@ -62,6 +62,36 @@ def test_a_key_that_no_file_holds_is_missing_from_the_profile(demo, tmp_path, er
     child = tmp_path / "child.yaml"
     child.write_text("extends: demo.yaml\n")
     assert error_of(child) == f"{child}: seed: is missing"
+
+
+def test_all_problems_are_told_at_once_each_with_its_file(demo, error_of, tmp_path):
+    base = demo(lambda content: (content.pop("seed"), content["tuning"].update(warmup=2)))
+    child = tmp_path / "child.yaml"
+    child.write_text("extends: demo.yaml\ntuning: {epochs: six, epoch: 6}\nencodnig: {}\n")
+    assert error_of(child, {"probes.precision": "float16"}).splitlines() == [
+        f"{child}: seed: is missing",
+        f"{child}: tuning.epochs: must be a whole number, not 'six'",
+        f"{base}: tuning.warmup: must be from 0 to 1, not 2",
+        f"{child}: tuning.epoch: unknown key; the nearest valid key is 'epochs'",
+        "overrides: probes.precision: must be one of float32, bfloat16, not 'float16'; the nearest"
+        " is 'bfloat16'",
+        f"{child}: encodnig: unknown key; the nearest valid key is 'encoding'",
+    ]
+
+
+def test_all_contradictions_of_models_are_told_at_once(demo, error_of):
+    def contradict(content):
+        content["models"]["hubert-mini"] |= {"participants": ["SIM09"], "tuning_stories": 99}
+        content["models"]["wav2vec2-mini"]["variant_of"] = "hubert"
+
+    path = demo(contradict)
+    assert error_of(path).splitlines() == [
+        f"{path}: models.hubert-mini.participants: not in dataset.participants: SIM09",
+        f"{path}: models.hubert-mini.tuning_stories: must be at most 16, the training stories that"
+        " every participant heard",
+        f"{path}: models.wav2vec2-mini.variant_of: must lead to a model of this profile that is no"
+        " variant: wav2vec2-mini -> hubert",
+    ]
 
 
 def test_overrides_replace_values_and_are_checked(demo, error_of):

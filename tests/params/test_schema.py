@@ -1,15 +1,18 @@
+import json
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from bthelpers.params.loading import from_dict, load, to_dict
-from bthelpers.params.schema import ParameterError
+from bthelpers.params.schema import Names, ParameterError
 from bthelpers.params.settings import StatisticsSettings
 
-PARAMS = Path(__file__).parents[2] / "params"
+ROOT = Path(__file__).parents[2]
+PARAMS, DS003020 = ROOT / "params", ROOT / "bthelpers/data/ds003020"
 
 
 def test_whole_numbers_are_taken_for_numbers(demo):
@@ -130,3 +133,89 @@ def test_any_unknown_key_is_refused_and_a_valid_one_named(key):
     else:
         with pytest.raises(ParameterError, match=f"nearest valid key is '({'|'.join(known)})'"):
             from_dict(content, "here")
+
+
+HOSTILE = [
+    "$(touch x)",
+    "`id`",
+    "a;b",
+    "a b",
+    "a{b}",
+    "../a",
+    "a/b",
+    "a..b",
+    "-rf",
+    ".a",
+    "a\n",
+    "",
+]
+NAMED = {
+    "models.{name}": lambda c, name: c["models"].update({name: c["models"]["hubert-mini"]}),
+    "models.hubert-mini.variant_of": lambda c, name: c["models"]["hubert-mini"].update(
+        variant_of=name
+    ),
+    "models.hubert-mini.participants[0]": lambda c, name: c["models"]["hubert-mini"].update(
+        participants=[name]
+    ),
+    "dataset.participants[0]": lambda c, name: c["dataset"].update(participants=[name]),
+    "dataset.splits.train[0]": lambda c, name: c["dataset"]["splits"].update(train=[name]),
+    "dataset.splits.validation[0]": lambda c, name: c["dataset"]["splits"].update(
+        validation=[name]
+    ),
+    "dataset.splits.test[0]": lambda c, name: c["dataset"]["splits"].update(test=[name]),
+    "dataset.absent.{name}": lambda c, name: c["dataset"].update(absent={name: ["story01"]}),
+    "dataset.absent.SIM01[0]": lambda c, name: c["dataset"].update(absent={"SIM01": [name]}),
+    "voxels.regions[0]": lambda c, name: c["voxels"].update(regions=[name]),
+    "impact.regions[0]": lambda c, name: c["impact"].update(regions=[name]),
+}
+
+
+@pytest.mark.parametrize("key", NAMED)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_safe_in_paths_and_shells(demo, error_of, key, name):
+    path = demo(lambda content: NAMED[key](content, name))
+    assert error_of(path) == (
+        f"{path}: {key.format(name=name)}: must be a name of letters, digits, '_', '+', '-' and"
+        f" single dots between them, that begins with a letter or digit, not {name!r}"
+    )
+
+
+@pytest.mark.parametrize("name", ["a b", "$(id)", "a;b", ".hidden", "-x"])
+def test_a_profile_has_the_name_of_its_file(demo, error_of, name):
+    path = demo(name=f"{name}.yaml")
+    assert error_of(path).startswith(f"{path}: name: must be a name of letters, digits")
+
+
+@pytest.mark.parametrize("name", ["wav2vec2-base-12", "v1.0+x_Y", "7"])
+def test_names_may_hold_what_names_of_models_hold(demo, name):
+    path = demo(lambda c: c["models"].update({name: c["models"]["hubert-mini"]}))
+    assert name in load(path).models
+
+
+def test_all_names_of_ds003020_are_names():
+    stories = json.loads((DS003020 / "respdict.json").read_text())
+    participants = (DS003020 / "participants.tsv").read_text().split("\n")[1:]
+    names = [*stories, *(row.split("\t")[0] for row in participants if row)]
+    assert len(names) > 90
+    assert TypeAdapter(Names).validate_python(names) == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("dataset", "root"),
+        ("dataset", "cache"),
+        ("dataset", "regions"),
+        ("voxels", "published"),
+        ("corpora", "root"),
+        ("preference", "wordnet"),
+    ],
+)
+def test_a_path_is_free_but_of_one_line(demo, error_of, section, key):
+    anywhere = "/mnt/data of {me}/ü/../$x"
+    path = demo(lambda content: content[section].update({key: anywhere}))
+    assert getattr(getattr(load(path), section), key) == anywhere
+    for wrong in ("a\nb", "a\0b"):
+        path = demo(lambda content, wrong=wrong: content[section].update({key: wrong}))
+        message = f"{path}: {section}.{key}: must be one line of text, not {wrong!r}"
+        assert error_of(path) == message
