@@ -15,8 +15,16 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import AllowInfNan, Strict, StrictBool, StrictInt, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BeforeValidator,
+    Strict,
+    StrictInt,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from bthelpers.core.errors import did_you_mean
 
@@ -55,9 +63,8 @@ class Rule:
         return value
 
     def __get_pydantic_core_schema__(self, kind, handler):
-        when = "before" if self.of_yaml else "after"
-        checked = getattr(core_schema, f"no_info_{when}_validator_function")
-        return checked(self._check, handler(kind))
+        validator = (BeforeValidator if self.of_yaml else AfterValidator)(self._check)
+        return validator.__get_pydantic_core_schema__(kind, handler)
 
     def __get_pydantic_json_schema__(self, core, handler):
         return {**handler(core), **self.schema}
@@ -102,13 +109,10 @@ _NAME = _matches(
 )
 
 T = TypeVar("T")
-Flag = StrictBool
-Whole = StrictInt
 Number = Annotated[float, Strict(), AllowInfNan(False)]
-Count = Annotated[Whole, at_least(1)]
+Count = Annotated[StrictInt, at_least(1)]
 Positive = Annotated[Number, Rule("be above 0", lambda x: x > 0, {"exclusiveMinimum": 0})]
 Share = Annotated[Number, from_to(0, 1)]
-Chance = Annotated[Positive, from_to(0, 1)]
 Line = Annotated[str, Strict(), _ONE_LINE]  # a path, or a name that others gave
 Name = Annotated[str, Strict(), _NAME]  # may become a file's name, or reach a shell
 Some = Annotated[tuple[T, ...], _list("at least one entry", 1)]
@@ -116,7 +120,7 @@ Distinct = Annotated[Some[T], _DISTINCT]
 Table = Annotated[dict[Name, T], _KEYS]
 Names = Distinct[Name]
 Span = Annotated[
-    tuple[Whole, Whole],
+    tuple[StrictInt, StrictInt],
     _list("2 entries", 2, 2),
     Rule("be [low, high) with low < high", lambda x: x[0] < x[1]),
 ]

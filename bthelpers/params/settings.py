@@ -1,4 +1,7 @@
-"""Everything that a profile sets, as frozen dataclasses: names, types, ranges and units."""
+"""Everything that a profile sets, as frozen dataclasses: names, types, ranges and units.
+
+The first line of a docstring and the comment beside a field are what editors show (`json_schema`).
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, StrictBool, StrictInt
 
 from bthelpers.params.schema import (
-    Chance,
     Count,
     Distinct,
-    Flag,
     Grid,
     Line,
     Name,
@@ -22,8 +23,8 @@ from bthelpers.params.schema import (
     Problem,
     Share,
     Table,
-    Whole,
     at_least,
+    from_to,
 )
 from bthelpers.params.simulation import CorporaSpec, SimulationSpec
 from bthelpers.params.splits import Splits
@@ -61,10 +62,15 @@ class DatasetSettings:
     simulate: SimulationSpec | None  # null: the dataset is there, or downloaded
 
     def __post_init__(self):
-        for participant, stories in (self.absent or {}).items():
-            if unknown := set(stories) - set(self.splits.stories):
-                text = f"in no split: {', '.join(sorted(unknown))}"
-                raise ParameterError(Problem(text, ("absent", participant)))
+        absent, known = self.absent or {}, set(self.splits.stories)
+        problems = [
+            Problem(f"in no split: {', '.join(sorted(unknown))}", ("absent", participant))
+            for participant, stories in absent.items()
+            if (unknown := set(stories) - known)
+        ]
+        if problems:
+            raise ParameterError(*problems)
+        for participant in absent:
             self.splits_of(participant)
 
     def splits_of(self, participant: str) -> Splits:
@@ -106,7 +112,7 @@ class TuningSettings:
 
     window: Positive  # seconds of sound before a TR that its response is predicted from
     pooling: Literal["mean", "hrf"]  # of a window's tokens: plain, or weighted by a response to it
-    standardize: Flag  # pooled features, by the pretrained model's mean and deviation
+    standardize: StrictBool  # pooled features, by the pretrained model's mean and deviation
     sharing: Literal["window", "chunk"]  # one example a TR, or one chunk of sound for many TRs
     chunk_trs: Count  # TRs that a chunk serves; only where sharing is by chunk
     batch_trs: Count  # TRs per optimiser step
@@ -156,7 +162,7 @@ class StimulusSettings:
     learning_rate: Positive  # peak, of the transformer
     quantizer_lr: Positive  # peak, of the quantizer and of the projections to its codes
     warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
-    mask_probability: Chance  # that a mask starts at a token
+    mask_probability: Annotated[Positive, from_to(0, 1)]  # that a mask starts at a token
     mask_length: Count  # tokens
     precision: Precision  # of the transformer's arithmetic
 
@@ -175,10 +181,10 @@ class RepresentationSettings:
 class EncodingSettings:
     """The voxelwise encoding model (ICLR paper, section 3.4.1)."""
 
-    fir_delays: Distinct[Whole]  # TRs
+    fir_delays: Distinct[StrictInt]  # TRs
     alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
-    folds: Annotated[Whole, at_least(2)]  # of training stories, to choose each voxel's penalty
-    skip_test_rows: Annotated[Whole, at_least(0)]  # rows left out at the start of a test story
+    folds: Annotated[StrictInt, at_least(2)]  # of training stories, to choose each voxel's penalty
+    skip_test_rows: Annotated[StrictInt, at_least(0)]  # rows left out at the start of a test story
 
 
 @dataclass(frozen=True)
@@ -235,7 +241,7 @@ class Profile:
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     name: Name  # of the parameter file, without its ending
-    seed: Annotated[Whole, at_least(0)]  # of everything random
+    seed: Annotated[StrictInt, at_least(0)]  # of everything random
     dataset: DatasetSettings
     models: Table[ModelSettings]  # by the name that results and figures use
     conditions: Distinct[

@@ -94,6 +94,15 @@ def test_all_contradictions_of_models_are_told_at_once(demo, error_of):
     ]
 
 
+def test_all_stories_that_are_in_no_split_are_told_at_once(demo, error_of):
+    absent = {"SIM01": ["story98", "story01"], "SIM02": ["story02"], "SIM03": ["story99"]}
+    path = demo(lambda content: content["dataset"].update(absent=absent))
+    assert error_of(path).splitlines() == [
+        f"{path}: dataset.absent.SIM01: in no split: story98",
+        f"{path}: dataset.absent.SIM03: in no split: story99",
+    ]
+
+
 def test_overrides_replace_values_and_are_checked(demo, error_of):
     path = demo()
     profile = load(path, {"tuning.epochs": 2, "dataset.simulate.repeats": 3, "seed": 7})
