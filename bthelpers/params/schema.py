@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from types import UnionType
@@ -17,10 +17,12 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, ge
 
 from pydantic import (
     AfterValidator,
-    AllowInfNan,
     BeforeValidator,
+    Field,
+    FiniteFloat,
     Strict,
     StrictInt,
+    StrictStr,
     TypeAdapter,
     ValidationError,
 )
@@ -48,59 +50,51 @@ class ParameterError(ValueError):
         self.problems = problems
 
 
-@dataclass(frozen=True, eq=False)
-class Rule:
-    """A condition that a value must meet, and its wording in an error and in JSON Schema."""
+def _rule(
+    text: str, holds: Callable[[Any], bool], when: type = AfterValidator, **schema: Any
+) -> tuple:
+    """Annotations of a condition: what a value must, when it does, and so in JSON Schema.
 
-    text: str
-    holds: Callable[[Any], bool]
-    schema: Mapping[str, Any] = field(default_factory=dict)
-    of_yaml: bool = False  # the condition is on what YAML holds, before any conversion
+    With `BeforeValidator`, the condition is on what YAML holds, before any conversion.
+    """
 
-    def _check(self, value: Any) -> Any:
-        if not self.holds(value):
-            raise PydanticCustomError("rule", f"must {self.text}")
+    def check(value: Any) -> Any:
+        if not holds(value):
+            raise PydanticCustomError("rule", f"must {text}")
         return value
 
-    def __get_pydantic_core_schema__(self, kind, handler):
-        validator = (BeforeValidator if self.of_yaml else AfterValidator)(self._check)
-        return validator.__get_pydantic_core_schema__(kind, handler)
-
-    def __get_pydantic_json_schema__(self, core, handler):
-        return {**handler(core), **self.schema}
+    return when(check), Field(json_schema_extra=schema)
 
 
-def at_least(low: int) -> Rule:
+def at_least(low: int) -> tuple:
     """Rule for numbers that are not below one."""
-    return Rule(f"be at least {low}", lambda x: x >= low, {"minimum": low})
+    return _rule(f"be at least {low}", lambda x: x >= low, minimum=low)
 
 
-def from_to(low: int, high: int) -> Rule:
+def from_to(low: int, high: int) -> tuple:
     """Rule for numbers between two, or equal to one of them."""
-    bounds = {"minimum": low, "maximum": high}
-    return Rule(f"be from {low} to {high}", lambda x: low <= x <= high, bounds)
+    text = f"be from {low} to {high}"
+    return _rule(text, lambda x: low <= x <= high, minimum=low, maximum=high)
 
 
-def _matches(pattern: str, text: str) -> Rule:
-    return Rule(text, re.compile(pattern).fullmatch, {"pattern": f"^{pattern}$"})
+def _list(length: str, low: int, high: float = math.inf) -> tuple:
+    def is_one(value: Any) -> bool:
+        return isinstance(value, list | tuple) and low <= len(value) <= high
+
+    return _rule(f"be a list of {length}", is_one, BeforeValidator, minItems=low)
 
 
-def _list(length: str, low: int, high: float = math.inf) -> Rule:
-    return Rule(
-        f"be a list of {length}",
-        lambda x: isinstance(x, list | tuple) and low <= len(x) <= high,
-        {"minItems": low},
-        of_yaml=True,
-    )
+def _matches(pattern: str, text: str) -> tuple:
+    return _rule(text, re.compile(pattern).fullmatch, pattern=f"^{pattern}$")
 
 
-_KEYS = Rule(
+_KEYS = _rule(
     "hold at least one key, each of them text",
     lambda x: isinstance(x, Mapping) and x and all(isinstance(key, str) for key in x),
-    {"minProperties": 1},
-    of_yaml=True,
+    BeforeValidator,
+    minProperties=1,
 )
-_DISTINCT = Rule("be free of repetitions", lambda x: len(set(x)) == len(x), {"uniqueItems": True})
+_DISTINCT = _rule("be free of repetitions", lambda x: len(set(x)) == len(x), uniqueItems=True)
 _ONE_LINE = _matches(r"[^\n\0]*", "be one line of text")
 _NAME = _matches(
     r"[A-Za-z0-9](\.?[A-Za-z0-9_+-])*",
@@ -109,27 +103,27 @@ _NAME = _matches(
 )
 
 T = TypeVar("T")
-Number = Annotated[float, Strict(), AllowInfNan(False)]
-Count = Annotated[StrictInt, at_least(1)]
-Positive = Annotated[Number, Rule("be above 0", lambda x: x > 0, {"exclusiveMinimum": 0})]
-Share = Annotated[Number, from_to(0, 1)]
-Line = Annotated[str, Strict(), _ONE_LINE]  # a path, or a name that others gave
-Name = Annotated[str, Strict(), _NAME]  # may become a file's name, or reach a shell
-Some = Annotated[tuple[T, ...], _list("at least one entry", 1)]
-Distinct = Annotated[Some[T], _DISTINCT]
-Table = Annotated[dict[Name, T], _KEYS]
+Number = Annotated[FiniteFloat, Strict()]
+Count = Annotated[StrictInt, *at_least(1)]
+Positive = Annotated[Number, *_rule("be above 0", lambda x: x > 0, exclusiveMinimum=0)]
+Share = Annotated[Number, *from_to(0, 1)]
+Line = Annotated[StrictStr, *_ONE_LINE]  # a path, or a name that others gave
+Name = Annotated[StrictStr, *_NAME]  # may become a file's name, or reach a shell
+Some = Annotated[tuple[T, ...], *_list("at least one entry", 1)]
+Distinct = Annotated[Some[T], *_DISTINCT]
+Table = Annotated[dict[Name, T], *_KEYS]
 Names = Distinct[Name]
 Span = Annotated[
     tuple[StrictInt, StrictInt],
-    _list("2 entries", 2, 2),
-    Rule("be [low, high) with low < high", lambda x: x[0] < x[1]),
+    *_list("2 entries", 2, 2),
+    *_rule("be [low, high) with low < high", lambda x: x[0] < x[1]),
 ]
 Grid = Annotated[
     tuple[Number, Number, Count],
-    _list("3 entries", 3, 3),
-    Rule("be [low, high, number]", lambda x: x[0] <= x[1]),
+    *_list("3 entries", 3, 3),
+    *_rule("be [low, high, number]", lambda x: x[0] <= x[1]),
 ]
-Quantiles = Annotated[Some[Share], Rule("be ascending", lambda x: list(x) == sorted(x))]
+Quantiles = Annotated[Some[Share], *_rule("be ascending", lambda x: list(x) == sorted(x))]
 
 _WORDING = {
     "bool_type": "must be true or false",

@@ -162,7 +162,7 @@ class StimulusSettings:
     learning_rate: Positive  # peak, of the transformer
     quantizer_lr: Positive  # peak, of the quantizer and of the projections to its codes
     warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
-    mask_probability: Annotated[Positive, from_to(0, 1)]  # that a mask starts at a token
+    mask_probability: Annotated[Positive, *from_to(0, 1)]  # that a mask starts at a token
     mask_length: Count  # tokens
     precision: Precision  # of the transformer's arithmetic
 
@@ -183,8 +183,8 @@ class EncodingSettings:
 
     fir_delays: Distinct[StrictInt]  # TRs
     alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
-    folds: Annotated[StrictInt, at_least(2)]  # of training stories, to choose each voxel's penalty
-    skip_test_rows: Annotated[StrictInt, at_least(0)]  # rows left out at the start of a test story
+    folds: Annotated[StrictInt, *at_least(2)]  # of training stories, to choose each voxel's penalty
+    skip_test_rows: Annotated[StrictInt, *at_least(0)]  # rows left out at the start of a test story
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ class Profile:
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     name: Name  # of the parameter file, without its ending
-    seed: Annotated[StrictInt, at_least(0)]  # of everything random
+    seed: Annotated[StrictInt, *at_least(0)]  # of everything random
     dataset: DatasetSettings
     models: Table[ModelSettings]  # by the name that results and figures use
     conditions: Distinct[

@@ -47,10 +47,10 @@ class SimulationSpec:
     minutes_train: Positive = 4.0  # of each training story
     minutes_validation: Positive = 4.0  # of each validation story
     minutes_test: Positive = 8.0  # of the test story
-    repeats: Annotated[StrictInt, at_least(2)] = 10  # of the test story
+    repeats: Annotated[StrictInt, *at_least(2)] = 10  # of the test story
     voxel_size_mm: Positive = 5.2  # edge of a voxel
     latent_dimensions: Count = 12  # of the meaning of a word
-    word_idiosyncrasy: Annotated[Number, at_least(0)] = 0.6  # own meaning against category's
+    word_idiosyncrasy: Annotated[Number, *at_least(0)] = 0.6  # own meaning against category's
     acoustics_in_language: Share = 0.3  # weight of acoustics in late language voxels
     noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
     ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
@@ -80,8 +80,8 @@ class CorporaSpec:
     voices: Distinct[Line] = VOICES  # of espeak-ng
     rate: Span = (150, 190)  # words per minute
     pitch: Span = (30, 70)  # of espeak-ng, 0 to 99
-    timit_speakers: Annotated[StrictInt, from_to(5, 250)] = 60  # with ten sentences each
-    slurp_actions: Annotated[StrictInt, from_to(2, 46)] = 46
-    slurp_sentences: Annotated[StrictInt, from_to(5, 1000)] = 20  # of each action
-    commands_speakers: Annotated[StrictInt, from_to(5, 1000)] = 25  # with 35 words each
-    crema_d_actors: Annotated[StrictInt, from_to(5, 91)] = 12  # with 82 clips each
+    timit_speakers: Annotated[StrictInt, *from_to(5, 250)] = 60  # with ten sentences each
+    slurp_actions: Annotated[StrictInt, *from_to(2, 46)] = 46
+    slurp_sentences: Annotated[StrictInt, *from_to(5, 1000)] = 20  # of each action
+    commands_speakers: Annotated[StrictInt, *from_to(5, 1000)] = 25  # with 35 words each
+    crema_d_actors: Annotated[StrictInt, *from_to(5, 91)] = 12  # with 82 clips each
