@@ -107,6 +107,10 @@ Number = Annotated[FiniteFloat, Strict()]
 Count = Annotated[StrictInt, *at_least(1)]
 Positive = Annotated[Number, *_rule("be above 0", lambda x: x > 0, exclusiveMinimum=0)]
 Share = Annotated[Number, *from_to(0, 1)]
+Chance = Annotated[
+    Number,
+    *_rule("be above 0, at most 1", lambda x: 0 < x <= 1, exclusiveMinimum=0, maximum=1),
+]
 Line = Annotated[StrictStr, *_ONE_LINE]  # a path, or a name that others gave
 Name = Annotated[StrictStr, *_NAME]  # may become a file's name, or reach a shell
 Some = Annotated[tuple[T, ...], *_list("at least one entry", 1)]

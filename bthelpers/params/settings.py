@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, StrictBool, StrictInt
 
 from bthelpers.params.schema import (
+    Chance,
     Count,
     Distinct,
     Grid,
@@ -24,7 +25,6 @@ from bthelpers.params.schema import (
     Share,
     Table,
     at_least,
-    from_to,
 )
 from bthelpers.params.simulation import CorporaSpec, SimulationSpec
 from bthelpers.params.splits import Splits
@@ -162,7 +162,7 @@ class StimulusSettings:
     learning_rate: Positive  # peak, of the transformer
     quantizer_lr: Positive  # peak, of the quantizer and of the projections to its codes
     warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
-    mask_probability: Annotated[Positive, *from_to(0, 1)]  # that a mask starts at a token
+    mask_probability: Chance  # that a mask starts at a token
     mask_length: Count  # tokens
     precision: Precision  # of the transformer's arithmetic
 

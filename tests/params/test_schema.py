@@ -34,6 +34,8 @@ def test_whole_numbers_are_taken_for_numbers(demo):
         ("tuning", "head_lr", float("nan"), "tuning.head_lr: must be a finite number, not nan"),
         ("tuning", "head_lr", -1.0, "tuning.head_lr: must be above 0, not -1.0"),
         ("tuning", "warmup", 1.5, "tuning.warmup: must be from 0 to 1, not 1.5"),
+        ("stimulus", "mask_probability", 0, "must be above 0, at most 1, not 0"),
+        ("stimulus", "mask_probability", 1.5, "must be above 0, at most 1, not 1.5"),
         ("tuning", "standardize", 1, "tuning.standardize: must be true or false, not 1"),
         ("tuning", "standardize", "yes", "tuning.standardize: must be true or false, not 'yes'"),
         ("tuning", "pooling", "hfr", "must be one of mean, hrf, not 'hfr'; the nearest is 'hrf'"),
