@@ -56,11 +56,11 @@ class TargetInputs:
     device: torch.device
 
 
-Splits = Sequence[Sequence[str]]  # names of stories
+StoryNames = Sequence[Sequence[str]]  # of each split
 SplitStories = list[list[TuningStory]]
 
 
-def responses(inputs: TargetInputs, splits: Splits) -> SplitStories:
+def responses(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
     """A participant's responses."""
     return [
         read_stories(inputs.dataset, inputs.participant, stories, inputs.voxels)
@@ -68,7 +68,7 @@ def responses(inputs: TargetInputs, splits: Splits) -> SplitStories:
     ]
 
 
-def permuted_responses(inputs: TargetInputs, splits: Splits) -> SplitStories:
+def permuted_responses(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
     """A participant's responses in shuffled blocks of TRs."""
     rng = np.random.default_rng(inputs.seed)
     block = inputs.tuning.permutation_block
@@ -78,12 +78,12 @@ def permuted_responses(inputs: TargetInputs, splits: Splits) -> SplitStories:
     ]
 
 
-def big_slm(inputs: TargetInputs, splits: Splits) -> SplitStories:
+def big_slm(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
     """All decoder layers of a bigger Whisper, which hears the window and is given its words."""
     return _represented(inputs, splits, load_big_slm(inputs.targets.big_slm, inputs.tuning))
 
 
-def text_lm(inputs: TargetInputs, splits: Splits) -> SplitStories:
+def text_lm(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
     """Layers of a text model, which reads the words of the window."""
     return _represented(inputs, splits, load_text_lm(inputs.targets.text_lm, inputs.tuning))
 
@@ -102,7 +102,7 @@ def load_text_lm(source: TextModel, tuning: TuningSettings) -> TextReader:
 
 # By condition: what reads the stories of each split, with targets that are standardised within the
 # story.
-TARGETS: dict[str, Callable[[TargetInputs, Splits], SplitStories]] = {
+TARGETS: dict[str, Callable[[TargetInputs, StoryNames], SplitStories]] = {
     "brain-tuned": responses,
     "block-permuted": permuted_responses,
     "big-slm": big_slm,
@@ -110,7 +110,7 @@ TARGETS: dict[str, Callable[[TargetInputs, Splits], SplitStories]] = {
 }
 
 
-def _represented(inputs: TargetInputs, splits: Splits, model: TextReader) -> SplitStories:
+def _represented(inputs: TargetInputs, splits: StoryNames, model: TextReader) -> SplitStories:
     progress = Progress("targets", sum(map(len, splits)))
     model.model.to(inputs.device)
 

@@ -16,7 +16,6 @@ from bthelpers.core.errors import DatasetError
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import read_columns
 from bthelpers.encoding.ceiling import invalid_voxels
-from bthelpers.params.splits import Splits
 
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}  # respdict: 10, 7 and 13 response rows
 TEST = "souls"
@@ -480,31 +479,6 @@ def test_reading_says_the_same(broken, name, read):
     with pytest.raises(DatasetError) as caught:
         read(Dataset(broken))
     assert all(part in str(caught.value) for part in fragments)
-
-
-# Splits
-
-
-def test_splits_are_tuples_in_order():
-    splits = Splits(train=["a", "b"], validation=["c"], test=["d"])
-    assert splits.train == ("a", "b")
-    assert splits.stories == ("a", "b", "c", "d")
-
-
-@pytest.mark.parametrize(
-    ("splits", "message"),
-    [
-        ((["a", "b"], ["b"], ["c"]), "both splits 'train' and 'validation': b"),
-        ((["a"], ["b"], ["a"]), "both splits 'train' and 'test': a"),
-        ((["a"], ["b"], ["b"]), "both splits 'validation' and 'test': b"),
-        ((["a", "a"], ["b"], ["c"]), "'train' names twice: a"),
-        (([], ["b"], ["c"]), "'train': list its stories"),
-        ((["a"], ["b"], "c"), "'test': list its stories, not 'c'"),
-    ],
-)
-def test_wrong_splits(splits, message):
-    with pytest.raises(DatasetError, match=message):
-        Splits(*splits)
 
 
 # Voxels that cannot be modelled
