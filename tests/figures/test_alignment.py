@@ -4,7 +4,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import xarray as xr
-from drawn_figures import drawn
+from drawn_figures import bars_and_errors, drawn
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 
@@ -72,14 +72,14 @@ def test_bars_stand_for_means_over_layers_and_participants(n_participants, regio
     alignment = alignments(n_participants)
     figure = drawn(alignment_bars(alignment, regions))
     [axes] = figure.axes
-    bars = [container for container in axes.containers if hasattr(container, "patches")]
+    bars, errors = bars_and_errors(axes)
     assert [bar.get_label() for bar in bars] == CONDITIONS
     middles = []
-    for condition, container in zip(CONDITIONS, bars, strict=True):
+    for condition, container, error in zip(CONDITIONS, bars, errors, strict=True):
         chosen = alignment.sel(condition=condition, region=regions).values[:, 1:].mean(axis=1)
         heights = [patch.get_height() for patch in container.patches]
         np.testing.assert_allclose(heights, chosen.mean(axis=0))
-        segments = container.errorbar[2][0].get_segments()
+        segments = error[2][0].get_segments()
         half = chosen.std(axis=0, ddof=1) / np.sqrt(3) if n_participants > 1 else 0
         np.testing.assert_allclose([np.ptp(s[:, 1]) / 2 for s in segments], half, atol=1e-12)
         middles.append([patch.get_x() + patch.get_width() / 2 for patch in container.patches])
@@ -144,11 +144,10 @@ def test_bars_of_families_have_intervals_of_their_draws():
     [axes] = figure.axes
     assert axes.get_title() == TITLES[REGIONS[0]]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b"]
-    bars = [container for container in axes.containers if hasattr(container, "patches")]
-    for k, container in enumerate(bars):
+    for k, (container, error) in enumerate(zip(*bars_and_errors(axes), strict=True)):
         means = families["alignment"].values[:, k, 0]
         np.testing.assert_allclose([p.get_height() for p in container.patches], means)
-        for n, segment in enumerate(container.errorbar[2][0].get_segments()):
+        for n, segment in enumerate(error[2][0].get_segments()):
             low, high = np.percentile(draws[n, k, 0], [2.5, 97.5])
             expected = [min(low, means[n]), max(high, means[n])]
             np.testing.assert_allclose(segment[:, 1], expected)

@@ -11,12 +11,12 @@ from bthelpers.core.errors import ResultsError
 from bthelpers.params.loading import load, to_dict
 from bthelpers.params.settings import ModelSettings
 from bthelpers.results.alignment import (
-    change,
     change_table,
     load_alignment,
     load_families,
     signed_rank_table,
 )
+from bthelpers.results.comparison import change
 from bthelpers.results.maps import drawing_dataset, mean_r, voxel_alignment, whole_brain
 from bthelpers.results.runs import LAYERS, source
 from bthelpers.results.store import ENVIRONMENT, Results, write_dataset
@@ -128,7 +128,8 @@ def test_runs_of_other_regions_are_never_filled_up(tmp_path, odd_one):
 
 def test_changes_are_of_means_over_layers(alignments, written):
     for layers, chosen in (("mean over layers", slice(1, None)), ("last layer", slice(-1, None))):
-        changes = change(alignments["alignment"], "brain-tuned", LAYERS[layers])
+        means = alignments["alignment"].isel(layer=LAYERS[layers]).mean("layer")
+        changes = change(means, "percent").sel(condition="brain-tuned")
         assert changes.dims == ("participant", "region")
         for participant in PARTICIPANTS:
             new, old = (
