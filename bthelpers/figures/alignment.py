@@ -76,7 +76,7 @@ def _bars(
     participants: xr.DataArray | None = None,
 ) -> Figure:
     """Bars (condition, group) as `grouped_bars`, with a tick for each group."""
-    figure, [[axes]] = panels(1, 1, max(1.6 + 1.3 * len(ticks), 4.2), 3.8)
+    figure, [[axes]] = panels(1, 1, max(1.6 + 1.3 * len(ticks), 4.2), 4.1)
     grouped_bars(axes, means, *ends, participants)
     axes.set_xticks(np.arange(len(ticks)), ticks)
     axes.set_ylabel(label)

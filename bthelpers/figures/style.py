@@ -37,7 +37,7 @@ STYLES = {
     },
 }
 DARK_GREY = "#666666"  # of lines: the grey of bars is too light for them
-LETTER, AROUND = 0.08, 0.6  # inches of a legend: of a letter, and around a label
+LETTER, AROUND = 0.08, 0.5  # inches of a legend: of a letter, and around a label
 
 
 def panels(
