@@ -35,7 +35,7 @@ from bthelpers.tasks.transcription import (
     word_error_rate,
     word_errors,
 )
-from bthelpers.tuning.trainer import EpochRun, cut
+from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest
 
 
 @dataclass(frozen=True)
@@ -61,24 +61,24 @@ class RecognitionResult:
     n_infeasible: int
 
 
-class RecognitionRun(EpochRun):
-    """One fine-tuning."""
+class FineTuning:
+    """A recogniser of a copy of a speech model, and the trainer that teaches it to spell.
 
-    rates = "`recognition.learning_rate`"
-    kept = ("model", "head")
-    measure = "WER"
+    Parameters are those of `fine_tune`.
+    """
 
-    def __init__(self, encoder, training, validation, settings: RecognitionSettings, seed: int):
-        super().__init__(encoder, settings, seed)
-        self.recognizer = Recognizer(self.encoder, settings.precision)
+    def __init__(
+        self,
+        encoder: SpeechEncoder,
+        training: Sequence[TimitClip],
+        validation: Sequence[TimitClip],
+        settings: RecognitionSettings,
+        seed: int,
+    ):
+        self.recognizer = Recognizer(encoder.copy(), settings.precision)
+        self.batch_clips = settings.batch_clips
         self.validation = self.recognizer.examples(validation)
         examples = self.recognizer.examples(training)
-        everything = [*examples, *self.validation]
-        self._identify(
-            [example.text for example in everything],
-            [encoder.model],
-            (example.frames for example in everything),
-        )
         self.training = [example for example in examples if example.feasible]
         self.n_infeasible = len(examples) - len(self.training)
         if not self.training:
@@ -86,31 +86,48 @@ class RecognitionRun(EpochRun):
                 f"none of {len(examples)} training clips has as many tokens as its text needs:"
                 " check that sounds and texts belong together"
             )
-        weights = [*self.encoder.transformer_parameters(), *self.recognizer.head.parameters()]
-        self._optimise(
-            self.recognizer.modules,
-            [{"params": weights, "lr": settings.learning_rate}],
-            settings.epochs * math.ceil(len(self.training) / settings.batch_clips),
+        modules, everything = self.recognizer.modules, [*examples, *self.validation]
+        weights = [
+            *self.recognizer.encoder.transformer_parameters(),
+            *self.recognizer.head.parameters(),
+        ]
+        self.trainer = Trainer(
+            modules=modules,
+            groups=[{"params": weights, "lr": settings.learning_rate}],
+            batches=self.batches,
+            backward=self.backward,
+            validate=self.validate,
+            schedule=Schedule(
+                settings.epochs,
+                math.ceil(len(self.training) / settings.batch_clips),
+                settings.warmup,
+            ),
+            seed=seed,
+            run=run_digest(
+                [settings, seed, *(example.text for example in everything)],
+                [encoder.model],
+                (example.frames for example in everything),
+            ),
+            rates="`recognition.learning_rate`",
+            kept=tuple(modules),
+            average=lambda losses: float(np.mean(losses)),
+            measure="WER",
         )
 
-    def _batches(self, rng: np.random.Generator) -> list[list[Example]]:
+    def batches(self, rng: np.random.Generator) -> list[list[Example]]:
+        """Clips of each step, shuffled."""
         shuffled = [self.training[k] for k in rng.permutation(len(self.training))]
-        return cut(shuffled, self.settings.batch_clips)
+        return batched(shuffled, self.batch_clips)
 
-    def _pass(self, batches: list[list[Example]], rng: np.random.Generator) -> float:
-        return float(np.mean([self.step(batch) for batch in batches]))
-
-    def step(self, batch: Sequence[Example]) -> float:
-        """One optimiser step; returns the loss per character."""
+    def backward(self, batch: Sequence[Example], rng: np.random.Generator) -> float:
+        """Gradients of the loss per character, which is returned."""
         frames = [example.frames for example in batch]
         targets = [torch.tensor(spell(example.text)) for example in batch]
         # On the CPU, because the gradient that CUDA computes differs from run to run.
         log_probabilities = self.recognizer.log_probabilities(frames).transpose(0, 1).cpu()
         lengths = [torch.tensor([len(one) for one in some]) for some in (frames, targets)]
         loss = ctc_loss(log_probabilities, torch.cat(targets), *lengths, blank=BLANK)
-        self.optimizer.zero_grad()
         loss.backward()
-        self._descend()
         return loss.item()
 
     def validate(self) -> float:
@@ -157,14 +174,15 @@ def fine_tune(
             "a Whisper is not fine-tuned by CTC: recognition is a task of self-supervised models"
             " only (ICLR paper, appendix B); leave this model out"
         )
-    loop = RecognitionRun(encoder, training, validation, settings, seed)
-    loop.train(checkpoint)
+    tuning = FineTuning(encoder, training, validation, settings, seed)
+    trainer = tuning.trainer
+    trainer.train(checkpoint)
     return RecognitionResult(
-        loop.recognizer,
-        loop.training_loss,
-        loop.validation_loss,
-        loop.best_epoch,
-        loop.n_infeasible,
+        tuning.recognizer,
+        trainer.training_loss,
+        trainer.validation_loss,
+        trainer.best_epoch,
+        tuning.n_infeasible,
     )
 
 
@@ -237,7 +255,7 @@ class Recognizer:
         n_samples = (lengths - 1) * encoder.hop + encoder.receptive_field
         mask = torch.arange(int(n_samples.max()), device=encoder.device) < n_samples[:, None]
         inputs = pad_sequence(list(frames), batch_first=True).to(encoder.device)
-        with encoder.arithmetic(self.precision):
+        with encoder.autocast(self.precision):
             states = encoder.model(inputs.mT, attention_mask=mask.long()).last_hidden_state
         return self.head(states.float()).log_softmax(dim=-1)
 
@@ -246,8 +264,8 @@ class Recognizer:
         """Texts by the likeliest class of each token."""
         self.encoder.model.eval()
         texts = []
-        for first in range(0, len(examples), WAVEFORMS_AT_ONCE):
-            frames = [example.frames for example in examples[first : first + WAVEFORMS_AT_ONCE]]
+        for batch in batched(examples, WAVEFORMS_AT_ONCE):
+            frames = [example.frames for example in batch]
             likeliest = self.log_probabilities(frames).argmax(dim=-1).cpu()
             texts += [
                 read_classes(classes[: len(one)].tolist())

@@ -1,6 +1,5 @@
 import json
 import math
-import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,7 +27,6 @@ from bthelpers.simulation.speech_miniature import (
     save_miniature,
     standardized_waveform,
 )
-from bthelpers.tuning.contrastive import span_mask
 
 LEXICON = Path(__file__).parents[2] / "params" / "lexicons" / "english.yaml"
 SETTINGS = {
@@ -67,34 +65,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-# Masks, clusters, loss
-
-
-@pytest.mark.parametrize(("probability", "length"), [(0.1, 5), (0.3, 1), (0.02, 10)])
-def test_spans_cover_as_many_tokens_as_they_should(probability, length):
-    mask = span_mask((4000, 60), probability, length, np.random.default_rng(0)).numpy()
-    assert mask.dtype == bool
-    # A token stays if no span starts at it or at the length - 1 tokens before it.
-    starts = np.minimum(np.arange(60) + 1, length)
-    expected = 1 - (1 - probability) ** starts
-    np.testing.assert_allclose(mask.mean(axis=0), expected, atol=0.04)
-    assert mask.mean() == pytest.approx(expected.mean(), abs=0.01)
-
-
-def test_spans_have_the_given_length():
-    mask = span_mask((3000, 40), 0.01, 5, np.random.default_rng(0)).numpy()
-    text = ["".join("x" if masked else " " for masked in row) for row in mask]
-    lengths = [len(run) for row in text for run in re.findall(r"x+(?= )", row)]
-    assert min(lengths) == 5
-    assert np.mean(np.equal(lengths, 5)) > 0.9  # the others are spans that touch
-
-
-def test_mask_follows_its_generator():
-    first, second, third = (
-        span_mask((8, 50), 0.1, 5, np.random.default_rng(seed)) for seed in (0, 0, 1)
-    )
-    assert torch.equal(first, second)
-    assert not torch.equal(first, third)
+# Clusters, loss
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3])
