@@ -15,7 +15,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from bthelpers.encoding.acoustics import mfcc
 from bthelpers.simulation.espeak import Utterance, restart
 from bthelpers.simulation.stories import load_lexicon, random_speaker, tell_story
 from bthelpers.tuning.contrastive import span_mask
+from bthelpers.tuning.trainer import descend
 
 STORY_SEED_OFFSET = 1_000_000  # keeps the pretraining stories apart from every dataset's
 HOP, RECEPTIVE_FIELD = 640, 1810  # samples: from token to token, and seen by one token
@@ -149,17 +150,50 @@ def masked_prediction_loss(logits, targets, mask, unmasked_weight):
     return loss[mask].mean() + unmasked_weight * loss[~mask].mean()
 
 
-def cosine_schedule(
-    optimizer: torch.optim.Optimizer, warmup_steps: int, n_steps: int
-) -> torch.optim.lr_scheduler.LambdaLR:
-    """Learning rate that rises linearly, and falls along a cosine to 2 % of its peak."""
-    return torch.optim.lr_scheduler.LambdaLR(
+def timed(log: Callable) -> Callable[[str], None]:
+    """Write to a log with the seconds since this call."""
+    started = time.monotonic()
+    return lambda text: log(f"[{time.monotonic() - started:6.0f} s] {text}", flush=True)
+
+
+def minimise(
+    loss_of: Callable[[], tuple[torch.Tensor, str]],
+    optimizer: torch.optim.Optimizer,
+    warmup_steps: int,
+    n_steps: int,
+    log: Callable[[str], None],
+) -> list[float]:
+    """Take steps down a loss, at a rate that rises linearly and falls along a cosine to 2 %.
+
+    Parameters
+    ----------
+    loss_of : callable
+        Draws a batch; returns its loss, and what the log is to say beside it.
+    optimizer : torch.optim.Optimizer
+    warmup_steps, n_steps : int
+    log : callable
+        Is told of every hundredth step, and of the last.
+
+    Returns
+    -------
+    list of float, one per step
+    """
+    schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda step: (
             min(1.0, (step + 1) / warmup_steps)
             * max(0.02, 0.5 * (1 + math.cos(math.pi * step / n_steps)))
         ),
     )
+    losses = []
+    for step in range(n_steps):
+        loss, note = loss_of()
+        loss.backward()
+        descend(optimizer, schedule)
+        losses.append(loss.item())
+        if step % 100 == 0 or step == n_steps - 1:
+            log(f"step {step + 1} of {n_steps}, loss {losses[-1]:.3f}{note}")
+    return losses
 
 
 class Pretrainer:
@@ -170,10 +204,7 @@ class Pretrainer:
         self.rng = np.random.default_rng(settings.seed)
         self.model = random_miniature(settings.family, settings.seed, settings.hidden_size)
         self.front_end = self.model.feature_extractor
-        self.started = time.monotonic()
-        self.log = lambda text: log(
-            f"[{time.monotonic() - self.started:6.0f} s] {text}", flush=True
-        )
+        self.log = timed(log)
         self.waveforms = [standardized_waveform(s) for s in pretraining_stories(settings)]
         self.log(f"told {len(self.waveforms)} stories")
 
@@ -246,13 +277,15 @@ class Pretrainer:
 
     def _phase(self, name, n_steps, targets, heads, size, read):
         settings = self.settings
-        parameters = [*self.model.parameters(), *heads.parameters()]
         optimizer = torch.optim.AdamW(
-            parameters, settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+            [*self.model.parameters(), *heads.parameters()],
+            settings.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=0.01,
+            fused=True,
         )
-        schedule = cosine_schedule(optimizer, settings.warmup_steps, n_steps)
-        self.model.train()
-        for step in range(n_steps):
+
+        def loss_of():
             inputs, labels = self._batch(targets, size, read)
             mask = span_mask(size, settings.mask_probability, settings.mask_length, self.rng)
             with torch.autocast("cpu", torch.bfloat16):
@@ -261,14 +294,16 @@ class Pretrainer:
                     masked_prediction_loss(head(hidden), label, mask, settings.unmasked_weight)
                     for head, label in zip(heads, labels, strict=True)
                 ]
-            loss = sum(losses) / len(losses)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
-            if step % 100 == 0 or step == n_steps - 1:
-                self.log(f"{name}: step {step + 1} of {n_steps}, loss {loss.item():.3f}")
+            return sum(losses) / len(losses), ""
+
+        self.model.train()
+        minimise(
+            loss_of,
+            optimizer,
+            settings.warmup_steps,
+            n_steps,
+            lambda text: self.log(f"{name}: {text}"),
+        )
 
 
 def save_miniature(
