@@ -15,7 +15,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -158,10 +158,11 @@ def timed(log: Callable) -> Callable[[str], None]:
 
 def minimise(
     loss_of: Callable[[], tuple[torch.Tensor, str]],
-    optimizer: torch.optim.Optimizer,
-    warmup_steps: int,
+    parameters: Iterable[nn.Parameter],
+    settings,
     n_steps: int,
     log: Callable[[str], None],
+    **adamw,
 ) -> list[float]:
     """Take steps down a loss, at a rate that rises linearly and falls along a cosine to 2 %.
 
@@ -169,19 +170,24 @@ def minimise(
     ----------
     loss_of : callable
         Draws a batch; returns its loss, and what the log is to say beside it.
-    optimizer : torch.optim.Optimizer
-    warmup_steps, n_steps : int
+    parameters : iterable of Parameter
+    settings : PretrainingSettings, TextSettings or TranscriptionSettings
+        Of which learning rate and length of the rise are taken.
+    n_steps : int
     log : callable
         Is told of every hundredth step, and of the last.
+    **adamw
+        To the optimiser.
 
     Returns
     -------
     list of float, one per step
     """
+    optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.01, **adamw)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda step: (
-            min(1.0, (step + 1) / warmup_steps)
+            min(1.0, (step + 1) / settings.warmup_steps)
             * max(0.02, 0.5 * (1 + math.cos(math.pi * step / n_steps)))
         ),
     )
@@ -277,13 +283,6 @@ class Pretrainer:
 
     def _phase(self, name, n_steps, targets, heads, size, read):
         settings = self.settings
-        optimizer = torch.optim.AdamW(
-            [*self.model.parameters(), *heads.parameters()],
-            settings.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=0.01,
-            fused=True,
-        )
 
         def loss_of():
             inputs, labels = self._batch(targets, size, read)
@@ -299,10 +298,12 @@ class Pretrainer:
         self.model.train()
         minimise(
             loss_of,
-            optimizer,
-            settings.warmup_steps,
+            [*self.model.parameters(), *heads.parameters()],
+            settings,
             n_steps,
             lambda text: self.log(f"{name}: {text}"),
+            betas=(0.9, 0.98),
+            fused=True,
         )
 
 
@@ -313,14 +314,16 @@ def save_miniature(
     half = copy.deepcopy(model).half()
     # Masking belongs to pretraining: brain-tuning and evaluation see all of the sound.
     half.config.apply_spec_augment = False
+    parts = half, Wav2Vec2FeatureExtractor(do_normalize=True)
+    save_parts(parts, folder, settings, "synthetic stories", settings.lexicon)
+
+
+def save_parts(parts: Iterable, folder: str | Path, settings, data: str, lexicon: str) -> None:
+    """Write a folder of what ``save_pretrained`` writes of each part, and the provenance."""
     with atomic_folder(folder) as temporary:
-        half.save_pretrained(temporary)
-        Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(temporary)
-        record = provenance(
-            asdict(settings),
-            data="synthetic stories",
-            lexicon_digest=file_digest(settings.lexicon),
-        )
+        for part in parts:
+            part.save_pretrained(temporary)
+        record = provenance(asdict(settings), data=data, lexicon_digest=file_digest(lexicon))
         (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
 
 

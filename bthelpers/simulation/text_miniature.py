@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -27,9 +26,7 @@ from tokenizers.processors import TemplateProcessing
 from torch.nn.functional import cross_entropy, pad
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from bthelpers.core.files import atomic_folder
-from bthelpers.core.provenance import file_digest, provenance
-from bthelpers.simulation.speech_miniature import STORY_SEED_OFFSET, minimise, timed
+from bthelpers.simulation.speech_miniature import STORY_SEED_OFFSET, minimise, save_parts, timed
 from bthelpers.simulation.stories import TOPIC_CATEGORIES, Lexicon, load_lexicon, sentence
 
 END, START = 0, 1  # tokens; those of words follow
@@ -124,7 +121,6 @@ def train(settings: TextSettings, log=print) -> tuple[GPT2LMHeadModel, dict[str,
     tokens = vocabulary(lexicon_words(lexicon))
     words = told_words(lexicon, settings, np.random.default_rng(STORY_SEED_OFFSET + settings.seed))
     model = random_model(settings, len(tokens)).train()
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=0.01)
     counts = np.zeros(model.config.vocab_size, int)
 
     def loss_of():
@@ -135,7 +131,7 @@ def train(settings: TextSettings, log=print) -> tuple[GPT2LMHeadModel, dict[str,
         logits = model(input_ids=pieces[:, :-1]).logits
         return cross_entropy(logits.transpose(1, 2), pieces[:, 1:]), ""
 
-    losses = minimise(loss_of, optimizer, settings.warmup_steps, settings.steps, timed(log))
+    losses = minimise(loss_of, model.parameters(), settings, settings.steps, timed(log))
     log(
         f"loss {np.mean(losses[-50:]):.3f} nats a word (mean of the last {len(losses[-50:])}"
         f" steps); entropy of single words {entropy(counts):.3f}"
@@ -147,15 +143,8 @@ def save_text_model(
     model: GPT2LMHeadModel, folder: str | Path, settings: TextSettings, tokens: dict[str, int]
 ) -> None:
     """Write weights (fp16 safetensors), configuration, tokenizer and provenance."""
-    with atomic_folder(folder) as temporary:
-        copy.deepcopy(model).half().save_pretrained(temporary)
-        word_tokenizer(tokens).save_pretrained(temporary)
-        record = provenance(
-            asdict(settings),
-            data="text of synthetic stories",
-            lexicon_digest=file_digest(settings.lexicon),
-        )
-        (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
+    parts = copy.deepcopy(model).half(), word_tokenizer(tokens)
+    save_parts(parts, folder, settings, "text of synthetic stories", settings.lexicon)
 
 
 def main() -> None:

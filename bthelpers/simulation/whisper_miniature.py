@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +24,13 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import sinusoids
 
-from bthelpers.core.files import atomic_folder
-from bthelpers.core.provenance import file_digest, provenance
 from bthelpers.core.timing import SAMPLE_RATE, SILENCE, Interval
 from bthelpers.simulation.espeak import Utterance
 from bthelpers.simulation.speech_miniature import (
     PretrainingSettings,
     minimise,
     pretraining_stories,
+    save_parts,
     timed,
 )
 from bthelpers.simulation.text_miniature import END, START, vocabulary, word_tokenizer
@@ -159,10 +157,8 @@ class Transcriber:
         return spectrograms.input_features, padded
 
     def _phase(self, seconds: int, n_pieces: int, n_steps: int) -> None:
-        settings = self.settings
         extractor = feature_extractor(seconds)
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.01)
 
         def loss_of():
             spectrograms, labels = self.batch(extractor, n_pieces)
@@ -175,8 +171,8 @@ class Transcriber:
         self.model.train()
         minimise(
             loss_of,
-            optimizer,
-            settings.warmup_steps,
+            parameters,
+            self.settings,
             n_steps,
             lambda text: self.log(f"{seconds} s: {text}"),
         )
@@ -189,17 +185,9 @@ def save_whisper(
     tokens: dict[str, int],
 ) -> None:
     """Write weights (fp16 safetensors), configuration, preprocessor, tokenizer and provenance."""
-    seconds = settings.phases[-1][0]
-    with atomic_folder(folder) as temporary:
-        copy.deepcopy(model).half().save_pretrained(temporary)
-        feature_extractor(seconds).save_pretrained(temporary)
-        word_tokenizer(tokens).save_pretrained(temporary)
-        record = provenance(
-            asdict(settings),
-            data="synthetic stories, transcribed",
-            lexicon_digest=file_digest(settings.stories.lexicon),
-        )
-        (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
+    extractor = feature_extractor(settings.phases[-1][0])
+    parts = copy.deepcopy(model).half(), extractor, word_tokenizer(tokens)
+    save_parts(parts, folder, settings, "synthetic stories, transcribed", settings.stories.lexicon)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ from bthelpers.tasks.transcription import (
     word_error_rate,
     word_errors,
 )
-from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest
+from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,8 @@ class FineTuning:
     Parameters are those of `fine_tune`.
     """
 
-    def __init__(
-        self,
-        encoder: SpeechEncoder,
-        training: Sequence[TimitClip],
-        validation: Sequence[TimitClip],
-        settings: RecognitionSettings,
-        seed: int,
-    ):
+    def __init__(self, encoder, training, validation, settings: RecognitionSettings, seed: int):
         self.recognizer = Recognizer(encoder.copy(), settings.precision)
-        self.batch_clips = settings.batch_clips
         self.validation = self.recognizer.examples(validation)
         examples = self.recognizer.examples(training)
         self.training = [example for example in examples if example.feasible]
@@ -86,22 +78,15 @@ class FineTuning:
                 f"none of {len(examples)} training clips has as many tokens as its text needs:"
                 " check that sounds and texts belong together"
             )
-        modules, everything = self.recognizer.modules, [*examples, *self.validation]
-        weights = [
-            *self.recognizer.encoder.transformer_parameters(),
-            *self.recognizer.head.parameters(),
-        ]
+        everything = [*examples, *self.validation]
+        n_steps = math.ceil(len(self.training) / settings.batch_clips)
         self.trainer = Trainer(
-            modules=modules,
-            groups=[{"params": weights, "lr": settings.learning_rate}],
-            batches=self.batches,
+            modules=self.recognizer.modules,
+            groups=[{"params": self.recognizer.parameters(), "lr": settings.learning_rate}],
+            batches=lambda rng: shuffled_batches(self.training, settings.batch_clips, rng),
             backward=self.backward,
             validate=self.validate,
-            schedule=Schedule(
-                settings.epochs,
-                math.ceil(len(self.training) / settings.batch_clips),
-                settings.warmup,
-            ),
+            schedule=Schedule(settings.epochs, n_steps, settings.warmup),
             seed=seed,
             run=run_digest(
                 [settings, seed, *(example.text for example in everything)],
@@ -109,15 +94,10 @@ class FineTuning:
                 (example.frames for example in everything),
             ),
             rates="`recognition.learning_rate`",
-            kept=tuple(modules),
+            kept=("model", "head"),
             average=lambda losses: float(np.mean(losses)),
             measure="WER",
         )
-
-    def batches(self, rng: np.random.Generator) -> list[list[Example]]:
-        """Clips of each step, shuffled."""
-        shuffled = [self.training[k] for k in rng.permutation(len(self.training))]
-        return batched(shuffled, self.batch_clips)
 
     def backward(self, batch: Sequence[Example], rng: np.random.Generator) -> float:
         """Gradients of the loss per character, which is returned."""
@@ -222,6 +202,10 @@ class Recognizer:
     def modules(self) -> dict[str, nn.Module]:
         """What is tuned."""
         return {"model": self.encoder.model, "head": self.head}
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Weights that are tuned: all but the front end's."""
+        return [*self.encoder.transformer_parameters(), *self.head.parameters()]
 
     def examples(self, clips: Sequence[TimitClip]) -> list[Example]:
         """Read clips; each goes through the front end by itself.

@@ -18,7 +18,7 @@ from torch import nn
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import TuningSettings
 from bthelpers.tuning.examples import Examples, Segment, TuningStory, pool, pooled_features
-from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest
+from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,7 @@ class BrainTuning:
     Parameters are those of `brain_tune`.
     """
 
-    def __init__(
-        self,
-        encoder: SpeechEncoder,
-        training: list[TuningStory],
-        validation: list[TuningStory],
-        settings: TuningSettings,
-        seed: int,
-    ):
+    def __init__(self, encoder, training, validation, settings: TuningSettings, seed: int):
         self.encoder, self.settings = encoder.copy(), settings
         self.training = Examples(self.encoder, training, settings)
         self.validation = Examples(self.encoder, validation, settings)
@@ -86,7 +79,9 @@ class BrainTuning:
         self.segments_per_step = max(1, settings.batch_trs // self.training.trs_per_segment)
         # A random offset can add one segment per story to an epoch.
         n_segments = len(self.training.segments([0] * len(training))) + len(training)
+        n_steps = math.ceil(n_segments / self.segments_per_step)
         names = [[story.name for story in stories] for stories in (training, validation)]
+        stories = [*training, *validation]
         self.trainer = Trainer(
             modules={"model": self.encoder.model, "head": self.head},
             groups=[
@@ -96,21 +91,12 @@ class BrainTuning:
             batches=self.batches,
             backward=self.backward,
             validate=self.validate,
-            schedule=Schedule(
-                settings.epochs,
-                math.ceil(n_segments / self.segments_per_step),
-                settings.warmup,
-                settings.patience,
-            ),
+            schedule=Schedule(settings.epochs, n_steps, settings.warmup, settings.patience),
             seed=seed,
             run=run_digest(
                 [settings, seed, *names],
                 [encoder.model],
-                (
-                    values
-                    for story in [*training, *validation]
-                    for values in (story.waveform, story.times, story.responses)
-                ),
+                (x for story in stories for x in (story.waveform, story.times, story.responses)),
             ),
             rates="`tuning.transformer_lr` and `tuning.head_lr`",
             kept=("model",),
@@ -120,8 +106,7 @@ class BrainTuning:
         """Segments of each step, cut anew and shuffled."""
         offsets = rng.integers(0, self.training.trs_per_segment, len(self.training.windows))
         segments = self.training.segments(offsets)
-        shuffled = [segments[k] for k in rng.permutation(len(segments))]
-        return batched(shuffled, self.segments_per_step)
+        return shuffled_batches(segments, self.segments_per_step, rng)
 
     def backward(self, batch: list[Segment], rng: np.random.Generator) -> tuple[float, int]:
         """Gradients of the mean squared error; returns its sum over TRs, and their number."""

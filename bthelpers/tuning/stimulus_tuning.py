@@ -20,7 +20,7 @@ from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import ModelSettings, StimulusSettings
 from bthelpers.tuning.brain_tuning import TuningResult
 from bthelpers.tuning.contrastive import Contrast, load_contrast, span_mask
-from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest
+from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches
 
 
 @dataclass(frozen=True)
@@ -65,24 +65,17 @@ class StimulusTuning:
     Parameters are those of `stimulus_tune`, with the losses in place of their source.
     """
 
-    def __init__(
-        self,
-        encoder: SpeechEncoder,
-        contrast: Contrast,
-        training: Mapping[str, np.ndarray],
-        validation: Mapping[str, np.ndarray],
-        settings: StimulusSettings,
-        seed: int,
-    ):
-        self.encoder, self.contrast, self.settings = encoder.copy(), contrast, settings
-        self.seed = seed
+    def __init__(self, encoder, contrast: Contrast, training, validation, settings, seed: int):
+        self.encoder, self.contrast = encoder.copy(), contrast
+        self.settings, self.seed = settings, seed
         config = self.encoder.model.config
         config.apply_spec_augment, config.mask_feature_prob = True, 0.0
         self.length = encoder.n_tokens(settings.window)
         self.training = self._frames(training)
         self.validation = self._frames(validation)
         # A random offset can add one window per story to an epoch.
-        most = sum(len(window_starts(f.n_frames, self.length)) + 1 for f in self.training)
+        n_windows = sum(len(window_starts(f.n_frames, self.length)) + 1 for f in self.training)
+        n_steps = math.ceil(n_windows / settings.batch)
         self.trainer = Trainer(
             modules={"model": self.encoder.model, "contrast": contrast},
             groups=[
@@ -92,7 +85,7 @@ class StimulusTuning:
             batches=self.batches,
             backward=self.backward,
             validate=self.validate,
-            schedule=Schedule(settings.epochs, math.ceil(most / settings.batch), settings.warmup),
+            schedule=Schedule(settings.epochs, n_steps, settings.warmup),
             seed=seed,
             run=run_digest(
                 [settings, seed, [*training], [*validation]],
@@ -125,8 +118,7 @@ class StimulusTuning:
         """Windows of each step, cut anew and shuffled."""
         offsets = rng.integers(0, self.length, len(self.training))
         windows = self._windows(self.training, offsets)
-        shuffled = [windows[k] for k in rng.permutation(len(windows))]
-        return batched(shuffled, self.settings.batch)
+        return shuffled_batches(windows, self.settings.batch, rng)
 
     def loss(self, batch: list[tuple], rng: np.random.Generator) -> torch.Tensor:
         """Loss of some windows, with masks and distractors that are drawn."""

@@ -51,6 +51,11 @@ def batched(items: Sequence, size: int) -> list[Sequence]:
     return [items[first : first + size] for first in range(0, len(items), size)]
 
 
+def shuffled_batches(items: Sequence, size: int, rng: np.random.Generator) -> list[Sequence]:
+    """Items in random order, so many a batch; the last may have fewer."""
+    return batched([items[k] for k in rng.permutation(len(items))], size)
+
+
 def descend(
     optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
 ) -> None:
