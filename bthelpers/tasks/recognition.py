@@ -68,24 +68,25 @@ class FineTuning:
     """
 
     def __init__(self, encoder, training, validation, settings: RecognitionSettings, seed: int):
-        self.recognizer = Recognizer(encoder.copy(), settings.precision)
-        self.validation = self.recognizer.examples(validation)
-        examples = self.recognizer.examples(training)
-        self.training = [example for example in examples if example.feasible]
-        self.n_infeasible = len(examples) - len(self.training)
-        if not self.training:
+        self.recognizer = recognizer = Recognizer(encoder.copy(), settings.precision)
+        held_out = recognizer.examples(validation)
+        examples = recognizer.examples(training)
+        feasible = [example for example in examples if example.feasible]
+        self.n_infeasible = len(examples) - len(feasible)
+        if not feasible:
             raise ValueError(
                 f"none of {len(examples)} training clips has as many tokens as its text needs:"
                 " check that sounds and texts belong together"
             )
-        everything = [*examples, *self.validation]
-        n_steps = math.ceil(len(self.training) / settings.batch_clips)
+        everything = [*examples, *held_out]
+        weights = [*recognizer.encoder.transformer_parameters(), *recognizer.head.parameters()]
+        n_steps = math.ceil(len(feasible) / settings.batch_clips)
         self.trainer = Trainer(
-            modules=self.recognizer.modules,
-            groups=[{"params": self.recognizer.parameters(), "lr": settings.learning_rate}],
-            batches=lambda rng: shuffled_batches(self.training, settings.batch_clips, rng),
+            modules=recognizer.modules,
+            groups=[{"params": weights, "lr": settings.learning_rate}],
+            batches=lambda rng: shuffled_batches(feasible, settings.batch_clips, rng),
             backward=self.backward,
-            validate=self.validate,
+            validate=lambda: word_error_rate(recognizer.word_errors(held_out)),
             schedule=Schedule(settings.epochs, n_steps, settings.warmup),
             seed=seed,
             run=run_digest(
@@ -109,10 +110,6 @@ class FineTuning:
         loss = ctc_loss(log_probabilities, torch.cat(targets), *lengths, blank=BLANK)
         loss.backward()
         return loss.item()
-
-    def validate(self) -> float:
-        """Word error rate on the validation clips."""
-        return word_error_rate(self.recognizer.word_errors(self.validation))
 
 
 def fine_tune(
@@ -202,10 +199,6 @@ class Recognizer:
     def modules(self) -> dict[str, nn.Module]:
         """What is tuned."""
         return {"model": self.encoder.model, "head": self.head}
-
-    def parameters(self) -> list[nn.Parameter]:
-        """Weights that are tuned: all but the front end's."""
-        return [*self.encoder.transformer_parameters(), *self.head.parameters()]
 
     def examples(self, clips: Sequence[TimitClip]) -> list[Example]:
         """Read clips; each goes through the front end by itself.

@@ -80,7 +80,15 @@ def read_stories(
 
 
 def permute_blocks(story: TuningStory, block: int, rng: np.random.Generator) -> TuningStory:
-    """The control's data: blocks of responses shuffled so that no block keeps its place."""
+    """The control's data: blocks of responses shuffled so that no block keeps its place.
+
+    Examples
+    --------
+    >>> responses = np.arange(6, dtype=np.float32)[:, None]
+    >>> story = TuningStory("a story", np.zeros(12 * 16_000), 2.0 * np.arange(6), responses)
+    >>> permute_blocks(story, 2, np.random.default_rng(0)).responses.ravel()
+    array([4., 5., 0., 1., 2., 3.], dtype=float32)
+    """
     order = block_permutation(len(story.responses), block, rng)
     return replace(story, responses=story.responses[order])
 

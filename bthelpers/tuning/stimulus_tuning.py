@@ -44,6 +44,13 @@ def window_starts(n_tokens: int, length: int, offset: int = 0) -> np.ndarray:
 
     The first window would begin ``offset`` tokens before the story; it and the last one are moved
     into the story, so that they overlap their neighbours.
+
+    Examples
+    --------
+    >>> window_starts(n_tokens=10, length=4)
+    array([0, 4, 6])
+    >>> window_starts(n_tokens=10, length=4, offset=1)
+    array([0, 3, 6])
     """
     return np.unique(np.clip(np.arange(-offset, n_tokens, length), 0, n_tokens - length))
 

@@ -89,10 +89,8 @@ def run_digest(
 
 def mean_over_items(steps: Sequence[tuple[float, int]]) -> float:
     """Mean of losses that steps return as (sum over items, number of items)."""
-    total = 0.0
-    for summed, _ in steps:
-        total += summed
-    return total / sum(n_items for _, n_items in steps)
+    sums, n_items = zip(*steps, strict=True)
+    return sum(sums) / sum(n_items)
 
 
 @dataclass(frozen=True)

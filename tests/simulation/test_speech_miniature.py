@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel
 
 from bthelpers.core.provenance import file_digest
@@ -22,6 +23,7 @@ from bthelpers.simulation.speech_miniature import (
     cluster,
     masked_prediction_loss,
     miniature_config,
+    minimise,
     pretraining_stories,
     random_miniature,
     save_miniature,
@@ -111,6 +113,26 @@ def test_clusters_are_found_whatever_a_story_is_scaled_by():
     assert [labels[0][kinds[0] == k][0] for k in range(3)] == [
         labels[1][kinds[1] == k][0] for k in range(3)
     ]
+
+
+def test_steps_follow_a_warmed_up_cosine_and_are_logged():
+    settings = PretrainingSettings(learning_rate=0.5, warmup_steps=4)
+    weight = torch.nn.Parameter(torch.tensor([2.0]))
+    rates, lines = [], []
+    handle = register_optimizer_step_post_hook(
+        lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
+    )
+    losses = minimise(
+        lambda: (weight.square().sum(), ", a note"), [weight], settings, 150, lines.append
+    )
+    handle.remove()
+    steps = np.arange(150)
+    falling = np.maximum(0.02, 0.5 * (1 + np.cos(np.pi * steps / 150)))
+    np.testing.assert_allclose(rates, 0.5 * np.minimum(1, (steps + 1) / 4) * falling)
+    assert losses[0] == 4
+    assert losses[-1] < 0.1
+    logged = [f"step {k + 1} of 150, loss {losses[k]:.3f}, a note" for k in (0, 100, 149)]
+    assert lines == logged
 
 
 # Stories

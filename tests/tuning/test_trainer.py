@@ -16,6 +16,7 @@ from bthelpers.tuning.trainer import (
     linear_warmup_decay,
     mean_over_items,
     run_digest,
+    shuffled_batches,
 )
 
 EPOCHS, BATCHES = 4, 3
@@ -188,6 +189,15 @@ def test_a_loss_that_is_not_finite_is_an_error(part):
     losses = iter([1.0, math.nan])
     with pytest.raises(ValueError, match=r"epoch 2 is not finite: .*lower `line\.rate`"):
         trainer(**{part: lambda *_: next(losses)}).train()
+
+
+def test_batches_are_shuffled_by_their_generator():
+    first, again, other = (
+        shuffled_batches(range(20), 6, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    assert [len(batch) for batch in first] == [6, 6, 6, 2]
+    assert sorted(item for batch in first for item in batch) == list(range(20))
 
 
 def test_the_mean_counts_every_item_once():
