@@ -88,7 +88,7 @@ def pooled_windows(
     for n_tokens, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
         for batch in torch.split(torch.from_numpy(np.stack(list(group))), WINDOWS_PER_BATCH):
             inputs = torch.stack([frames.window(start, stop) for start, stop in batch.tolist()])
-            with encoder.arithmetic(settings.precision):
+            with encoder.autocast(settings.precision):
                 states = encoder.all_layers(inputs, n_tokens)
             features = [pool(state.float(), stride_tokens) for state in states]
             pooled.append(torch.stack(features).cpu())

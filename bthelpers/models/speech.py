@@ -193,7 +193,7 @@ class SpeechEncoder:
         """Frames of a story (mono, 16 kHz), to cut windows from."""
         return self.front_end.frames(waveform, self.device)
 
-    def arithmetic(self, precision: str) -> torch.autocast:
+    def autocast(self, precision: str) -> torch.autocast:
         """Context in which the model computes in "float32", or in "bfloat16" where that is safe."""
         return torch.autocast(self.device.type, DTYPES[precision], precision != "float32")
 

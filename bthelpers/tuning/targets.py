@@ -23,6 +23,7 @@ from bthelpers.models.loading import explained
 from bthelpers.models.text import TextReader, WhisperDecoder
 from bthelpers.params.settings import BigSpeechModel, TargetSettings, TextModel, TuningSettings
 from bthelpers.tuning.examples import TuningStory, permute_blocks, read_stories
+from bthelpers.tuning.trainer import batched
 
 # Labels of ds003020's word tier that are no words, without braces: silence, breath, laughter, lip
 # smack, noise, and the ends of sentences.
@@ -184,8 +185,7 @@ def window_targets(
     if not rows:
         raise ValueError("no window holds a word; check the word tier of its TextGrid")
     pieces = []
-    for first in range(0, len(rows), settings.stretches_at_once):
-        batch = rows[first : first + settings.stretches_at_once]
+    for batch in batched(rows, settings.stretches_at_once):
         # The windows of the first TRs begin with the sound.
         sounds = [waveform[max(start, 0) : stop] for start, stop in spans[batch]]
         pieces.append(model.represent([texts[row] for row in batch], sounds))

@@ -28,7 +28,7 @@ from bthelpers.models.devices import claim_device
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import Profile, RepresentationSettings, TuningSettings
 from bthelpers.results.store import Results
-from bthelpers.tuning.brain_tuning import TuningRun
+from bthelpers.tuning.brain_tuning import BrainTuning
 from bthelpers.tuning.examples import TuningStory
 from bthelpers.workflow import preflight
 from bthelpers.workflow.steps import NEEDS, planned_runs
@@ -91,10 +91,11 @@ def tuning_seconds(encoder: SpeechEncoder, settings: TuningSettings, n_voxels: i
     trs = settings.chunk_trs if settings.sharing == "chunk" else 1
     trs_per_pass = trs * settings.stretches_at_once
     story = noise_story(2 * trs_per_pass + math.ceil(settings.window / TR), n_voxels)
-    run = TuningRun(encoder, [story], [story], settings, seed=0)
-    stretches = run.training.stretches([0])
+    run = BrainTuning(encoder, [story], [story], settings, seed=0)
+    segments, rng = run.training.segments([0]), np.random.default_rng(0)
     one, two = (
-        seconds_of(partial(run.step, stretches[-n * settings.stretches_at_once :])) for n in (1, 2)
+        seconds_of(partial(run.trainer.step, segments[-n * settings.stretches_at_once :], rng))
+        for n in (1, 2)
     )
     n_passes = math.ceil(settings.batch_trs / trs_per_pass)
     return (one + (n_passes - 1) * max(two - one, 0)) / (n_passes * trs_per_pass)
