@@ -111,8 +111,8 @@ def choose_cache(caches: Path, name: str) -> Path:
 
 def write_reference(book: Path) -> None:
     """Write ``api/<package>.rst`` for every package of the library, by the book's template."""
-    options = ["--quiet", "--force", "--no-toc", "--templatedir", str(book / "_templates")]
-    apidoc.main([*options, "--output-dir", str(book / "api"), str(LIBRARY)])
+    folders = [f"--templatedir={book / '_templates'}", f"--output-dir={book / 'api'}"]
+    apidoc.main(["-q", "--force", "--no-toc", *folders, str(LIBRARY)])
 
 
 def collect_pages(results: Path, folder: Path) -> list[Path]:
