@@ -235,7 +235,7 @@ def test_every_published_claim_is_tested(written, published):
 
 
 def test_the_chapter_shows_every_topic():
-    chapter = (REPOSITORY / "book" / "claims.md").read_text(encoding="utf-8")
+    chapter = (REPOSITORY / "book" / "13_claims.md").read_text(encoding="utf-8")
     for topic in CLAIMS:
         assert f'of_topic["{topic}"]' in chapter
 
