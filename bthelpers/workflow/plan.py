@@ -31,7 +31,7 @@ from bthelpers.results.store import Results
 from bthelpers.tuning.brain_tuning import TuningRun
 from bthelpers.tuning.examples import TuningStory
 from bthelpers.workflow import preflight
-from bthelpers.workflow.steps import NEEDS, planned_runs
+from bthelpers.workflow.steps import STEPS, PlannedRun, planned_runs
 
 ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until they were selected
 BYTES = 4  # of float32
@@ -169,19 +169,20 @@ def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Pat
     DataFrame
         Columns step, model, runs, not there, needs, hours, GB; NaN where there is no estimate.
     """
+    groups: dict[tuple[str, str], list[PlannedRun]] = {}
+    for run in planned_runs(profile):
+        groups.setdefault((run.step, run.names.get("model", "")), []).append(run)
     table = []
-    runs = planned_runs(profile)
-    for step, model in dict.fromkeys((run.step, run.model) for run in runs):
-        chosen = [run for run in runs if (run.step, run.model) == (step, model)]
-        absent = sum(not (results / run.output).is_file() for run in chosen)
+    for (step, model), runs in groups.items():
+        absent = sum(not all((results / file).is_file() for file in run.files) for run in runs)
         cost = costs.get(model, {}).get(step, UNKNOWN)
         table.append(
             {
                 "step": step,
                 "model": model,
-                "runs": len(chosen),
+                "runs": len(runs),
                 "not there": absent,
-                "needs": NEEDS[step],
+                "needs": ", ".join(STEPS[step].reads),
                 "hours": absent * cost.hours,
                 "GB": absent * cost.gigabytes,
             }
