@@ -9,7 +9,8 @@ from typing import get_args
 
 from bthelpers.params.loading import load
 from bthelpers.params.settings import Condition
-from bthelpers.workflow.steps import STEPS, PlannedRun, evaluation_runs, parameter_files
+from bthelpers.workflow.parameters import parameter_files
+from bthelpers.workflow.steps import STEPS, PlannedRun, evaluation_runs
 
 profile = load(Path("params") / f"{config.get('profile', 'demo')}.yaml")
 RESULTS = f"results/{profile.name}"
@@ -56,7 +57,7 @@ for name, step in STEPS.items():
             name
         input:
             partial(inputs, name),
-            notebook=f"book/runs/{step.notebook}.md",
+            notebook=f"book/runs/{step.notebook or name}.md",
         output:
             any_run.outputs(profile),
         log:

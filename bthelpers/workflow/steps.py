@@ -6,17 +6,12 @@ and what outdates its results follow the same table.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bthelpers.core.files import write_if_changed
-from bthelpers.core.provenance import file_digest
-from bthelpers.data.regions import load_regions
-from bthelpers.params.loading import to_dict
-from bthelpers.params.settings import PER_PARTICIPANT, ModelSettings, Profile
+from bthelpers.params.settings import PER_PARTICIPANT, Profile
 from bthelpers.results.store import result_folder
 
 
@@ -26,12 +21,7 @@ class Step:
 
     Attributes
     ----------
-    notebook : str
-        Its name, without ending.
-    per : str
-        What a run is one of: the whole profile (only where it simulates the section of that name),
-        a participant, or a model in a condition, there with or without a participant
-        (`result_folder`).
+    name : str
     reads : tuple of str
         Steps whose first file a run reads; 'pretrained' is a model before tuning, and 'model' one
         in the condition of the run.
@@ -40,6 +30,12 @@ class Step:
         profile names.
     parameters : tuple of str
         What it depends on otherwise: sections of the profile, or of `step_parameters`.
+    per : str
+        What a run is one of: the whole profile (only where it simulates the section of that name),
+        a participant, or a model in a condition, there with or without a participant
+        (`result_folder`).
+    notebook : str, optional
+        Its name without ending, where it is not the step's.
     tunes : tuple of str
         Conditions that it brings a model into.
     variant_of : str, optional
@@ -52,11 +48,12 @@ class Step:
         Main memory and time that a cluster's scheduler has to grant a run.
     """
 
-    notebook: str
-    per: Literal["profile", "participant", "model"]
+    name: str
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     parameters: tuple[str, ...]
+    per: Literal["profile", "participant", "model"] = "model"
+    notebook: str | None = None
     tunes: tuple[str, ...] = ()
     variant_of: str | None = None
     priority: int = 0
@@ -65,118 +62,105 @@ class Step:
     minutes: int = 240
 
 
-TUNED = ("model/model.safetensors", "training.nc")
 # Memory and minutes are upper estimates for base-sized models and one participant of ds003020, not
 # measured but for the 20 GB that tuning holds: 9,000 TRs of 50,000 voxels are 1.8 GB, a model's
 # representations of them 0.4 GB, with five delays of one layer 0.1 GB. One machine ignores them.
-STEPS = {
-    "dataset": Step(
-        notebook="dataset",
-        per="profile",
+TUNING = Step(
+    "tuning",
+    reads=("pretrained", "voxels"),
+    writes=("model/model.safetensors", "training.nc"),
+    parameters=("tuning", "splits", "seed"),
+    tunes=PER_PARTICIPANT,
+    priority=2,
+    megabytes=24_000,
+    minutes=2880,
+)
+_STEPS = (
+    Step(
+        "dataset",
         reads=(),
         writes=("derivative/respdict.json",),
         parameters=(),
+        per="profile",
         gpu=False,
     ),
-    "corpora": Step(
-        notebook="corpora",
-        per="profile",
+    Step(
+        "corpora",
         reads=(),
         # One file stands for all corpora. (Snakemake removes what a rule will make, and the
         # description of a simulated corpus is what allows to replace it.)
         writes=("speech_commands/testing_list.txt",),
         parameters=(),
+        per="profile",
         gpu=False,
     ),
-    "voxels": Step(
-        notebook="voxels",
-        per="participant",
+    Step(
+        "voxels",
         reads=("dataset",),
         writes=("voxels.nc",),
         parameters=("dataset", "splits", "voxels", "published", "regions"),
+        per="participant",
         priority=3,
         gpu=False,
     ),
-    "tuning": Step(
-        notebook="tuning",
-        per="model",
-        reads=("pretrained", "voxels"),
-        writes=TUNED,
-        parameters=("tuning", "splits", "seed"),
-        tunes=PER_PARTICIPANT,
-        priority=2,
-        megabytes=24_000,
-        minutes=1440,
-    ),
-    "targets": Step(
-        notebook="tuning",
-        per="model",
+    TUNING,
+    replace(
+        TUNING,
+        name="targets",
         reads=("pretrained", "dataset"),
-        writes=TUNED,
         parameters=("dataset", "targets", "others"),
+        notebook="tuning",
         tunes=("big-slm", "text-lm"),
         variant_of="tuning",
-        priority=2,
-        megabytes=24_000,
-        minutes=2880,
     ),
-    "stimulus": Step(
-        notebook="stimulus",
-        per="model",
+    replace(
+        TUNING,
+        name="stimulus",
         reads=("pretrained", "dataset"),
-        writes=TUNED,
         parameters=("dataset", "stimulus"),
         tunes=("stimulus-tuned",),
         variant_of="tuning",
-        priority=2,
-        megabytes=24_000,
-        minutes=1440,
     ),
-    "representations": Step(
-        notebook="representations",
-        per="model",
+    Step(
+        "representations",
         reads=("model", "dataset"),
         writes=("representations.nc",),
         parameters=("dataset", "splits", "representation"),
         priority=1,
     ),
-    "alignment": Step(
-        notebook="alignment",
-        per="model",
+    Step(
+        "alignment",
         reads=("representations", "voxels"),
         writes=("alignment.nc",),
         parameters=("encoding", "statistics", "splits", "seed"),
     ),
-    "impact": Step(
-        notebook="impact",
-        per="model",
+    Step(
+        "impact",
         reads=("representations", "voxels", "alignment"),
         writes=("impact.nc",),
         parameters=("dataset", "impact", "encoding", "statistics", "splits", "seed"),
     ),
-    "preference": Step(
-        notebook="preference",
-        per="model",
+    Step(
+        "preference",
         reads=("model", "dataset"),
         writes=("preference.nc",),
         parameters=("dataset", "splits", "preference", "statistics", "seed"),
     ),
-    "probes": Step(
-        notebook="probes",
-        per="model",
+    Step(
+        "probes",
         reads=("model", "corpora"),
         writes=("probes.nc", "low_level_probes.nc"),
         parameters=("corpora", "probes", "statistics", "seed"),
     ),
-    "recognition": Step(
-        notebook="recognition",
-        per="model",
+    Step(
+        "recognition",
         reads=("model", "corpora"),
         writes=("recognition.nc",),
         parameters=("corpora", "recognition", "statistics", "seed"),
     ),
-}
-TUNED_BY = {condition: name for name, step in STEPS.items() for condition in step.tunes}
+)
+STEPS = {step.name: step for step in _STEPS}
+TUNED_BY = {condition: step.name for step in _STEPS for condition in step.tunes}
 # By the depth of its folder, what names a run.
 NAMES = ((), ("participant",), ("model", "condition"), ("model", "participant", "condition"))
 
@@ -289,89 +273,3 @@ def _with_needs(run: PlannedRun) -> Iterator[PlannedRun]:
     for needed in run.needs:
         yield from _with_needs(needed)
     yield run
-
-
-def step_parameters(profile: Profile) -> dict[str, dict]:
-    """What each step's results depend on, apart from the results of other steps.
-
-    Files that the profile names, from the repository's root, count by what they hold. A dataset's
-    parameters are also those of the steps that read it: one that is made again may have the same
-    table of stories, which to Snakemake is an unchanged file.
-    """
-    everything = to_dict(profile)
-    others = everything["targets"]
-    known = everything | {
-        "dataset": _dataset_parameters(profile),
-        "corpora": _corpora_parameters(profile),
-        "splits": {key: everything["dataset"][key] for key in ("splits", "absent")},
-        "published": _digests(profile.voxels.published, "*.npy"),
-        "regions": load_regions(profile.dataset.regions),
-        "others": {name: _model_files(model["path"]) for name, model in others.items()},
-    }
-    return {
-        **{
-            name: {section: known[section] for section in step.parameters}
-            for name, step in STEPS.items()
-        },
-        "dataset": known["dataset"],
-        "corpora": known["corpora"],
-        **{f"models/{name}": _model_parameters(model) for name, model in profile.models.items()},
-    }
-
-
-def _dataset_parameters(profile: Profile) -> dict:
-    settings = to_dict(profile)["dataset"]
-    if settings["simulate"] is None:
-        return {"root": settings["root"]}
-    return {
-        "root": settings["root"],
-        "simulate": settings["simulate"],
-        "lexicon": file_digest(settings["simulate"]["lexicon"]),
-        "regions": load_regions(),  # in which the truth is planted
-        "seed": profile.seed,
-    }
-
-
-def _corpora_parameters(profile: Profile) -> dict:
-    settings = to_dict(profile)["corpora"]
-    if settings["simulate"] is None:
-        return settings
-    lexicon = file_digest(settings["simulate"]["lexicon"])
-    return settings | {"lexicon": lexicon, "seed": profile.seed}
-
-
-def _model_parameters(model: ModelSettings) -> dict:
-    """Name of a pretrained model, digests of its files if they are here, and how it is tuned."""
-    return {
-        "path": model.path,
-        "revision": model.revision,
-        "files": _model_files(model.path),
-        "tuning_stories": model.tuning_stories,
-    }
-
-
-def _model_files(path: str) -> dict[str, str]:
-    return _digests(path, "*.json", "merges.txt", "*.safetensors", "*.bin")
-
-
-def _digests(folder: str | None, *patterns: str) -> dict[str, str]:
-    """Digests of what is in a folder that a profile names, if it names one that is here."""
-    if folder is None:
-        return {}
-    files = (file for pattern in patterns for file in sorted(Path(folder).glob(pattern)))
-    return {file.name: file_digest(file) for file in files}
-
-
-def parameter_files(profile: Profile, folder: Path) -> dict[str, str]:
-    """Write each step's parameters where they changed; a changed file makes its step run again."""
-    write_if_changed(folder.parent / "profile.json", _json(to_dict(profile)))
-    files = {}
-    for step, parameters in step_parameters(profile).items():
-        path = folder / f"{step}.json"
-        write_if_changed(path, _json(parameters))
-        files[step] = str(path)
-    return files
-
-
-def _json(content: dict) -> str:
-    return json.dumps(content, indent=1) + "\n"
