@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from bthelpers.results.store import Results
 from bthelpers.tuning.brain_tuning import TuningRun
 from bthelpers.tuning.examples import TuningStory
 from bthelpers.workflow import preflight
-from bthelpers.workflow.steps import STEPS, PlannedRun, planned_runs
+from bthelpers.workflow.steps import STEPS, planned_runs
 
 ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until they were selected
 BYTES = 4  # of float32
@@ -169,11 +170,10 @@ def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Pat
     DataFrame
         Columns step, model, runs, not there, needs, hours, GB; NaN where there is no estimate.
     """
-    groups: dict[tuple[str, str], list[PlannedRun]] = {}
-    for run in planned_runs(profile):
-        groups.setdefault((run.step, run.names.get("model", "")), []).append(run)
     table = []
-    for (step, model), runs in groups.items():
+    alike = groupby(planned_runs(profile), lambda run: (run.step, run.names.get("model", "")))
+    for (step, model), group in alike:
+        runs = list(group)
         absent = sum(not all((results / file).is_file() for file in run.files) for run in runs)
         cost = costs.get(model, {}).get(step, UNKNOWN)
         table.append(
