@@ -31,9 +31,9 @@ class Step:
     parameters : tuple of str
         What it depends on otherwise: sections of the profile, or of `step_parameters`.
     per : str
-        What a run is one of: the whole profile (only where it simulates the section of that name),
-        a participant, or a model in a condition, there with or without a participant
-        (`result_folder`).
+        There is one run per profile (only where it simulates the section of that name), per
+        participant, or per model and condition, with or without a participant as `result_folder`
+        says.
     notebook : str, optional
         Its name without ending, where it is not the step's.
     tunes : tuple of str
@@ -62,9 +62,9 @@ class Step:
     minutes: int = 240
 
 
-# Memory and minutes are upper estimates for base-sized models and one participant of ds003020, not
-# measured but for the 20 GB that tuning holds: 9,000 TRs of 50,000 voxels are 1.8 GB, a model's
-# representations of them 0.4 GB, with five delays of one layer 0.1 GB. One machine ignores them.
+# Memory and minutes are upper estimates for base-sized models and one participant of ds003020. Only
+# the 20 GB that tuning holds are measured; 9,000 TRs of 50,000 voxels are 1.8 GB, and a model's
+# representations of them 0.4 GB. They are for a cluster: on one machine nothing follows from them.
 TUNING = Step(
     "tuning",
     reads=("pretrained", "voxels"),
@@ -167,7 +167,7 @@ NAMES = ((), ("participant",), ("model", "condition"), ("model", "participant", 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a step.
+    """One run of a step: what it is called, reads and writes.
 
     Attributes
     ----------
