@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from bthelpers.results.store import Results
 from bthelpers.tuning.brain_tuning import BrainTuning
 from bthelpers.tuning.examples import TuningStory
 from bthelpers.workflow import preflight
-from bthelpers.workflow.steps import NEEDS, planned_runs
+from bthelpers.workflow.steps import STEPS, planned_runs
 
 ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until they were selected
 BYTES = 4  # of float32
@@ -171,18 +172,18 @@ def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Pat
         Columns step, model, runs, not there, needs, hours, GB; NaN where there is no estimate.
     """
     table = []
-    runs = planned_runs(profile)
-    for step, model in dict.fromkeys((run.step, run.model) for run in runs):
-        chosen = [run for run in runs if (run.step, run.model) == (step, model)]
-        absent = sum(not (results / run.output).is_file() for run in chosen)
+    alike = groupby(planned_runs(profile), lambda run: (run.step, run.names.get("model", "")))
+    for (step, model), group in alike:
+        runs = list(group)
+        absent = sum(not all((results / file).is_file() for file in run.files) for run in runs)
         cost = costs.get(model, {}).get(step, UNKNOWN)
         table.append(
             {
                 "step": step,
                 "model": model,
-                "runs": len(chosen),
+                "runs": len(runs),
                 "not there": absent,
-                "needs": NEEDS[step],
+                "needs": ", ".join(STEPS[step].reads),
                 "hours": absent * cost.hours,
                 "GB": absent * cost.gigabytes,
             }
