@@ -1,5 +1,5 @@
 # The workflow: parameters -> executed run notebooks -> results. Started by
-# `python -m bthelpers.workflow.run PROFILE`. Each rule executes one notebook of book/runs: the data
+# `bthelpers run PROFILE`. Each rule executes one notebook of book/runs: the data
 # file that it writes is the rule's output, and the executed notebook is its log.
 #
 # A run is the folder of its results: model/participant/condition, or model/condition where no
