@@ -1,7 +1,6 @@
-# The workflow: parameters -> executed run notebooks -> results. Started by
-# `python -m bthelpers.workflow.run PROFILE`. Each rule is a step of bthelpers/workflow/steps.py, and
-# executes its notebook of book/runs: the data files that it writes are the rule's output, and the
-# executed notebook is its log.
+# The workflow: parameters -> executed run notebooks -> results. Started by `bthelpers run PROFILE`.
+# Each rule is a step of bthelpers/workflow/steps.py, and executes its notebook of book/runs: the data
+# files that it writes are the rule's output, and the executed notebook is its log.
 import re
 from functools import partial
 from pathlib import Path

@@ -1,31 +1,30 @@
-"""The command line: ``bthelpers COMMAND``."""
+"""The command line: ``bthelpers COMMAND``.
+
+Each command is a function below its arguments; it returns whether all is well. What is slow to
+import, as all that brings PyTorch, is imported where it is used.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from bthelpers.core.errors import DatasetError, ResultsError
-from bthelpers.data.dataset import Dataset
 from bthelpers.data.download import URL, DownloadError, download, require_space
-from bthelpers.data.inventory import print_check
 from bthelpers.data.manifest import PARTS, read_manifest, select, survey, table, unpublished
+from bthelpers.models.loading import ModelError
 from bthelpers.params.loading import load
 from bthelpers.params.schema import ParameterError
 from bthelpers.params.settings import Profile
 
-USER_ERRORS = (DatasetError, DownloadError, ParameterError, ResultsError, OSError)
+USER_ERRORS = (DatasetError, DownloadError, ModelError, ParameterError, ResultsError, OSError)
 
-
-class Command(NamedTuple):
-    """A command: what it does in a line, its arguments, and the work, which says if it is well."""
-
-    purpose: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], bool]
+PARSER = ArgumentParser(prog="bthelpers", description="Brain-tuning of speech models.")
+COMMANDS = PARSER.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,55 +35,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code: 0, 1 after what the user can mend, 130 after Ctrl-C.
     """
-    parser = argparse.ArgumentParser(prog="bthelpers", description="Brain-tuning of speech models.")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        command.add_arguments(
-            commands.add_parser(name, help=command.purpose, description=command.purpose)
-        )
-    arguments = parser.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    end = words.index("--") if "--" in words else len(words)
+    arguments = PARSER.parse_args(words[:end], Namespace(further=words[end + 1 :]))
+    if arguments.further and arguments.command != "run":
+        PARSER.error("only `bthelpers run` hands on what follows --")
     try:
-        return 0 if COMMANDS[arguments.command].run(arguments) else 1
+        return 0 if arguments.run(arguments) else 1
     except USER_ERRORS as error:
         print(f"bthelpers {arguments.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            f"bthelpers {arguments.command}: interrupted; the same command goes on", file=sys.stderr
-        )
+        stopped = "interrupted; the same command goes on"
+        print(f"bthelpers {arguments.command}: {stopped}", file=sys.stderr)
         return 130
 
 
-def _download_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "root", type=Path, metavar="ROOT", help="the dataset's folder, made or continued"
-    )
-    parser.add_argument("--participants", nargs="+", metavar="UTS01", help="default: the profile's")
-    parser.add_argument("--stories", nargs="+", metavar="STORY", help="default: the profile's")
-    parser.add_argument(
-        "--parts",
-        nargs="+",
-        metavar="PART",
-        default=list(PARTS),
-        help=f"default: {' '.join(PARTS)}",
-    )
-    _profile_argument(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only say how much there is to do")
-    parser.add_argument(
-        "--jobs", type=int, default=4, metavar="N", help="files at a time (default: 4)"
-    )
-    parser.add_argument(
-        "--url", default=URL, metavar="BASE", help=f"of the published files (default: {URL})"
-    )
+Argument = tuple[tuple[str, ...], dict]
+Run = Callable[[Namespace], bool]
 
 
-def _profile_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile",
-        default="paper",
-        metavar="NAME",
-        help="a file in params/, or any .yaml file (default: paper)",
-    )
+def argument(*flags: str, **options) -> Argument:
+    """Keep what `ArgumentParser.add_argument` takes."""
+    return flags, options
+
+
+def command(
+    name: str, purpose: str, *arguments: Argument, commands: argparse._SubParsersAction = COMMANDS
+) -> Callable[[Run], Run]:
+    """Make a function a command with these arguments."""
+
+    def declare(run: Run) -> Run:
+        parser = commands.add_parser(name, help=purpose, description=purpose)
+        for flags, options in arguments:
+            parser.add_argument(*flags, **options)
+        parser.set_defaults(run=run)
+        return run
+
+    return declare
+
+
+def profile_name(text: str) -> str:
+    """Refuse what is no name of a file in ``params/``: results lie in a folder of that name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name of a profile: a file in params/, without .yaml; letters, digits"
+            " and _ . + - only, beginning with a letter or digit"
+        )
+    return text
 
 
 def _profile(name: str) -> Profile:
@@ -92,7 +90,35 @@ def _profile(name: str) -> Profile:
     return load(name if name.endswith(".yaml") else Path.cwd() / "params" / f"{name}.yaml")
 
 
-def _download(arguments: argparse.Namespace) -> bool:
+ROOT = argument("root", type=Path, metavar="ROOT", help="the dataset's folder")
+NAME = argument("profile", type=profile_name, metavar="PROFILE", help="a file in params/")
+PROFILE = argument(
+    "--profile",
+    default="paper",
+    metavar="NAME",
+    help="a file in params/, or any .yaml file (default: paper)",
+)
+
+
+@command(
+    "download",
+    "Download what a run reads of OpenNeuro ds003020; the same command continues after a cut.",
+    argument("root", type=Path, metavar="ROOT", help="the dataset's folder, made or continued"),
+    argument("--participants", nargs="+", metavar="UTS01", help="default: the profile's"),
+    argument("--stories", nargs="+", metavar="STORY", help="default: the profile's"),
+    argument(
+        "--parts",
+        nargs="+",
+        metavar="PART",
+        default=list(PARTS),
+        help=f"default: {' '.join(PARTS)}",
+    ),
+    PROFILE,
+    argument("--dry-run", action="store_true", help="only say how much there is to do"),
+    argument("--jobs", type=int, default=4, metavar="N", help="files at a time (default: 4)"),
+    argument("--url", default=URL, metavar="BASE", help=f"of the published files (default: {URL})"),
+)
+def _download(arguments: Namespace) -> bool:
     participants, stories = arguments.participants, arguments.stories
     if participants is None or stories is None:
         settings = _profile(arguments.profile).dataset
@@ -117,40 +143,157 @@ def _download(arguments: argparse.Namespace) -> bool:
     return True
 
 
-def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("root", type=Path, metavar="ROOT", help="the dataset's folder")
-    _profile_argument(parser)
+@command("check", "Say what of a profile's dataset is there, missing or malformed.", ROOT, PROFILE)
+def _check(arguments: Namespace) -> bool:
+    from bthelpers.data.dataset import Dataset
+    from bthelpers.data.inventory import print_check
 
-
-def _check(arguments: argparse.Namespace) -> bool:
     return print_check(Dataset(arguments.root), _profile(arguments.profile))
 
 
-def _plan_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("profile", metavar="PROFILE", help="a file in params/")
-
-
-def _plan(arguments: argparse.Namespace) -> bool:
-    from bthelpers.workflow.plan import print_plan  # slow: it brings PyTorch
+@command(
+    "plan",
+    "Say what a profile would compute, what that takes and what is missing.",
+    argument("profile", metavar="PROFILE", help="a file in params/, or any .yaml file"),
+)
+def _plan(arguments: Namespace) -> bool:
+    from bthelpers.workflow.plan import print_plan
 
     return print_plan(_profile(arguments.profile), Path.cwd())
 
 
-COMMANDS = {
-    "download": Command(
-        "Download what a run reads of OpenNeuro ds003020; the same command continues after a cut.",
-        _download_arguments,
-        _download,
-    ),
-    "check": Command(
-        "Say what of a profile's dataset is there, missing or malformed.", _check_arguments, _check
-    ),
-    "plan": Command(
-        "Say what a profile would compute, what that takes and what is missing.",
-        _plan_arguments,
-        _plan,
-    ),
-}
+@command(
+    "run",
+    "Make what is missing or outdated of a profile's results. What follows -- goes to Snakemake.",
+    NAME,
+    argument("--cores", type=int, metavar="N", help="runs at a time (default: what fits)"),
+    argument("--gpus", type=int, metavar="N", help="runs that use a GPU (default: one for each)"),
+)
+def _run(arguments: Namespace) -> bool:
+    from bthelpers.workflow.run import run_workflow
 
-if __name__ == "__main__":
-    sys.exit(main())
+    run_workflow(Path.cwd(), arguments.profile, arguments.cores, arguments.gpus, arguments.further)
+    return True
+
+
+@command("record", "Keep a compact copy of a profile's results in book/recorded.", NAME)
+def _record(arguments: Namespace) -> bool:
+    from bthelpers.workflow.recorded import record
+
+    print(record(Path.cwd(), arguments.profile))
+    return True
+
+
+@command(
+    "verify",
+    "Make one recorded run again, chosen at random, and compare.",
+    argument("--seed", type=int, metavar="N", help="of the choice"),
+)
+def _verify(arguments: Namespace) -> bool:
+    from bthelpers.workflow.recorded import verify_any
+
+    return verify_any(Path.cwd(), arguments.seed)
+
+
+@command(
+    "release",
+    "Turn a checkpoint of a public brain-tuning trainer into a folder that transformers loads.",
+    argument("checkpoint", metavar="FILE.pth", help="as the trainer saved it"),
+    argument("--base", required=True, help="the model that was tuned: folder or hub id"),
+    argument("--revision", help="commit of the base model on the hub"),
+    argument("--output", required=True, metavar="DIR", help="folder to write"),
+)
+def _release(arguments: Namespace) -> bool:
+    from bthelpers.models.released import HEAD, convert, described
+
+    output = arguments.output
+    released = convert(arguments.checkpoint, arguments.base, output, arguments.revision)
+    size = described(released.model_type, released.backbone)
+    print(f"{output}: {released.model_type}, {size}")
+    if released.head:
+        print(f"{output}/{HEAD}: linear head to {len(released.head['bias']):,} voxels")
+    return True
+
+
+MINIATURE = "Train a miniature of a real architecture on synthetic stories."
+MINIATURES = COMMANDS.add_parser("miniature", help=MINIATURE, description=MINIATURE).add_subparsers(
+    metavar="KIND", required=True
+)
+# Of every kind; where an option is left out, the model is as large as the one that is shipped.
+OUTPUT = argument("--output", required=True, metavar="DIR", help="folder to write")
+SEED = argument("--seed", type=int, metavar="N")
+HIDDEN_SIZE = argument("--hidden-size", type=int, metavar="N", help="units of a layer")
+THREADS = argument("--threads", type=int, metavar="N", help="of the processor")
+
+
+@command(
+    "speech",
+    "A speech model, pretrained without labels.",
+    OUTPUT,
+    SEED,
+    HIDDEN_SIZE,
+    argument("--family", choices=("hubert", "wav2vec2", "wavlm"), help="default: hubert"),
+    argument("--lexicon", metavar="FILE", help="words of the stories"),
+    THREADS,
+    commands=MINIATURES,
+)
+def _speech(arguments: Namespace) -> bool:
+    from bthelpers.simulation.speech_miniature import PretrainingSettings, make_speech_miniature
+
+    _set_threads(arguments)
+    chosen = _chosen(arguments, "family", "hidden_size", "seed", "lexicon")
+    make_speech_miniature(arguments.output, PretrainingSettings(**chosen))
+    return True
+
+
+@command(
+    "whisper",
+    "A Whisper that transcribes.",
+    OUTPUT,
+    SEED,
+    HIDDEN_SIZE,
+    argument("--layers", type=int, metavar="N", help="of the encoder"),
+    argument("--decoder-layers", type=int, metavar="N"),
+    THREADS,
+    commands=MINIATURES,
+)
+def _whisper(arguments: Namespace) -> bool:
+    from bthelpers.simulation.speech_miniature import PretrainingSettings
+    from bthelpers.simulation.whisper_miniature import (
+        TranscriptionSettings,
+        make_whisper_miniature,
+    )
+
+    _set_threads(arguments)
+    stories = PretrainingSettings(**_chosen(arguments, "seed"))
+    size = _chosen(arguments, "hidden_size", "layers", "decoder_layers")
+    make_whisper_miniature(arguments.output, TranscriptionSettings(stories, **size))
+    return True
+
+
+@command(
+    "text",
+    "A GPT-2 that predicts the next word.",
+    OUTPUT,
+    SEED,
+    THREADS,
+    commands=MINIATURES,
+)
+def _text(arguments: Namespace) -> bool:
+    from bthelpers.simulation.text_miniature import TextSettings, make_text_miniature
+
+    _set_threads(arguments)
+    make_text_miniature(arguments.output, TextSettings(**_chosen(arguments, "seed")))
+    return True
+
+
+def _chosen(arguments: Namespace, *names: str) -> dict:
+    """Options that were given, by their names."""
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def _set_threads(arguments: Namespace) -> None:
+    import torch
+
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)

@@ -123,6 +123,23 @@ def test_a_command_line_that_cannot_be_read_shows_the_usage(capsys, arguments):
     assert "usage: bthelpers" in capsys.readouterr().err
 
 
+def test_what_follows_two_dashes_is_for_snakemake_alone(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["check", "--", "data"])
+    assert stop.value.code == 2
+    with pytest.raises(SystemExit):
+        main(["check", "data", "--", "data"])
+    assert "only `bthelpers run` hands on what follows --" in capsys.readouterr().err
+
+
+def test_families_are_those_of_the_miniatures(capsys):
+    from bthelpers.simulation.speech_miniature import FAMILIES  # slow
+
+    with pytest.raises(SystemExit):
+        main(["miniature", "speech", "--help"])
+    assert f"--family {{{','.join(FAMILIES)}}}" in capsys.readouterr().out
+
+
 def test_the_package_carries_what_the_command_needs():
     assert {path.name for path in manifest.PACKAGED.iterdir()} >= {
         "manifest.tsv.gz",

@@ -46,7 +46,7 @@ def explained(source: str | Path, revision: str | None, maker: str) -> Iterator[
     revision : str or None
         Commit on the hub; none for a folder.
     maker : str
-        Module that makes miniatures of its kind.
+        The kind of miniature that would do: "speech", "whisper" or "text".
 
     Raises
     ------
@@ -56,8 +56,8 @@ def explained(source: str | Path, revision: str | None, maker: str) -> Iterator[
     if revision is None and not (Path(source) / "config.json").is_file():
         raise ModelError(
             f"{source}: no model here (config.json is missing); make a miniature with"
-            f" `python -m {maker} --output {source}`, or name another path in the parameter file,"
-            " with its revision if it is on the hub"
+            f" `bthelpers miniature {maker} --output {source}`, or name another path in the"
+            " parameter file, with its revision if it is on the hub"
         )
     try:
         yield {"revision": revision, "trust_remote_code": False}

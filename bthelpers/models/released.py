@@ -15,7 +15,6 @@ lacks, transformers 5 fills up with random weights and no more than a warning.
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import re
 import zipfile
@@ -28,7 +27,6 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
-from bthelpers.core.errors import ResultsError
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.provenance import file_digest, provenance
 from bthelpers.models.loading import OFFLINE, REMEDIES, ModelError
@@ -307,27 +305,3 @@ def _frozen_decoder(base: str | Path, revision: str | None) -> Weights:
             " does not hold either: name the whole model that was tuned"
         )
     return _decoder(model.state_dict())
-
-
-def main() -> None:
-    """Convert one checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", help="a .pth file of a public brain-tuning trainer")
-    parser.add_argument("--base", required=True, help="the model that was tuned: folder or hub id")
-    parser.add_argument("--revision", help="commit of the base model on the hub")
-    parser.add_argument("--output", required=True, help="folder to write")
-    arguments = parser.parse_args()
-    try:
-        released = convert(
-            arguments.checkpoint, arguments.base, arguments.output, arguments.revision
-        )
-    except (ModelError, ResultsError) as error:
-        raise SystemExit(str(error)) from None
-    size = described(released.model_type, released.backbone)
-    print(f"{arguments.output}: {released.model_type}, {size}")
-    if released.head:
-        print(f"{arguments.output}/{HEAD}: linear head to {len(released.head['bias']):,} voxels")
-
-
-if __name__ == "__main__":
-    main()

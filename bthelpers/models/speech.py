@@ -96,7 +96,7 @@ class SpeechEncoder:
             If there is no such model, it cannot be fetched, its family is not supported, or its
             weights do not fit its configuration.
         """
-        with explained(source, revision, "bthelpers.simulation.speech_miniature") as where:
+        with explained(source, revision, "speech") as where:
             config = AutoConfig.from_pretrained(source, **where)
             _front_end(config)  # raises for other families, before their weights are fetched
             extractor = AutoFeatureExtractor.from_pretrained(source, **where)

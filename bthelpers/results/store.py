@@ -26,7 +26,7 @@ from bthelpers.params.loading import from_dict
 from bthelpers.params.settings import OF_RESPONSES, PER_PARTICIPANT, Profile
 
 ENVIRONMENT = "BRAIN_TUNING_RESULTS"  # the results folder that chapters show
-MAKE = "`python -m bthelpers.workflow.run NAME` makes it (`make book` for the demo)"
+MAKE = "`bthelpers run NAME` makes it (`make book` for the demo)"
 
 
 def write_dataset(dataset: xr.Dataset, path: str | Path, provenance: Mapping[str, str]) -> None:

@@ -1,16 +1,15 @@
 """Miniature speech models of the real architectures, pretrained without labels.
 
-``python -m bthelpers.simulation.speech_miniature --output FOLDER`` makes the HuBERT miniature that
-the demo brain-tunes: the masked prediction of Hsu et al. (2021, section II) on synthetic stories.
-The first targets are clusters of cepstra; twice after that, clusters of the model's own middle
-layer. No phone or word label is used. The stories are told with another seed than any dataset's.
-Miniatures of Wav2vec2 and WavLM (``--family``) have their own architectures and HuBERT's
-objective: neither contrastive, nor on mixed utterances.
+``bthelpers miniature speech --output FOLDER`` makes the HuBERT miniature that the demo brain-tunes:
+the masked prediction of Hsu et al. (2021, section II) on synthetic stories. The first targets are
+clusters of cepstra; twice after that, clusters of the model's own middle layer. No phone or word
+label is used. The stories are told with another seed than any dataset's. Miniatures of Wav2vec2 and
+WavLM (``--family``) have their own architectures and HuBERT's objective: neither contrastive, nor
+on mixed utterances.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import math
@@ -327,22 +326,6 @@ def save_parts(parts: Iterable, folder: str | Path, settings, data: str, lexicon
         (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-def main() -> None:
-    """Pretrain one miniature."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", required=True, help="folder to write")
-    parser.add_argument("--family", choices=FAMILIES, default=PretrainingSettings.family)
-    parser.add_argument("--hidden-size", type=int, default=PretrainingSettings.hidden_size)
-    parser.add_argument("--seed", type=int, default=PretrainingSettings.seed)
-    parser.add_argument("--lexicon", default=PretrainingSettings.lexicon)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    settings = PretrainingSettings(
-        arguments.family, arguments.hidden_size, arguments.seed, arguments.lexicon
-    )
-    save_miniature(Pretrainer(settings).run(), arguments.output, settings)
-
-
-if __name__ == "__main__":
-    main()
+def make_speech_miniature(folder: str | Path, settings: PretrainingSettings) -> None:
+    """Pretrain a miniature, and save it to a folder."""
+    save_miniature(Pretrainer(settings).run(), folder, settings)

@@ -1,6 +1,6 @@
 """A miniature GPT-2, trained to predict the next word of synthetic stories.
 
-``python -m bthelpers.simulation.text_miniature --output FOLDER`` trains the real architecture
+``bthelpers miniature text --output FOLDER`` trains the real architecture
 (Radford et al., 2019) on text alone: sentences of the grammar that tells the stories, unspoken,
 drawn without end, so that no text is seen twice and the loss is that of unseen text. Each word is
 a token.
@@ -8,7 +8,6 @@ a token.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import re
 from collections.abc import Iterable, Iterator
@@ -147,18 +146,7 @@ def save_text_model(
     save_parts(parts, folder, settings, "text of synthetic stories", settings.lexicon)
 
 
-def main() -> None:
-    """Train one miniature."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", required=True, help="folder to write")
-    parser.add_argument("--seed", type=int, default=TextSettings.seed)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    settings = TextSettings(seed=arguments.seed)
+def make_text_miniature(folder: str | Path, settings: TextSettings) -> None:
+    """Train a miniature, and save it to a folder."""
     model, tokens = train(settings)
-    save_text_model(model, arguments.output, settings, tokens)
-
-
-if __name__ == "__main__":
-    main()
+    save_text_model(model, folder, settings, tokens)

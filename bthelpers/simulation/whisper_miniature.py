@@ -1,6 +1,6 @@
 """A miniature Whisper, trained as its original is: to transcribe speech.
 
-``python -m bthelpers.simulation.whisper_miniature --output FOLDER`` trains an encoder and decoder
+``bthelpers miniature whisper --output FOLDER`` trains an encoder and decoder
 of the real architecture (Radford et al., 2022) on sound and words of synthetic stories: first on
 short pieces, then on pieces as long as the model takes. The stories are those that the other
 miniatures hear without the words.
@@ -8,7 +8,6 @@ miniatures hear without the words.
 
 from __future__ import annotations
 
-import argparse
 import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,26 +189,7 @@ def save_whisper(
     save_parts(parts, folder, settings, "synthetic stories, transcribed", settings.stories.lexicon)
 
 
-def main() -> None:
-    """Train one miniature."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", required=True, help="folder to write")
-    parser.add_argument("--seed", type=int, default=PretrainingSettings.seed)
-    parser.add_argument("--hidden-size", type=int, default=TranscriptionSettings.hidden_size)
-    parser.add_argument("--layers", type=int, default=TranscriptionSettings.layers)
-    parser.add_argument("--decoder-layers", type=int, default=TranscriptionSettings.decoder_layers)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    settings = TranscriptionSettings(
-        PretrainingSettings(seed=arguments.seed),
-        hidden_size=arguments.hidden_size,
-        layers=arguments.layers,
-        decoder_layers=arguments.decoder_layers,
-    )
+def make_whisper_miniature(folder: str | Path, settings: TranscriptionSettings) -> None:
+    """Train a miniature, and save it to a folder."""
     transcriber = Transcriber(settings)
-    save_whisper(transcriber.run(), arguments.output, settings, transcriber.tokens)
-
-
-if __name__ == "__main__":
-    main()
+    save_whisper(transcriber.run(), folder, settings, transcriber.tokens)

@@ -91,13 +91,13 @@ def text_lm(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
 
 def load_big_slm(source: BigSpeechModel, tuning: TuningSettings) -> WhisperDecoder:
     """Load a bigger Whisper; a ModelError says why it cannot be had."""
-    with explained(source.path, source.revision, "bthelpers.simulation.whisper_miniature") as where:
+    with explained(source.path, source.revision, "whisper") as where:
         return WhisperDecoder.load(source.path, tuning.precision, **where)
 
 
 def load_text_lm(source: TextModel, tuning: TuningSettings) -> TextReader:
     """Load a text model; a ModelError says why it cannot be had."""
-    with explained(source.path, source.revision, "bthelpers.simulation.text_miniature") as where:
+    with explained(source.path, source.revision, "text") as where:
         return TextReader.load(source.path, tuning.precision, source.layer_step, **where)
 
 

@@ -18,7 +18,6 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from sphinx.util import logging
 from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import digest, file_digest
 from bthelpers.results.store import ENVIRONMENT, Results
+from bthelpers.workflow.processes import run_to_end
 
 LIBRARY = Path(__file__).parents[1]
 KEPT_CACHES = 3  # so that going back to another profile, or undoing a change, executes nothing
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension; ``results_command`` is what makes the results of ``{profile}``."""
-    workflow = [sys.executable, "-m", "bthelpers.workflow.run", "{profile}"]
+    workflow = [sys.executable, "-m", "bthelpers", "run", "{profile}"]
     app.add_config_value("results_command", workflow, "")
     app.add_config_value("results_fingerprint", "", "html")
     # Early: the table of contents, read at 900, may list pages that the workflow makes.
@@ -68,11 +68,14 @@ def follow_results(app: Sphinx, config: Config) -> None:
 
 
 def make_results(command: list[str], results: Path) -> None:
-    """Run the workflow in the repository; its progress goes to the terminal."""
+    """Run the workflow in the repository; its progress goes to the terminal.
+
+    A signal that ends the build ends the workflow as well.
+    """
     shown = shlex.join(command)
     logger.info("making what is missing of %s: %s", results, shown)
     try:
-        status = subprocess.run(command, cwd=results.parent.parent).returncode
+        status = run_to_end(command, cwd=results.parent.parent)
     except OSError as error:
         raise SystemExit(f"{shown} cannot be run: {error}") from error
     if status != 0:

@@ -12,6 +12,7 @@ from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import refuse_to_replace
 from bthelpers.data.regions import load_regions
 from bthelpers.encoding.ceiling import load_published
+from bthelpers.params.schema import ParameterError
 from bthelpers.params.settings import CorporaSettings, DatasetSettings, ModelSettings, Profile
 from bthelpers.params.simulation import CorporaSpec, SimulationSpec
 from bthelpers.workflow.steps import STEPS, planned_runs
@@ -45,10 +46,10 @@ def problems(profile: Profile, repository: Path) -> list[str]:
 
 
 def require(profile: Profile, repository: Path) -> None:
-    """Raise a ValueError that lists every problem of a profile, if there is any."""
+    """Raise a ParameterError that lists every problem of a profile, if there is any."""
     if found := problems(profile, repository):
         listed = "\n- ".join(found)
-        raise ValueError(f"profile {profile.name!r} cannot be run:\n- {listed}")
+        raise ParameterError(f"profile {profile.name!r} cannot be run:\n- {listed}")
 
 
 def _error_of(key: str, look: Callable[[], object]) -> list[str]:
@@ -118,8 +119,7 @@ def _missing_model(name: str, model: ModelSettings, repository: Path) -> list[st
     if not (repository / model.path / "config.json").is_file():
         return [
             f"models.{name}.path: {repository / model.path} holds no model (config.json is"
-            " missing); `python -m bthelpers.simulation.speech_miniature --output"
-            f" {model.path}` makes a miniature"
+            f" missing); `bthelpers miniature speech --output {model.path}` makes a miniature"
         ]
     return []
 
@@ -203,7 +203,7 @@ def _is_whisper(model: ModelSettings, repository: Path) -> bool:
 
     source = repository / model.path if model.revision is None else model.path
     try:
-        with explained(source, model.revision, "bthelpers.simulation.speech_miniature") as where:
+        with explained(source, model.revision, "speech") as where:
             return AutoConfig.from_pretrained(source, **where).model_type == "whisper"
     except ModelError:
         return False  # what is wrong with it is listed with the models

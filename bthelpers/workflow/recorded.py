@@ -1,15 +1,12 @@
 """Recorded results: compact copies of a profile's results, kept in the repository with the book.
 
-``python -m bthelpers.workflow.recorded record PROFILE`` copies what chapters show of
-``results/PROFILE`` to ``book/recorded/PROFILE``, in the same layout; of single voxels, what maps
-show. ``python -m bthelpers.workflow.recorded verify`` makes one recorded run again, chosen at
-random, and compares the two.
+``bthelpers record PROFILE`` copies what chapters show of ``results/PROFILE`` to
+``book/recorded/PROFILE``, in the same layout; of single voxels, what maps show. ``bthelpers
+verify`` makes one recorded run again, chosen at random, and compares the two.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
 import shutil
 import sys
@@ -27,7 +24,7 @@ from bthelpers.params.loading import load, to_dict
 from bthelpers.params.settings import Profile
 from bthelpers.results.maps import mean_r
 from bthelpers.results.store import Results, Run, read_dataset, write_dataset
-from bthelpers.workflow.run import RUNS_AT_ONCE, run_workflow, visible_gpus
+from bthelpers.workflow.run import run_workflow
 from bthelpers.workflow.steps import evaluation_runs
 
 RECORDED = Path("book/recorded")
@@ -170,38 +167,36 @@ def verify(repository: Path, run: Run) -> dict[str, float]:
     results = repository / "results" / VERIFY
     shutil.rmtree(results, ignore_errors=True)
     target = f"results/{VERIFY}/{_file(run)}"
-    run_workflow(repository, VERIFY, min(os.cpu_count(), RUNS_AT_ONCE), visible_gpus(), [target])
+    run_workflow(repository, VERIFY, None, None, [target])
     return differences(recorded.open(*run), compact(read_dataset(repository / target)))
 
 
-def main() -> None:
-    """Record a profile's results, or make one recorded run again."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", choices=("record", "verify"))
-    parser.add_argument("profile", nargs="?", default=PROFILE, help="to record")
-    parser.add_argument("--seed", type=int, help="of the choice of the run to verify")
-    arguments = parser.parse_args()
-    try:
-        if arguments.action == "record":
-            print(record(Path.cwd(), arguments.profile))
-            return
-        runs = Results(RECORDED / PROFILE, recorded=True).list()
-        if not runs:
-            raise ResultsError(
-                f"{RECORDED / PROFILE} holds no records: `make results PROFILE={PROFILE}`, and"
-                f" `make record PROFILE={PROFILE}`"
-            )
-        run = random.Random(arguments.seed).choice(runs)
-        print(f"verifying {_file(run)}", file=sys.stderr, flush=True)
-        found = verify(Path.cwd(), run)
-    except (ResultsError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+def verify_any(repository: Path, seed: int | None = None) -> bool:
+    """Make a recorded run again, chosen at random, and print how much it differs.
+
+    Returns
+    -------
+    bool
+        Whether everything differs by less than `TOLERANCES` allow; where not, standard error says
+        what differs.
+
+    Raises
+    ------
+    ResultsError
+        If there are no records, or as `verify`.
+    """
+    runs = Results(repository / RECORDED / PROFILE, recorded=True).list()
+    if not runs:
+        raise ResultsError(
+            f"{RECORDED / PROFILE} holds no records: `make results PROFILE={PROFILE}`, and"
+            f" `make record PROFILE={PROFILE}`"
+        )
+    run = random.Random(seed).choice(runs)
+    print(f"verifying {_file(run)}", file=sys.stderr, flush=True)
+    found = verify(repository, run)
     for name, difference in found.items():
         print(f"{name}: largest difference {difference:.2g}")
-    for name in found.keys() & TOLERANCES.keys():
-        if found[name] > TOLERANCES[name]:
-            raise SystemExit(f"{_file(run)}: {name} differs by more than {TOLERANCES[name]}")
-
-
-if __name__ == "__main__":
-    main()
+    beyond = [name for name in found.keys() & TOLERANCES if found[name] > TOLERANCES[name]]
+    for name in beyond:
+        print(f"{_file(run)}: {name} differs by more than {TOLERANCES[name]}", file=sys.stderr)
+    return not beyond

@@ -1,7 +1,6 @@
 import argparse
 import json
 import re
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +24,7 @@ from transformers import (
     WhisperModel,
 )
 
+from bthelpers.cli import main
 from bthelpers.core.provenance import file_digest
 from bthelpers.models import released
 from bthelpers.models.loading import ModelError
@@ -588,16 +588,12 @@ def test_the_base_and_the_file_stay_as_they_are(bases, tmp_path):
     assert [file_digest(file) for file in files] == before
 
 
-def run_main(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["released", *map(str, arguments)])
-    released.main()
-
-
-def test_the_command_line_reports_model_and_head(checkpoint, bases, tmp_path, monkeypatch, capsys):
+def test_the_command_line_reports_model_and_head(checkpoint, bases, tmp_path, capsys):
     folder = tmp_path / "folder"
-    run_main(monkeypatch, checkpoint, "--base", bases["hubert"], "--output", folder)
+    command = ["release", checkpoint, "--base", bases["hubert"], "--output", folder]
+    assert main([str(word) for word in command]) == 0
     out = capsys.readouterr().out
     assert f"{folder}: hubert, 2 layers of 32 units" in out
     assert f"{folder / HEAD}: linear head to 7 voxels" in out
-    with pytest.raises(SystemExit, match="is already there"):
-        run_main(monkeypatch, checkpoint, "--base", bases["hubert"], "--output", folder)
+    assert main([str(word) for word in command]) == 1
+    assert "is already there" in capsys.readouterr().err

@@ -267,7 +267,7 @@ def test_a_missing_folder_is_an_error_that_says_what_to_do(name, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="no model here") as caught:
         SpeechEncoder.load(name)
-    assert "python -m bthelpers.simulation.speech_miniature" in str(caught.value)
+    assert "`bthelpers miniature speech --output" in str(caught.value)
 
 
 def test_another_family_is_an_error(tmp_path):

@@ -26,7 +26,7 @@ def test_a_missing_run_is_an_error_that_names_it(tmp_path):
     with pytest.raises(ResultsError) as caught:
         load_alignment(Results(tmp_path / "smoke"), MODEL)
     assert str(missing) in str(caught.value)
-    assert "python -m bthelpers.workflow.run" in str(caught.value)
+    assert "`bthelpers run" in str(caught.value)
 
 
 @pytest.mark.parametrize("odd_one", [("SIM01", "brain-tuned"), ("SIM02", "pretrained")])

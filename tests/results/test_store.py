@@ -69,7 +69,7 @@ def test_a_missing_file_names_the_command_that_makes_it(tmp_path):
     path = tmp_path / "voxels.nc"
     with pytest.raises(ResultsError) as caught:
         read_dataset(path)
-    assert str(caught.value).startswith(f"{path} is not there; `python -m bthelpers")
+    assert str(caught.value).startswith(f"{path} is not there; `bthelpers run")
 
 
 @pytest.mark.parametrize("kept", [0, 4, 100, 0.5, 0.99])
@@ -78,7 +78,9 @@ def test_a_truncated_file_is_an_error(tmp_path, dataset, kept):
     write_dataset(dataset, path, {})
     whole = path.read_bytes()
     path.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
-    with pytest.raises(ResultsError, match=r"voxels\.nc is damaged .*; delete it, then `python"):
+    with pytest.raises(
+        ResultsError, match=r"voxels\.nc is damaged .*; delete it, then `bthelpers run"
+    ):
         read_dataset(path)
 
 
@@ -150,7 +152,7 @@ def test_what_is_not_there_is_named_with_the_nearest(root):
     with pytest.raises(ResultsError) as caught:
         Results(root).open("hubert-mini", "SIM01", "brain-tune", "alignment")
     path = root / "hubert-mini" / "SIM01" / "brain-tune" / "alignment.nc"
-    assert str(caught.value).startswith(f"{path} is not there; `python -m bthelpers")
+    assert str(caught.value).startswith(f"{path} is not there; `bthelpers run")
     assert str(caught.value).endswith("is: hubert-mini/SIM01/brain-tuned/alignment")
     with pytest.raises(ResultsError, match="nearest there is: none"):
         Results(root / "empty").open("hubert-mini", "SIM01", "pretrained", "alignment")
@@ -162,13 +164,15 @@ def test_the_recorded_parameters_are_a_profile(root):
     assert Results(root).profile() == params.load(DEMO)
     file = root / "profile.json"
     file.write_text(file.read_text().replace('"epochs"', '"epoch"'))
-    with pytest.raises(ResultsError, match=r"tuning\.epoch: unknown key.*delete it, then `python"):
+    with pytest.raises(
+        ResultsError, match=r"tuning\.epoch: unknown key.*delete it, then `bthelpers"
+    ):
         Results(root).profile()
     file.write_text("{")
     with pytest.raises(ResultsError, match=r"profile\.json does not fit this version"):
         Results(root).profile()
     file.unlink()
-    with pytest.raises(ResultsError, match=r"profile\.json is not there; `python -m bthelpers"):
+    with pytest.raises(ResultsError, match=r"profile\.json is not there; `bthelpers run"):
         Results(root).profile()
 
 
@@ -201,7 +205,7 @@ def test_the_current_results_are_those_of_the_environment_or_the_demos(root, mon
     assert Results.current().root == root
     monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root / "nowhere"))
     with pytest.raises(
-        ResultsError, match=r"no results in .*nowhere; `python -m bthelpers.*BRAIN_TUNING"
+        ResultsError, match=r"no results in .*nowhere; `bthelpers run.*BRAIN_TUNING"
     ):
         Results.current()
     monkeypatch.delenv("BRAIN_TUNING_RESULTS")

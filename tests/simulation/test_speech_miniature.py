@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel
 
+from bthelpers.cli import main
 from bthelpers.core.provenance import file_digest
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.speech import SpeechEncoder
@@ -326,10 +327,9 @@ def test_command_line(monkeypatch, tmp_path):
     lexicon = "params/lexicons/english_second.yaml"
     arguments = ["--output", str(tmp_path), "--family", "wavlm", "--seed", "3"]
     arguments += ["--hidden-size", "64", "--lexicon", lexicon, "--threads", "1"]
-    monkeypatch.setattr("sys.argv", ["miniatures", *arguments])
     threads = torch.get_num_threads()
     try:
-        miniatures.main()
+        assert main(["miniature", "speech", *arguments]) == 0
     finally:
         torch.set_num_threads(threads)
     assert made["settings"] == PretrainingSettings("wavlm", 64, 3, lexicon)

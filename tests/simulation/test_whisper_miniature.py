@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, WhisperModel
 
+from bthelpers.cli import main
 from bthelpers.core.timing import SAMPLE_RATE, Interval
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.simulation import whisper_miniature
@@ -139,8 +140,7 @@ def test_the_size_is_chosen_on_the_command_line(monkeypatch):
     )
     size = ["--hidden-size", "64", "--layers", "3", "--decoder-layers", "5", "--seed", "7"]
     threads = ["--threads", str(torch.get_num_threads())]
-    monkeypatch.setattr("sys.argv", ["whisper_miniature", "--output", "mini", *size, *threads])
-    whisper_miniature.main()
+    assert main(["miniature", "whisper", "--output", "mini", *size, *threads]) == 0
     settings = chosen["settings"]
     assert (settings.hidden_size, settings.layers, settings.decoder_layers) == (64, 3, 5)
     assert settings.stories.seed == 7

@@ -216,4 +216,4 @@ def test_results_without_p_are_an_error_that_names_them(tmp_path):
         significance_table(Results(tmp_path / "smoke"), MODEL, "odd")
     named = tmp_path / "smoke" / MODEL / "SIM02" / "pretrained" / "alignment.nc"
     assert f"{named} holds no p-values" in str(caught.value)
-    assert "python -m bthelpers.workflow.run" in str(caught.value)
+    assert "`bthelpers run" in str(caught.value)

@@ -75,7 +75,7 @@ def folder(tmp_path_factory):
 
 
 def read(kind, path, *options):
-    with explained(str(path), None, "bthelpers.some_miniature") as where:
+    with explained(str(path), None, "some") as where:
         return kind.load(str(path), "float32", *options, **where)
 
 
@@ -332,11 +332,9 @@ def test_a_window_longer_than_whisper_takes_is_an_error(folder):
         TARGETS["big-slm"](inputs_of(folder, tuning=long), SPLITS)
 
 
-@pytest.mark.parametrize(
-    ("condition", "maker"), [("big-slm", "whisper_miniature"), ("text-lm", "text_miniature")]
-)
+@pytest.mark.parametrize(("condition", "maker"), [("big-slm", "whisper"), ("text-lm", "text")])
 def test_a_missing_folder_is_an_error_that_says_what_to_do(tmp_path, condition, maker):
-    expected = f"no model here .* -m bthelpers.simulation.{maker} --output"
+    expected = f"no model here .*`bthelpers miniature {maker} --output"
     with pytest.raises(ModelError, match=expected):
         TARGETS[condition](inputs_of(tmp_path), SPLITS)
 

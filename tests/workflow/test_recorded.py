@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from bthelpers.cli import main
 from bthelpers.core.errors import ResultsError
 from bthelpers.core.provenance import digest
 from bthelpers.params.loading import load, to_dict
@@ -218,25 +219,19 @@ def test_the_command_fails_where_results_differ(
     repository, workflow, monkeypatch, capsys, changed, shown, difference, status
 ):
     monkeypatch.chdir(repository)
-    monkeypatch.setattr("sys.argv", ["recorded", "record", "simulation"])
-    recorded.main()
+    assert main(["record", "simulation"]) == 0
     workflow[changed] = difference
-    monkeypatch.setattr("sys.argv", ["recorded", "verify", "--seed", "0"])
-    if status is None:
-        recorded.main()
-    else:
-        with pytest.raises(SystemExit, match=status):
-            recorded.main()
+    assert main(["verify", "--seed", "0"]) == (0 if status is None else 1)
     output = capsys.readouterr()
+    assert (status or "") in output.err
     assert f"{shown}: largest difference {difference}" in output.out
     assert "verifying mini/SIM01/brain-tuned/alignment" in output.err
 
 
-def test_nothing_to_verify_is_an_error(tmp_path, monkeypatch):
+def test_nothing_to_verify_is_an_error(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["recorded", "verify"])
-    with pytest.raises(SystemExit, match="holds no records: `make results PROFILE=simulation`"):
-        recorded.main()
+    assert main(["verify"]) == 1
+    assert "holds no records: `make results PROFILE=simulation`" in capsys.readouterr().err
 
 
 def test_the_shipped_record_belongs_to_the_shipped_parameters():

@@ -1,12 +1,16 @@
 import fcntl
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.cli import parse_config
 from trial_repository import Trial
 
+from bthelpers.cli import main
 from bthelpers.models import devices
 from bthelpers.workflow import run as workflow
 from bthelpers.workflow.run import run_workflow
@@ -20,9 +24,9 @@ def commands(monkeypatch, tmp_path):
 
     def run(command, **options):
         started.append((command, options))
-        return SimpleNamespace(returncode=0)
+        return 0
 
-    monkeypatch.setattr(workflow.subprocess, "run", run)
+    monkeypatch.setattr(workflow, "run_to_end", run)
     monkeypatch.chdir(tmp_path)
     return started
 
@@ -34,7 +38,7 @@ def test_snakemake_is_started_with_this_python(commands, tmp_path):
     text = " ".join(command)
     assert "--cores 3 " in text
     assert "--resources gpu=2" in text
-    assert "--config profile=smoke" in text
+    assert "--config profile=!!str smoke " in text
     assert command[-1] == "--quiet"
     assert options["cwd"] == tmp_path
     assert options["env"]["PATH"].startswith(str(Path(sys.executable).parent))
@@ -43,8 +47,7 @@ def test_snakemake_is_started_with_this_python(commands, tmp_path):
 
 
 def test_a_failed_run_is_an_error(commands, tmp_path, monkeypatch):
-    failed = SimpleNamespace(returncode=3)
-    monkeypatch.setattr(workflow.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(workflow, "run_to_end", lambda *_, **__: 3)
     with pytest.raises(SystemExit, match=r"workflow failed \(exit status 3\).*results/smoke"):
         run_workflow(tmp_path, "smoke", 1, 0, [])
 
@@ -65,9 +68,9 @@ def test_snakemake_that_outlives_the_workflow_keeps_others_out(commands, tmp_pat
 
     def run(command, pass_fds=(), **options):
         orphans.append(subprocess.Popen(["sleep", "60"], pass_fds=pass_fds))
-        return SimpleNamespace(returncode=0)
+        return 0
 
-    monkeypatch.setattr(workflow.subprocess, "run", run)
+    monkeypatch.setattr(workflow, "run_to_end", run)
     run_workflow(tmp_path, "smoke", 1, 0, [])
     try:
         with pytest.raises(SystemExit, match="another workflow is at work"):
@@ -80,28 +83,52 @@ def test_snakemake_that_outlives_the_workflow_keeps_others_out(commands, tmp_pat
     orphans[1].wait()
 
 
-def main(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["workflow", *arguments])
-    workflow.main()
-
-
-def test_an_unknown_profile_is_an_error_before_any_work(commands, tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match=r"smok\.yaml: no such parameter file.*smoke\.yaml"):
-        main(monkeypatch, "smok")
+def test_an_unknown_profile_is_an_error_before_any_work(commands, tmp_path, capsys):
+    assert main(["run", "smok"]) == 1
+    error = capsys.readouterr().err
+    assert re.search(r"smok\.yaml: no such parameter file.*smoke\.yaml", error)
     assert commands == []
     assert not (tmp_path / "results").exists()
 
 
-def test_a_missing_model_is_an_error_before_any_work(commands, tmp_path, monkeypatch):
+def test_a_missing_model_is_an_error_before_any_work(commands, tmp_path, capsys):
     (tmp_path / "weights" / "config.json").unlink()
-    with pytest.raises(SystemExit, match="weights holds no model"):
-        main(monkeypatch, "smoke")
+    assert main(["run", "smoke"]) == 1
+    assert "weights holds no model" in capsys.readouterr().err
     assert commands == []
     assert not (tmp_path / "results").exists()
 
 
-def test_options_are_handed_on(commands, monkeypatch):
-    main(monkeypatch, "smoke", "--cores", "2", "--gpus", "1", "--dry-run")
+@pytest.mark.parametrize("name", ["../smoke", "smoke; touch y", "$(touch y)", "", "smoke/..", "é"])
+def test_what_is_no_name_of_a_profile_is_refused(commands, tmp_path, capsys, name):
+    for command in ("run", "record"):
+        with pytest.raises(SystemExit) as stop:
+            main([command, name])
+        assert stop.value.code == 2
+        assert "is no name of a profile" in capsys.readouterr().err
+    assert commands == []
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_profile_whose_name_is_a_number_is_named_as_text(commands, tmp_path):
+    shutil.copy(tmp_path / "params" / "smoke.yaml", tmp_path / "params" / "007.yaml")
+    run_workflow(tmp_path, "007", 1, 0, [])
+    [(command, _)] = commands
+    assert parse_config([command[command.index("--config") + 1]]) == {"profile": "007"}
+
+
+@pytest.mark.parametrize(("gpus", "cores"), [(0, 4), (1, 4), (3, 6)])
+def test_unless_told_a_run_has_what_the_machine_has(commands, tmp_path, monkeypatch, gpus, cores):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus))))
+    monkeypatch.setattr(workflow.os, "cpu_count", lambda: 64)
+    run_workflow(tmp_path, "smoke", None, None, [])
+    text = " ".join(commands[0][0])
+    assert f"--cores {cores} " in text
+    assert (f"--resources gpu={gpus} " in text) == (gpus > 0)
+
+
+def test_options_are_handed_on(commands):
+    assert main(["run", "smoke", "--cores", "2", "--gpus", "1", "--", "--dry-run"]) == 0
     command, _ = commands[-1]
     assert command[-1] == "--dry-run"
     assert command[command.index("--resources") + 1] == "gpu=1"

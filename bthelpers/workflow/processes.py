@@ -1,0 +1,88 @@
+"""Commands that end with this process, together with all that they have started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psutil
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GRACE = 15.0  # seconds to end by itself, before it is killed
+POLL = 0.1  # seconds
+
+
+def run_to_end(command: Sequence[str], **options) -> int:
+    """Run a command; where a signal ends this process, nothing that it has started stays.
+
+    Ctrl-C, SIGTERM and SIGHUP are handed on to the command's processes. What is still there after
+    `GRACE` seconds, or at a second signal, is killed, also where it has left the command's process
+    group, as kernels of notebooks do. Then the signal takes its usual effect on this process.
+    Signals that are ignored, as under ``nohup``, stay ignored.
+
+    Parameters
+    ----------
+    command : sequence of str
+    **options
+        Of `subprocess.Popen`.
+
+    Returns
+    -------
+    int
+        Exit status.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, unless Python was told to handle it otherwise.
+    """
+    received: list[int] = []
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    usual = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in heeded
+    }
+    try:
+        # A session of its own: Ctrl-C reaches this process alone, which hands it on.
+        process = psutil.Popen(command, start_new_session=True, **options)
+        while not received:
+            with suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
+                return process.wait(POLL)
+        _end(process, received)
+        status = process.wait()
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+    signal.raise_signal(received[0])
+    return status
+
+
+def _end(process: psutil.Popen, received: list[int]) -> None:
+    """End a process, the leader of its group, and its descendants in this and other groups."""
+    family = _with_descendants({process})
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, received[0])
+    deadline = time.monotonic() + GRACE
+    while family and len(received) == 1 and time.monotonic() < deadline:
+        time.sleep(POLL)
+        family = _with_descendants(family)  # a kernel may have been about to start
+    while family and time.monotonic() < deadline + GRACE:
+        for survivor in family:
+            with suppress(psutil.NoSuchProcess):
+                survivor.kill()
+        time.sleep(POLL)
+        family = _with_descendants(family)
+
+
+def _with_descendants(processes: set[psutil.Process]) -> set[psutil.Process]:
+    """Processes that are still alive, and all that they have started."""
+    alive = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                alive |= {process, *process.children(recursive=True)}
+    return alive
