@@ -9,19 +9,19 @@ with an error if any array of any result file differs.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import xarray as xr
 from safetensors.numpy import load_file
 
-COMMAND = [sys.executable, "-m", "bthelpers.workflow.run", "smoke"]
+COMMAND = [sys.executable, "-m", "bthelpers", "run", "smoke"]
 FOLDERS = (Path("results/smoke"), Path("data/smoke"))
 
 
@@ -36,10 +36,8 @@ def arrays() -> dict[str, np.ndarray]:
     return found
 
 
-def start() -> subprocess.Popen:
-    return subprocess.Popen(
-        COMMAND, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def start() -> psutil.Popen:
+    return psutil.Popen(COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def clear() -> None:
@@ -69,8 +67,10 @@ def main() -> None:
         delay = rng.uniform(0, duration / 2)
         try:
             process.wait(delay)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        except psutil.TimeoutExpired:
+            for one in [process, *process.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
             process.wait()
             kills += 1
             print(f"kill {kills} after {delay:.1f} s: {len(arrays())} arrays", flush=True)

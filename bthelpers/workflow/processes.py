@@ -19,7 +19,7 @@ POLL = 0.1  # seconds
 def run_to_end(command: Sequence[str], **options) -> int:
     """Run a command; where a signal ends this process, nothing that it has started stays.
 
-    Ctrl-C, SIGTERM and SIGHUP are handed on to the command's processes. What is still there after
+    At Ctrl-C, SIGTERM and SIGHUP, the command's processes get SIGTERM. What is still there after
     `GRACE` seconds, or at a second signal, is killed, also where it has left the command's process
     group, as kernels of notebooks do. Then the signal takes its usual effect on this process.
     Signals that are ignored, as under ``nohup``, stay ignored.
@@ -65,7 +65,7 @@ def _end(process: psutil.Popen, received: list[int]) -> None:
     """End a process, the leader of its group, and its descendants in this and other groups."""
     family = _with_descendants({process})
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, received[0])
+        os.killpg(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + GRACE
     while family and len(received) == 1 and time.monotonic() < deadline:
         time.sleep(POLL)
