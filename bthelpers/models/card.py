@@ -113,7 +113,7 @@ def model_card(record: Mapping[str, str]) -> str:
     of_one = record["condition"] in PER_PARTICIPANT
     revision = source["revision"]
     return CARD.format(
-        metadata=_metadata(record, parameters).to_yaml(),
+        metadata=yaml.safe_dump(_metadata(record, parameters).to_dict(), sort_keys=False).rstrip(),
         model=record["model"],
         participant=record["participant"],
         condition=record["condition"],

@@ -6,7 +6,9 @@ from bthelpers.models.loading import ModelError, explained
 
 
 def test_a_folder_without_a_model_says_how_to_make_one(tmp_path):
-    expected = r"no model here \(config\.json is missing\); .* -m some\.maker --output .*, or name"
+    expected = (
+        r"no model here \(config\.json is missing\); .* miniature some\.maker --output .*, or name"
+    )
     with pytest.raises(ModelError, match=expected), explained(tmp_path, None, "some.maker"):
         pass
 
