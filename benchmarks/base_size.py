@@ -31,7 +31,7 @@ from test_base_size import BASE  # noqa: E402
 from bthelpers.core.timing import TR  # noqa: E402
 from bthelpers.models.speech import SpeechEncoder  # noqa: E402
 from bthelpers.params.loading import load  # noqa: E402
-from bthelpers.tuning.brain_tuning import TuningRun, brain_tune  # noqa: E402
+from bthelpers.tuning.brain_tuning import BrainTuning, brain_tune  # noqa: E402
 from bthelpers.workflow.plan import noise_story  # noqa: E402
 
 
@@ -56,13 +56,13 @@ def one_family(family: str, n_voxels: int, n_windows: int, window: float) -> Non
     arguments = ([story], [story], settings)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder, "checkpoint.pt")
-        run = TuningRun(encoder, *arguments, seed=0)
+        trainer = BrainTuning(encoder, *arguments, seed=0).trainer
         started = time.perf_counter()
-        run.train_epoch()
+        trainer.train_epoch()
         seconds = time.perf_counter() - started
-        run.save(checkpoint)
+        trainer.save(checkpoint)
         size = checkpoint.stat().st_size / 1e9
-        del run
+        del trainer
         step = gigabytes()
         resumed = brain_tune(encoder, *arguments, 0, checkpoint).encoder.model.state_dict()
     undisturbed = brain_tune(encoder, *arguments, 0).encoder.model.state_dict()

@@ -114,7 +114,7 @@ def print_times(root: Path, cache: Path, story: str, rounds: int) -> None:
 
 def assemble(root: Path, cache: Path | None) -> None:
     """Join all stories in this process and print its peak memory before and after, in bytes."""
-    from bthelpers.encoding.alignment import read_responses
+    from bthelpers.encoding.inputs import read_responses
 
     dataset = Dataset(root, cache)
     before = peak_memory()

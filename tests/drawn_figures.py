@@ -2,6 +2,7 @@
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.container import BarContainer, ErrorbarContainer
 
 mpl.use("Agg")
 
@@ -11,6 +12,13 @@ def drawn(figure):
     figure.canvas.draw()
     plt.close(figure)
     return figure
+
+
+def bars_and_errors(axes):
+    """Containers of the bars and of their error bars, one of each per condition."""
+    bars = [each for each in axes.containers if isinstance(each, BarContainer)]
+    errors = [each for each in axes.containers if isinstance(each, ErrorbarContainer)]
+    return bars, errors
 
 
 def labelled(figure):

@@ -71,7 +71,7 @@ def test_no_profile_is_needed_where_everything_is_chosen(tmp_path, transfers, mo
 @pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
 def test_a_small_disk_is_refused(tmp_path, transfers, monkeypatch, capsys, dry_run):
     usage = shutil.disk_usage(tmp_path)._replace(free=10**9)
-    monkeypatch.setattr(manifest.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
     assert main(["download", str(tmp_path), *dry_run]) == 1
     error = capsys.readouterr().err
     assert "75.160 GB are to be downloaded" in error

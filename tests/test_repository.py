@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bthelpers.workflow.steps import STEPS
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -30,7 +32,6 @@ def test_the_book_finds_its_configuration():
         assert (ROOT / "book" / name).resolve() == ROOT / name
 
 
-def test_every_run_notebook_has_a_rule():
-    rules = (ROOT / "Snakefile").read_text()
-    for notebook in ROOT.glob("book/runs/*.md"):
-        assert re.search(rf"['\"/]{notebook.stem}(\.md)?['\"]", rules), notebook
+def test_every_run_notebook_is_that_of_a_step():
+    notebooks = {step.notebook or name for name, step in STEPS.items()}
+    assert {notebook.stem for notebook in ROOT.glob("book/runs/*.md")} == notebooks

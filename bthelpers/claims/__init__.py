@@ -1,4 +1,5 @@
 """What papers claim, and what the results say to it.
 
-Imports `results`, `tasks` and what lies below them.
+`iclr2025` lists the claims; `verdicts.evaluate_claims` judges them. Imports `results`, `tasks` and
+what lies below them.
 """

@@ -17,8 +17,9 @@ from bthelpers.encoding.low_level import JOINT
 from bthelpers.params.settings import Profile
 from bthelpers.results import scale
 from bthelpers.results.alignment import load_alignment
-from bthelpers.results.impact import TUNED, load_impacts
-from bthelpers.results.runs import BASELINE, LAYERS
+from bthelpers.results.comparison import change, estimate
+from bthelpers.results.impact import load_impacts
+from bthelpers.results.runs import BASELINE, TUNED, over_layers
 from bthelpers.results.store import Results
 from bthelpers.results.tasks import (
     load_downstream,
@@ -26,7 +27,6 @@ from bthelpers.results.tasks import (
     load_preferences,
     load_recognition,
     n_late_layers,
-    over_layers,
 )
 from bthelpers.statistics.bootstrap import percent_change
 
@@ -63,24 +63,21 @@ class Measure:
     needs: tuple[str, ...] = ()
 
 
-def _means(run: xr.Dataset, value: str, draws: str) -> xr.Dataset:
+def _means(run: xr.Dataset, value: str, draws: str = "draws") -> xr.Dataset:
     """Mean over participants; NaN where one of them has no value."""
-    chosen = xr.Dataset({"value": run[value], "draws": run[draws]})
-    return chosen.mean("participant", skipna=False)
+    return estimate(run, value, draws).mean("participant", skipna=False)
 
 
 def relative_alignment(results: Results, model: str, region: str) -> xr.Dataset:
     """Change of normalised alignment from pretrained, in percent; mean over layers (Fig. 2)."""
-    means = load_alignment(results, model).sel(region=region, drop=True)
-    means = means.isel(layer=LAYERS["mean over layers"]).mean("layer")
-    change = percent_change(means, means.sel(condition=BASELINE, drop=True))
-    return _means(change, "alignment", "draws")
+    means = over_layers(load_alignment(results, model).sel(region=region, drop=True))
+    return _means(percent_change(means, means.sel(condition=BASELINE, drop=True)), "alignment")
 
 
 def mean_impact(results: Results, model: str, region: str, features: Sequence[str]) -> xr.Dataset:
     """Low-level impact in percent, mean over features that are removed one by one (Fig. 3)."""
     impacts = load_impacts(results, model).sel(region=region, feature=list(features), drop=True)
-    return _means(impacts, "impact", "draws").mean("feature", skipna=False)
+    return _means(impacts, "impact").mean("feature", skipna=False)
 
 
 def probe_scores(results: Results, model: str) -> xr.Dataset:
@@ -106,8 +103,7 @@ def recognition_accuracy(results: Results, model: str) -> xr.Dataset:
 
 def late_preference(results: Results, model: str) -> xr.Dataset:
     """Semantic–phonetic preference d, mean over the late layers (Fig. 8)."""
-    late, _ = _late_and_earlier(results, model)
-    return late
+    return _late_and_earlier(results, model)[0]
 
 
 def late_preference_gain(results: Results, model: str) -> xr.Dataset:
@@ -118,7 +114,7 @@ def late_preference_gain(results: Results, model: str) -> xr.Dataset:
 
 def _late_and_earlier(results: Results, model: str) -> tuple[xr.Dataset, xr.Dataset]:
     """Means over the last third of the transformer layers, and over those before it."""
-    layers = _means(load_preferences(results, model), "preference", "draws")
+    layers = _means(load_preferences(results, model), "preference")
     n_late = n_late_layers(layers)
     late, earlier = slice(-n_late, None), slice(1, -n_late)
     return layers.isel(layer=late).mean("layer"), layers.isel(layer=earlier).mean("layer")
@@ -126,8 +122,7 @@ def _late_and_earlier(results: Results, model: str) -> tuple[xr.Dataset, xr.Data
 
 def two_sizes(results: Results, model: str, evaluation: str) -> xr.Dataset:
     """What a smaller and a larger model are compared by (A.2, E.1; Fig. 5 and 11)."""
-    compared = scale.load_against_large(results, model, evaluation)
-    return compared[["value", "draws"]].rename(compared="condition")
+    return scale.load_against_large(results, model, evaluation).rename(compared="condition")
 
 
 def story_slope(results: Results, model: str) -> xr.Dataset:
@@ -144,11 +139,9 @@ def size_slope(results: Results, model: str) -> xr.Dataset:
 
 def _slope(gains: xr.Dataset, by: str, condition: str) -> xr.Dataset:
     """Least squares over the models, per doubling of one of their coordinates."""
-    lines = gains[["difference", "difference_draws"]].assign_coords(model=np.log2(gains[by].values))
+    lines = change(gains).assign_coords(model=np.log2(gains[by].values), condition=[condition])
     slopes = lines.polyfit("model", deg=1).sel(degree=1, drop=True)
-    named = {"value": "difference", "draws": "difference_draws"}
-    slopes = {name: slopes[f"{of}_polyfit_coefficients"] for name, of in named.items()}
-    return xr.Dataset(slopes).expand_dims(condition=[condition])
+    return estimate(slopes, "value_polyfit_coefficients", "draws_polyfit_coefficients")
 
 
 def _with_naive(profile: Profile, model: str) -> list[str]:

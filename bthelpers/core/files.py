@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -70,14 +72,15 @@ def _explained(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError, SafetensorError) as error:
         raise ResultsError(
             f"{path} was not written: {error}. Nothing unfinished is kept under this name. If its"
-            f" disk is full ({_free_megabytes(path)} MB are free), make room; then run the same"
+            f" disk is full ({free_bytes(path) // 10**6} MB are free), make room; then run the same"
             " command again."
         ) from error
 
 
-def _free_megabytes(path: Path) -> int:
-    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
-    return shutil.disk_usage(folder).free // 10**6
+def free_bytes(path: Path) -> int:
+    """Bytes that are free on the disk where a path, which need not exist, is or would be."""
+    folder = next(place for place in (path, *path.absolute().parents) if place.is_dir())
+    return shutil.disk_usage(folder).free
 
 
 def _flush(file: Path) -> None:
@@ -93,6 +96,11 @@ def atomic_write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(text.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a UTF-8 file of JSON; it goes into a folder that is whole or not at all."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def write_if_changed(path: str | Path, text: str) -> bool:

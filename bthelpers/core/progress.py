@@ -1,4 +1,8 @@
-"""Progress of long work in plain text, for terminals and logs."""
+"""Progress of long work in plain text, for terminals and logs.
+
+Whole lines, and no bar that is drawn over (tqdm): in a log and in a notebook the carriage returns
+of a bar stay, and other messages are put on its line.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,11 @@ from datetime import timedelta
 
 REPORT_EVERY = 10  # seconds
 GB = 10**9
+
+
+def say(text: str) -> None:
+    """Print a line to standard error at once: results go to standard output."""
+    print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -29,15 +38,13 @@ class Progress:
         self._started = time.monotonic()
 
     def advance(self, text: str = "") -> None:
-        """Print that one more step is done, to standard error: results go to standard output."""
+        """Say that one more step is done."""
         self.done += 1
         elapsed = time.monotonic() - self._started
         left = elapsed / self.done * (self.total - self.done)
-        print(
+        say(
             f"{self.name}: {self.done} of {self.total} {text}"
-            f" ({elapsed:.0f} s, about {left:.0f} s left)",
-            file=sys.stderr,
-            flush=True,
+            f" ({elapsed:.0f} s, about {left:.0f} s left)"
         )
 
 
@@ -73,9 +80,7 @@ class ByteProgress:
         self._reported = time.monotonic()
         rate = self.n_bytes / max(self._reported - self._started, 1e-3)
         left = timedelta(seconds=round((self.total - self.n_bytes) / max(rate, 1)))
-        print(
+        say(
             f"{self.name}: {self.n_bytes / GB:.3f} of {self.total / GB:.3f} GB, {self.n_files} of"
-            f" {self.n_total_files} files ({rate / 1e6:.1f} MB/s, about {left} left)",
-            file=sys.stderr,
-            flush=True,
+            f" {self.n_total_files} files ({rate / 1e6:.1f} MB/s, about {left} left)"
         )

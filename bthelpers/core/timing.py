@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-SAMPLE_RATE = 16_000  # Hz
+SAMPLE_RATE = 16_000
+"""Samples per second of sound as all models take it, and of the times in TIMIT's transcriptions."""
 
 SILENCE = "sp"
-
+"""Label of silences in transcriptions."""
 
 TR = 2.0045
 """Repetition time of ds003020, in seconds."""
@@ -52,6 +53,11 @@ def tr_times(n_respdict: int, tr: float = TR) -> NDArray[np.float64]:
     ------
     ValueError
         If the count leaves no trigger.
+
+    Examples
+    --------
+    >>> tr_times(8, tr=2.0)
+    array([-10.,  -8.,  -6.])
     """
     if n_respdict <= _UNTRIGGERED:
         raise ValueError(f"a respdict count of {n_respdict} leaves no trigger: it must exceed 5")
@@ -75,6 +81,11 @@ def trim(rows: NDArray) -> NDArray:
     ------
     ValueError
         If nothing would be left.
+
+    Examples
+    --------
+    >>> trim(np.arange(18))
+    array([10, 11, 12])
     """
     start, end = TRIM
     if len(rows) <= start + end:
@@ -85,19 +96,10 @@ def trim(rows: NDArray) -> NDArray:
 
 
 def response_times(n_respdict: int, tr: float = TR) -> NDArray[np.float64]:
-    """Times of the rows of a story's preprocessed responses, ``(k + 10) * tr - 10``.
+    """Times of the rows of a story's preprocessed responses: `tr_times`, trimmed.
 
-    Parameters
-    ----------
-    n_respdict : int
-        The story's count in ``respdict.json``.
-    tr : float
-        Repetition time in seconds.
-
-    Returns
-    -------
-    array of shape (n_respdict - 20,)
-        Seconds relative to the onset of the sound.
+    Row ``k`` of shape (n_respdict - 20,) is at ``(k + 10) * tr - 10`` seconds from the onset of the
+    sound.
     """
     return trim(tr_times(n_respdict, tr))
 
@@ -154,6 +156,12 @@ def windows(end_times: ArrayLike, length: float, rate: float) -> NDArray[np.int6
     ------
     ValueError
         If a window holds no sample or an end is not a finite number.
+
+    Examples
+    --------
+    >>> windows([1.0, 2.0], length=1.5, rate=10)
+    array([[-5, 10],
+           [ 5, 20]])
     """
     end_times = np.asarray(end_times, dtype=np.float64)
     n_samples = round(length * rate)
@@ -195,6 +203,13 @@ def lanczos_downsample(
     ------
     ValueError
         If rows and times do not match, or `tr_times` are fewer than two or do not increase.
+
+    Examples
+    --------
+    >>> lanczos_downsample([[1], [2], [3]], data_times=[0, 2, 4], tr_times=[0, 2, 4]).round(6)
+    array([[1.],
+           [2.],
+           [3.]])
     """
     data = _as_float(data)
     data_times = np.asarray(data_times, dtype=np.float64)
@@ -237,6 +252,13 @@ def fir_delay(features: ArrayLike, delays: Sequence[int]) -> NDArray:
     ------
     ValueError
         If the features are not a matrix, or the delays are none or not whole numbers.
+
+    Examples
+    --------
+    >>> fir_delay([[1], [2], [3]], delays=[1, 2])
+    array([[0, 0],
+           [1, 0],
+           [2, 1]])
     """
     features = np.asarray(features)
     delays = np.asarray(delays)
@@ -297,6 +319,11 @@ def block_permutation(n: int, block: int, rng: np.random.Generator) -> NDArray[n
     ------
     ValueError
         If there are fewer than two blocks, so that none can move.
+
+    Examples
+    --------
+    >>> block_permutation(5, 2, np.random.default_rng(0))
+    array([4, 0, 1, 2, 3])
     """
     if block < 1 or n <= block:
         raise ValueError(f"{n} rows hold fewer than two blocks of {block}: nothing can move")

@@ -1,4 +1,4 @@
 """A dataset on disk, in the layout of OpenNeuro ds003020, downloaded, read and checked.
 
-Imports `core` and `params`.
+Begin with `dataset.Dataset`. Imports `core` and `params`.
 """

@@ -56,9 +56,8 @@ class Dataset:
     root : Path
         Folder that holds ``stimuli`` and ``derivative``.
     cache : Path, optional
-        Folder for selected responses as float32 (see `bthelpers.data.response_cache`), for
-        readers that
-        come back; none is kept by default.
+        Folder for selected responses as float32, for readers that come back (see
+        `bthelpers.data.response_cache`); none is kept by default.
     """
 
     def __init__(self, root: Path | str, cache: Path | str | None = None):
@@ -161,10 +160,9 @@ class Dataset:
         waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
         return waveform.mean(axis=1), rate
 
-    def waveform(self, story: str, rate: int = 16_000) -> np.ndarray:
+    def waveform(self, story: str, rate: int = timing.SAMPLE_RATE) -> np.ndarray:
         """Read a story's sound as float32 (n_samples,) at `rate` samples per second."""
-        waveform, recorded_rate = self.audio(story)
-        return soxr.resample(waveform, recorded_rate, rate)
+        return soxr.resample(*self.audio(story), rate)
 
     def phones(self, story: str) -> list[Interval]:
         """Phones in ARPAbet with stress, silences ``sp`` among them; times in seconds."""

@@ -14,11 +14,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -26,7 +25,7 @@ from urllib.parse import quote
 import requests
 
 from bthelpers.core.files import atomic_write_text
-from bthelpers.core.progress import ByteProgress
+from bthelpers.core.progress import ByteProgress, say
 from bthelpers.data.manifest import (
     GB,
     METADATA,
@@ -112,7 +111,7 @@ def download(
         found = replace(found, missing=[*found.missing, *wrong], n_bytes=n_bytes)
         require_space(found, root)
         progress = ByteProgress("download", found.n_bytes, len(found.missing))
-        transfer = _Transfer(root, url, timeout, pause, verified, progress)
+        transfer = _Transfer(root, url.rstrip("/"), timeout, pause, verified, progress)
         _in_parallel(transfer, found.missing, jobs)
         transfer.require_success(found.missing)
 
@@ -122,7 +121,7 @@ def _write_metadata(path: Path, content: str) -> None:
     if not path.exists():
         atomic_write_text(path, content)
     elif path.read_bytes() != content.encode():
-        _say(f"{path} is not the published one and is kept; delete it to get that one")
+        say(f"{path} is not the published one and is kept; delete it to get that one")
 
 
 def _verify(
@@ -138,7 +137,7 @@ def _verify(
     if _md5(path) == file.md5:
         verified.add(file)
     else:
-        _say(f"{path} has the right size but another MD5: it is downloaded again")
+        say(f"{path} has the right size but another MD5: it is downloaded again")
         wrong.append(file)
     progress.received(file.n_bytes)
     progress.end_file()
@@ -158,24 +157,20 @@ def _in_parallel(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+@dataclass
 class _Transfer:
     """Brings single files from the server to their names. Parameters are those of `download`."""
 
-    def __init__(
-        self,
-        root: Path,
-        url: str,
-        timeout: float,
-        pause: float,
-        verified: _Verified,
-        progress: ByteProgress,
-    ):
-        self.root, self.url, self.timeout, self.pause = root, url.rstrip("/"), timeout, pause
-        self.verified, self.progress = verified, progress
-        self._lock = threading.Lock()
-        self._problems: dict[RemoteFile, str] = {}
-        self._in_a_row = 0  # files that failed while nothing came for any other
-        self._n_bytes_then = 0  # that had come when a file last failed
+    root: Path
+    url: str
+    timeout: float
+    pause: float
+    verified: _Verified
+    progress: ByteProgress
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _problems: dict[RemoteFile, str] = field(default_factory=dict)
+    _in_a_row: int = 0  # files that failed while nothing came for any other
+    _n_bytes_then: int = 0  # that had come when a file last failed
 
     def __call__(self, file: RemoteFile, stop: threading.Event) -> None:
         """Bring one file, or note why it could not be had."""
@@ -227,7 +222,7 @@ class _Transfer:
                 f"the server's has {n_bytes} bytes and MD5 {md5}, the published one"
                 f" {file.n_bytes} bytes and MD5 {file.md5}"
             )
-            _say(f"{file.path}: {problem}; starting it again")
+            say(f"{file.path}: {problem}; starting it again")
         raise _FileError(problem)
 
     def _complete(self, file: RemoteFile, part: Path, stop: threading.Event) -> None:
@@ -243,7 +238,7 @@ class _Transfer:
             furthest = max(furthest, n_bytes)
             if in_vain == ATTEMPTS or stop.is_set():
                 raise _FileError(f"{n_bytes} of {file.n_bytes} bytes: {problem}")
-            _say(f"{file.path}: {n_bytes} of {file.n_bytes} bytes, trying again: {problem}")
+            say(f"{file.path}: {n_bytes} of {file.n_bytes} bytes, trying again: {problem}")
             stop.wait(self.pause * 2**in_vain)
 
     def _receive(self, file: RemoteFile, part: Path, stop: threading.Event) -> str:
@@ -322,7 +317,3 @@ def _md5(path: Path) -> str:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

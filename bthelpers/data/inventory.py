@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -121,19 +122,13 @@ class Inventory:
         return "malformed" if False in states else "missing" if states else "there"
 
 
-class _Search:
-    """Tries readers and keeps the problems that they meet."""
-
-    def __init__(self):
-        self.problems: list[Problem] = []
-
-    def attempt(self, read, *names, part, participant=None, stories=()):
-        """Return what ``read(*names)`` does, or None after a problem."""
-        try:
-            return read(*names)
-        except DatasetError as error:
-            missing = isinstance(error, MissingError)
-            self.problems.append(Problem(part, str(error), missing, participant, tuple(stories)))
+def _attempt(problems: list[Problem], read, *names, part, participant=None, stories=()):
+    """Return what ``read(*names)`` does, or None and one more problem."""
+    try:
+        return read(*names)
+    except DatasetError as error:
+        missing = isinstance(error, MissingError)
+        problems.append(Problem(part, str(error), missing, participant, tuple(stories)))
 
 
 def take_inventory(
@@ -158,30 +153,29 @@ def take_inventory(
     -------
     Inventory
     """
-    search, n_repeats, absent = _Search(), {}, absent or {}
+    problems, n_repeats, absent = [], {}, absent or {}
+    attempt = partial(_attempt, problems)
     test_stories = tuple(dict.fromkeys(test_stories))
     wanted = tuple(dict.fromkeys([*stories, *test_stories]))
     participants = tuple(dict.fromkeys(participants))
     known = [
         story
         for story in wanted
-        if search.attempt(dataset.n_respdict, story, part="story", stories=[story])
+        if attempt(dataset.n_respdict, story, part="story", stories=[story])
     ]
     for story in known:
-        search.attempt(dataset.require_audio, story, part="audio", stories=[story])
-        search.attempt(dataset.words, story, part="TextGrid", stories=[story])
+        attempt(dataset.require_audio, story, part="audio", stories=[story])
+        attempt(dataset.words, story, part="TextGrid", stories=[story])
     for participant in participants:
-        if search.attempt(
-            dataset.transform, participant, part="participant", participant=participant
-        ):
+        if attempt(dataset.transform, participant, part="participant", participant=participant):
             heard = [story for story in known if story not in absent.get(participant, ())]
-            found = _search_participant(search, dataset, participant, heard, test_stories)
+            found = _search_participant(problems, dataset, participant, heard, test_stories)
             n_repeats |= {(participant, story): n for story, n in found.items()}
-    return Inventory(participants, wanted, test_stories, absent, search.problems, n_repeats)
+    return Inventory(participants, wanted, test_stories, absent, problems, n_repeats)
 
 
 def _search_participant(
-    search: _Search,
+    problems: list[Problem],
     dataset: Dataset,
     participant: str,
     stories: list[str],
@@ -190,9 +184,8 @@ def _search_participant(
     """Look for all of one participant; returns the number of repeats of each test story."""
 
     def attempt(part, read, *names, stories=()):
-        return search.attempt(
-            read, participant, *names, part=part, participant=participant, stories=stories
-        )
+        facts = {"part": part, "participant": participant, "stories": stories}
+        return _attempt(problems, read, participant, *names, **facts)
 
     attempt("anatomy", dataset.require_anatomy)
     attempt("annotation", dataset.vertex_parcels)
@@ -211,9 +204,7 @@ def _search_participant(
             f"{dataset.response_folder(participant)} other numbers of columns are found: "
             f"{listed(f'{story}.hf5 ({n})' for story, n in odd.items())}: {RESTORE}"
         )
-        search.problems.append(
-            Problem("responses", message, participant=participant, stories=tuple(odd))
-        )
+        problems.append(Problem("responses", message, participant=participant, stories=tuple(odd)))
     return n_repeats
 
 

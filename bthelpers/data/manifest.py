@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import gzip
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bthelpers.core.errors import DatasetError, did_you_mean
+from bthelpers.core.errors import look_up
+from bthelpers.core.files import free_bytes
 
 NAME = "ds003020"
 PACKAGED = Path(__file__).with_name(NAME)
@@ -119,9 +119,7 @@ def select(
         ("part", parts, PARTS),
     ):
         for name in names:
-            if name not in valid:
-                hint = did_you_mean(name, sorted(valid))
-                raise DatasetError(f"{name!r} is no {what} of {NAME}{hint}")
+            look_up(name, dict.fromkeys(sorted(valid)), f"{what} of {NAME}")
     return [
         file
         for file in manifest
@@ -223,8 +221,7 @@ def survey(files: Iterable[RemoteFile], root: Path) -> Survey:
         n_bytes += max(0, file.n_bytes - size(part_path(path)))
         if path.exists():
             replaced.append(file)
-    folder = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
-    return Survey(there, missing, replaced, n_bytes, shutil.disk_usage(folder).free)
+    return Survey(there, missing, replaced, n_bytes, free_bytes(root))
 
 
 def part_path(path: Path) -> Path:

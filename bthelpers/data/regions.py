@@ -46,6 +46,11 @@ def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
     ------
     ValueError
         If a name is neither a parcel nor a region, or a region contains itself or nothing.
+
+    Examples
+    --------
+    >>> load_regions()["primary_auditory"]
+    ('L_A1', 'R_A1')
     """
     path = REGIONS if path is None else Path(path)
     table = yaml.safe_load(path.read_text())

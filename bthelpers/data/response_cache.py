@@ -10,7 +10,6 @@ folder at any time.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import hashlib
 import json
@@ -20,6 +19,7 @@ from tokenize import TokenError
 
 import h5py
 import numpy as np
+from filelock import FileLock
 
 from bthelpers.core.errors import ResultsError
 from bthelpers.core.files import atomic_path
@@ -74,8 +74,7 @@ def _locked(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((folder / ".lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            stack.enter_context(FileLock(folder / ".lock"))
         except OSError as error:
             raise ResultsError(
                 f"{folder} cannot keep responses ({error}): make it a folder that can be written,"

@@ -1,106 +1,26 @@
-"""Brain alignment of every layer of a model, from representations and responses.
+"""Brain alignment of every layer of a model: equation 1 of the ICLR paper, section 3.4.1.
 
-The steps of section 3.4.1 of the ICLR paper: delayed features, a voxelwise ridge on the training
-stories, and the correlation of its prediction with the responses to the held-out story.
+Delayed features predict the responses to the training stories by a voxelwise ridge; its prediction
+is correlated with the responses to the held-out story. Equation 1, `normalized_alignment`, is the
+mean over a region's voxels of this correlation divided by the noise ceiling.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bthelpers.core.progress import Progress
-from bthelpers.core.timing import fir_delay, trim, zscore
-from bthelpers.data.dataset import Dataset
+from bthelpers.encoding.inputs import EncodingInputs, delayed_features
 from bthelpers.encoding.ridge import fit_ridge, story_folds
-from bthelpers.params.settings import EncodingSettings, StatisticsSettings
 from bthelpers.statistics.bootstrap import _VOXELS_AT_ONCE, _resampled_r, resampling_counts
 from bthelpers.statistics.correlation import pearson_r
 from bthelpers.statistics.permutation import permutation_p
 
 
-@dataclass(frozen=True)
-class StoryResponses:
-    """Responses to some stories, one after another.
-
-    Attributes
-    ----------
-    stories : list of str
-    responses : float32 array of shape (tr, voxel)
-        Standardised within each story.
-    story_of_row : list of str
-        The story of each row.
-    """
-
-    stories: list[str]
-    responses: np.ndarray
-    story_of_row: list[str]
-
-
-def read_responses(
-    dataset: Dataset, participant: str, stories: list[str], voxels: np.ndarray
-) -> StoryResponses:
-    """Read and standardise the responses of voxels, given by number, to the given stories.
-
-    Each story goes to its rows of one array: to join pieces, they and the whole would be held.
-    """
-    lengths = [len(dataset.response_times(story)) for story in stories]
-    responses = np.empty((sum(lengths), len(voxels)), np.float32)
-    for rows, story in zip(np.split(responses, np.cumsum(lengths)[:-1]), stories, strict=True):
-        rows[:] = zscore(dataset.responses(participant, story, voxels))
-    return StoryResponses(list(stories), responses, np.repeat(stories, lengths).tolist())
-
-
-def delayed_features(
-    representation: xr.DataArray, stories: list[str], delays: tuple[int, ...]
-) -> np.ndarray:
-    """Features at each response row: delayed, trimmed, standardised within each story.
-
-    Delays come before trimming, so that a story's first rows see the sound before them.
-
-    Parameters
-    ----------
-    representation : DataArray (tr, feature)
-        One layer at all TRs, with the coordinate ``story``.
-    stories : list of str
-    delays : tuple of int
-        In TRs.
-
-    Returns
-    -------
-    array of shape (tr, delay x feature), in the order of ``stories``
-
-    Raises
-    ------
-    ValueError
-        If the representation lacks a story.
-    """
-    values, story_of_tr = representation.values, representation["story"].values
-    missing = set(stories) - set(story_of_tr)
-    if missing:
-        raise ValueError(f"the representation lacks the stories {', '.join(sorted(missing))}")
-    return np.concatenate(
-        [zscore(trim(fir_delay(values[story_of_tr == story], delays))) for story in stories]
-    )
-
-
-def rows_kept(test: StoryResponses, skip_rows: int) -> np.ndarray:
-    """Boolean array (tr,): False for the first rows of each story."""
-    return np.concatenate(
-        [np.arange(test.story_of_row.count(story)) >= skip_rows for story in test.stories]
-    )
-
-
 def layer_alignment(
-    predicted: np.ndarray,
-    actual: np.ndarray,
-    ceiling: np.ndarray,
-    regions: xr.DataArray,
-    statistics: StatisticsSettings,
-    seed: int,
+    predicted: np.ndarray, actual: np.ndarray, inputs: EncodingInputs
 ) -> xr.Dataset:
     """Brain alignment of one prediction.
 
@@ -109,6 +29,8 @@ def layer_alignment(
     Dataset
         ``r`` and its ``p`` (voxel), ``alignment`` (region) and its ``draws`` (region, draw).
     """
+    ceiling, regions, seed = inputs.ceiling, inputs.regions, inputs.seed
+    statistics = inputs.statistics
     r = pearson_r(predicted, actual)
     p = permutation_p(
         predicted, actual, statistics.permutation_block, statistics.permutations, seed
@@ -116,52 +38,70 @@ def layer_alignment(
     draws = bootstrap_alignment(
         predicted, actual, ceiling, regions, statistics.block, statistics.bootstrap_draws, seed
     )
+    alignment = [normalized_alignment(r, ceiling, mask) for mask in regions.values]
     return xr.Dataset(
         {
             "r": ("voxel", r.astype(np.float32)),
             "p": ("voxel", p.astype(np.float32)),
-            "alignment": (
-                "region",
-                [normalized_alignment(r, ceiling, mask) for mask in regions.values],
-            ),
+            "alignment": ("region", alignment),
             "draws": draws.astype(np.float32),
         }
     )
 
 
-def evaluate_layers(
-    representations: xr.DataArray,
-    training: StoryResponses,
-    test: StoryResponses,
-    ceiling: np.ndarray,
-    regions: xr.DataArray,
-    encoding: EncodingSettings,
-    statistics: StatisticsSettings,
-    seed: int,
-) -> xr.Dataset:
+def evaluate_layers(representations: xr.DataArray, inputs: EncodingInputs) -> xr.Dataset:
     """Brain alignment of every layer (equation 1), with bootstrap draws.
 
     Parameters
     ----------
     representations : DataArray (layer, tr, feature)
         At all TRs, with the coordinate ``story``.
-    training, test : StoryResponses
-        Of voxels with a positive noise ceiling.
-    ceiling : array of shape (voxel,)
-    regions : bool DataArray (region, voxel)
-    encoding, statistics : settings
-    seed : int
-        Of the bootstrap; one seed pairs the draws of two models.
+    inputs : EncodingInputs
+        Responses, voxels and settings, as of `bthelpers.encoding.inputs.read_inputs`.
 
     Returns
     -------
     Dataset
         ``r``, its ``p`` and ``alpha`` (layer, voxel), ``alignment`` (layer, region), ``draws``
-        (layer, region, draw).
+        (layer, region, draw). Voxels have the labels that `inputs` has.
+
+    Examples
+    --------
+    Three voxels that follow the three features of layer 1, a TR later:
+
+    >>> from bthelpers.encoding.inputs import StoryResponses
+    >>> from bthelpers.params.settings import EncodingSettings, StatisticsSettings
+    >>> values = np.random.default_rng(0).normal(size=(2, 180, 3))
+    >>> representations = xr.DataArray(
+    ...     values,
+    ...     {"layer": [0, 1], "story": ("tr", np.repeat(["one", "two", "new"], 60))},
+    ...     ("layer", "tr", "feature"),
+    ... )
+    >>> training, test = (
+    ...     StoryResponses(
+    ...         stories,
+    ...         delayed_features(representations[1], stories, delays=(1,)),
+    ...         np.repeat(stories, 45).tolist(),
+    ...     )
+    ...     for stories in (["one", "two"], ["new"])
+    ... )
+    >>> inputs = EncodingInputs(
+    ...     training,
+    ...     test,
+    ...     ceiling=np.full(3, 0.8),
+    ...     regions=xr.DataArray([[True] * 3], {"region": ["all"]}, ("region", "voxel")),
+    ...     encoding=EncodingSettings((1, 2), alphas=(-2, 2, 5), folds=2, skip_test_rows=0),
+    ...     statistics=StatisticsSettings(20, block=5, permutations=20, permutation_block=5),
+    ...     seed=0,
+    ... )
+    >>> alignment = evaluate_layers(representations, inputs)["alignment"]
+    >>> alignment.sel(layer=1).values.round(2)
+    array([1.25])
     """
+    training, test, encoding = inputs.training, inputs.test, inputs.encoding
     folds = story_folds(training.story_of_row, encoding.folds)
-    kept = rows_kept(test, encoding.skip_test_rows)
-    actual = test.responses[kept]
+    rows = [np.arange(test.story_of_row.count(story)) for story in test.stories]
+    kept = np.concatenate(rows) >= encoding.skip_test_rows  # of each story
     layers = []
     progress = Progress("layers", representations.sizes["layer"])
     for features in representations.transpose("layer", ...):
@@ -170,11 +110,11 @@ def evaluate_layers(
             for split in (training, test)
         )
         model = fit_ridge(X, training.responses, folds, np.logspace(*encoding.alphas))
-        predicted = model.predict(X_test)[kept]
-        layer = layer_alignment(predicted, actual, ceiling, regions, statistics, seed)
+        layer = layer_alignment(model.predict(X_test)[kept], test.responses[kept], inputs)
         layers.append(layer.assign(alpha=("voxel", model.best_alphas_.astype(np.float32))))
         progress.advance()
-    return xr.concat(layers, dim="layer").assign_coords(layer=representations["layer"].values)
+    labels = {"layer": representations["layer"].values, "voxel": inputs.regions["voxel"].values}
+    return xr.concat(layers, dim="layer").assign_coords(labels)
 
 
 def normalized_alignment(r: ArrayLike, ceiling: ArrayLike, mask: ArrayLike) -> float:
@@ -198,6 +138,11 @@ def normalized_alignment(r: ArrayLike, ceiling: ArrayLike, mask: ArrayLike) -> f
     ValueError
         If shapes differ, the region is empty, or a voxel in it has no positive ceiling or no
         correlation.
+
+    Examples
+    --------
+    >>> normalized_alignment(r=[0.2, 0.3, 0.1], ceiling=[0.5, 0.6, 0.4], mask=[True, True, False])
+    0.45
     """
     r = np.asarray(r, dtype=np.float64)
     weights = _voxel_weights(ceiling, mask)

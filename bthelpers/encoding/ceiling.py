@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tokenize import TokenError
 
@@ -12,6 +12,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bthelpers.core.provenance import file_digest
+from bthelpers.data.cortex import region_masks
+from bthelpers.data.dataset import Dataset
+from bthelpers.data.regions import load_regions
+from bthelpers.params.settings import Profile
 
 # Voxels handled at once: ten repeats of 300 TRs are then 100 MB in float64.
 _VOXELS_AT_ONCE = 4096
@@ -50,6 +54,16 @@ def noise_ceiling(repeats: ArrayLike) -> NDArray[np.float64]:
     ------
     ValueError
         If `repeats` has another number of dimensions, fewer than two repeats, or no TR.
+
+    Examples
+    --------
+    Ten repeats of as much signal as noise, whose ceiling is the root of 10/11, and of noise alone:
+
+    >>> rng = np.random.default_rng(0)
+    >>> noise = rng.normal(size=(10, 300, 2))
+    >>> signal = rng.normal(size=(300, 1)) * [1, 0]
+    >>> noise_ceiling(signal + noise).round(2)
+    array([0.95, 0.  ])
     """
     repeats = np.asarray(repeats)
     if repeats.ndim != 3 or repeats.shape[0] < 2 or repeats.shape[1] < 1:
@@ -230,3 +244,83 @@ def invalid_voxels(responses: np.ndarray) -> np.ndarray:
     unfinite = ~np.isfinite(responses).all(axis=over)
     varies = (responses != responses[..., :1, :]).any(axis=-2)
     return unfinite | ~varies.all(axis=over[:-1])
+
+
+def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) -> xr.Dataset:
+    """Noise ceilings, regions and selected voxels of a participant (ICLR paper, section 3.2).
+
+    The noise ceiling is the mean over test stories, unless the profile names a folder of published
+    ones. Voxels with a value that is not finite, or that are constant in a story, are not selected.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    participant : str
+    parameters : Profile
+
+    Returns
+    -------
+    Dataset
+        ``ceiling`` (voxel); ``invalid``, ``above`` (the threshold) and ``tuned`` (those above it in
+        regions that models are tuned towards), bool (voxel); ``regions``, bool (region, voxel). The
+        attribute ``ceilings`` says where the noise ceilings come from.
+
+    Raises
+    ------
+    ValueError
+        If a region has no voxel above the threshold, or published noise ceilings do not fit.
+    DatasetError
+        If a file of the dataset is missing or malformed.
+    """
+    settings, splits = parameters.voxels, parameters.dataset.splits_of(participant)
+    invalid = np.any(
+        [invalid_voxels(dataset.responses(participant, story)) for story in splits.stories], axis=0
+    )
+    if settings.published is None:
+        origin = "estimated from the repeats"
+        ceiling = _mean_ceiling(dataset, participant, splits.test, len(invalid))
+    else:
+        origin = f"published, {settings.published}"
+        ceiling = load_published(f"{settings.published}/{participant}.npy", len(invalid))
+    regions = region_masks(dataset, participant, load_regions(parameters.dataset.regions))
+    above = select_voxels(ceiling, settings.ceiling, ~invalid)
+    if empty := regions["region"].values[~(regions & above).any("voxel").values].tolist():
+        raise ValueError(
+            f"{participant}: no voxel of {', '.join(empty)} has a noise ceiling above"
+            f" {settings.ceiling}: lower voxels.ceiling, or leave it out of dataset.regions"
+        )
+    tuned = above & regions.sel(region=list(settings.regions)).any("region").values
+    by_voxel = {"ceiling": ceiling, "invalid": invalid, "above": above, "tuned": tuned}
+    voxels = {name: ("voxel", values) for name, values in by_voxel.items()}
+    return xr.Dataset(voxels | {"regions": regions}, attrs={"ceilings": origin})
+
+
+def _mean_ceiling(
+    dataset: Dataset, participant: str, stories: Sequence[str], n_voxels: int
+) -> NDArray[np.float64]:
+    blocks = np.array_split(np.arange(n_voxels), 8)  # bounds memory
+    ceilings = [
+        np.concatenate(
+            [noise_ceiling(dataset.repeats(participant, story, block)) for block in blocks]
+        )
+        for story in stories
+    ]
+    return np.mean(ceilings, axis=0)
+
+
+def voxels_to_model(voxels: xr.Dataset, regions: Sequence[str] | None = None) -> xr.Dataset:
+    """Voxels above the noise ceiling, labelled by their numbers among the participant's.
+
+    Parameters
+    ----------
+    voxels : Dataset
+        As of `participant_voxels`.
+    regions : sequence of str, optional
+        Regions whose voxels are taken, and which are kept; by default all voxels and regions.
+    """
+    voxels = voxels.assign_coords(voxel=np.arange(voxels.sizes["voxel"]))
+    chosen = voxels["above"]
+    if regions is not None:
+        voxels = voxels.sel(region=list(regions))
+        chosen = chosen & voxels["regions"].any("region")
+    return voxels.isel(voxel=chosen.values)

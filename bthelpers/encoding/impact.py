@@ -2,6 +2,7 @@
 
 Section 3.4.2 of the ICLR paper. A ridge predicts a model's representation from a low-level feature;
 what it does not predict, the residual, is aligned with the brain as the representation itself is.
+Equation 2, `low_level_impact`, is the share of the alignment that is lost.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from bthelpers.core.errors import listed
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import TR, trim
-from bthelpers.encoding.alignment import StoryResponses, evaluate_layers
+from bthelpers.encoding.alignment import evaluate_layers
+from bthelpers.encoding.inputs import EncodingInputs, require_stories
 from bthelpers.encoding.ridge import fit_ridge, story_folds
-from bthelpers.params.settings import EncodingSettings, StatisticsSettings
 from bthelpers.statistics.bootstrap import percent_change
 
 # A dimension of which less than this share of the variance is left counts as removed. An encoding
@@ -27,7 +28,7 @@ NOTHING_LEFT = 1e-3
 SMALLEST_R = 0.05  # original correlation below which a voxel's impact is not computed
 
 
-def remove(
+def residualize(
     low_level: xr.DataArray,
     representations: xr.DataArray,
     training: Sequence[str],
@@ -103,14 +104,12 @@ def remove(
 
 
 def _check(low_level: xr.DataArray, layers: xr.DataArray, training: Sequence[str]) -> None:
-    stories = layers["story"].values
-    if not np.array_equal(low_level["story"].values, stories):
+    if not np.array_equal(low_level["story"].values, layers["story"].values):
         raise ValueError(
             "the low-level feature is of other stories or TRs than the representation: compute it"
             " for the stories of the representation, in their order"
         )
-    if missing := sorted(set(training) - set(stories)):
-        raise ValueError(f"the representation lacks the stories {', '.join(missing)}")
+    require_stories(layers, training)
     for name, values in (("low-level feature", low_level), ("representation", layers)):
         bad = ~np.isfinite(values).all("tr")
         if bad.any():
@@ -160,14 +159,8 @@ def _set_deviation(X: NDArray, feature_set: NDArray) -> NDArray[np.float64]:
 def residual_alignment(
     representations: xr.DataArray,
     low_level: Mapping[str, xr.DataArray],
-    training: StoryResponses,
-    test: StoryResponses,
-    ceiling: np.ndarray,
-    regions: xr.DataArray,
+    inputs: EncodingInputs,
     alphas: ArrayLike,
-    encoding: EncodingSettings,
-    statistics: StatisticsSettings,
-    seed: int,
 ) -> xr.Dataset:
     """Brain alignment of what low-level features leave of a model's representations.
 
@@ -177,60 +170,57 @@ def residual_alignment(
         At all TRs, with the coordinate ``story``.
     low_level : mapping of str to DataArray (tr, feature)
         As of `bthelpers.encoding.low_level.low_level_features`; each is removed by itself.
-    training, test, ceiling, regions, encoding, statistics, seed
-        As for `bthelpers.encoding.alignment.evaluate_layers`. With those of the original
-        alignment, the
-        draws of both are paired.
+    inputs : EncodingInputs
+        With those of the original alignment, the draws of both are paired.
     alphas : array of shape (n_alphas,)
-        Penalties of `remove`; its folds are those of the encoding model.
+        Penalties of `residualize`; its folds are those of the encoding model.
 
     Returns
     -------
     Dataset
         ``r`` (feature, layer, voxel), ``alignment`` (feature, layer, region) and ``draws``
         (feature, layer, region, draw) of the residuals, where ``feature`` is the low-level one; 0
-        in layers of which nothing is left. What `remove` counts, per feature and layer. What the
-        features' attributes count, as attributes.
+        in layers of which nothing is left. What `residualize` counts, per feature and layer. What
+        the features' attributes count, as attributes.
     """
     aligned = []
     progress = Progress("low-level features", len(low_level))
+    stories, n_folds = inputs.training.stories, inputs.encoding.folds
     for name, values in low_level.items():
-        removal = remove(values, representations, training.stories, encoding.folds, alphas)
+        removal = residualize(values, representations, stories, n_folds, alphas)
         residual = removal["residual"]
-        found = _without_alignment(residual["layer"], regions, statistics.bootstrap_draws)
+        found = _without_alignment(residual["layer"], inputs)
         left = residual.any(("tr", "feature")).values
         if left.any():
-            evaluated = evaluate_layers(
-                residual.isel(layer=left),
-                training,
-                test,
-                ceiling,
-                regions,
-                encoding,
-                statistics,
-                seed,
-            )
+            evaluated = evaluate_layers(residual.isel(layer=left), inputs)
             for variable in found:
                 found[variable].loc[{"layer": evaluated["layer"]}] = evaluated[variable]
-        aligned.append(
-            found.assign(removal.drop_dims(("tr", "feature"))).assign_attrs(values.attrs)
-        )
+        counts = removal.drop_dims(("tr", "feature"))
+        aligned.append(found.assign(counts).assign_attrs(values.attrs))
         progress.advance(name)
     names = pd.Index(list(low_level), name="feature")
     return xr.concat(aligned, names, combine_attrs="no_conflicts")
 
 
-def _without_alignment(layers: xr.DataArray, regions: xr.DataArray, n_draws: int) -> xr.Dataset:
+def _without_alignment(layers: xr.DataArray, inputs: EncodingInputs) -> xr.Dataset:
     """Zeros in the form of `evaluate_layers`: what predicts nothing is correlated with nothing."""
-    region = regions["region"].values
-    shape = (len(layers), len(region), n_draws)
+    coords = {
+        "layer": layers.values,
+        "voxel": inputs.regions["voxel"].values,
+        "region": inputs.regions["region"].values,
+        "draw": np.arange(inputs.statistics.bootstrap_draws),
+    }
+
+    def zeros(dtype: type, *dims: str) -> tuple[tuple[str, ...], np.ndarray]:
+        return dims, np.zeros([len(coords[dim]) for dim in dims], dtype)
+
     return xr.Dataset(
         {
-            "r": (("layer", "voxel"), np.zeros((len(layers), regions.sizes["voxel"]), np.float32)),
-            "alignment": (("layer", "region"), np.zeros(shape[:2])),
-            "draws": (("layer", "region", "draw"), np.zeros(shape, np.float32)),
+            "r": zeros(np.float32, "layer", "voxel"),
+            "alignment": zeros(np.float64, "layer", "region"),
+            "draws": zeros(np.float32, "layer", "region", "draw"),
         },
-        {"layer": layers.values, "region": region, "draw": np.arange(n_draws)},
+        coords,
     )
 
 
@@ -259,6 +249,15 @@ def low_level_impact(original: xr.Dataset, residual: xr.Dataset) -> xr.Dataset:
     ------
     ValueError
         If draws, layers or other labels differ: the two were not evaluated alike.
+
+    Examples
+    --------
+    >>> def aligned(alignment, draws):
+    ...     values = {"alignment": ("region", [alignment]), "draws": (("region", "draw"), [draws])}
+    ...     return xr.Dataset(values, {"region": ["auditory"]})
+    >>> found = low_level_impact(aligned(0.4, [0.3, 0.5]), aligned(0.1, [0.15, 0.1]))
+    >>> found["impact"].values.round(1), found["draws"].values.round(1)
+    (array([75.]), array([[50., 80.]]))
     """
     variables = ["alignment", "draws"]
     original = original[variables].sel(region=residual["region"])

@@ -26,6 +26,7 @@ from bthelpers.encoding.acoustics import (
     phone_sequences,
     power_spectrum,
 )
+from bthelpers.encoding.inputs import at_trs
 
 HOP = SAMPLE_RATE // 100  # samples from one frame of mel bands or cepstra to the next
 
@@ -80,16 +81,8 @@ def presence(
 
 def _labelled(dataset: Dataset, rows: dict[str, np.ndarray], columns: list[str]) -> xr.DataArray:
     """Join the arrays (tr, feature) of stories."""
-    times = [dataset.tr_times(story) for story in rows]
-    return xr.DataArray(
-        np.concatenate(list(rows.values())).astype(np.float32),
-        dims=("tr", "feature"),
-        coords={
-            "story": ("tr", np.repeat(list(rows), [len(of_story) for of_story in times])),
-            "time": ("tr", np.concatenate(times), {"units": "s"}),
-            "feature": columns,
-        },
-    )
+    values = np.concatenate(list(rows.values()))
+    return at_trs(dataset, list(rows), values).assign_coords(feature=columns)
 
 
 def _of_sound(
@@ -120,13 +113,12 @@ def _mel(
 ) -> xr.DataArray:
     """Mean over the frames of a TR."""
 
-    def read(story):
-        return dataset.waveform(story, SAMPLE_RATE), SAMPLE_RATE
-
-    def describe(segment, rate):
-        return frames(segment, rate, HOP).mean(axis=0)
-
-    return _of_sound(dataset, stories, read, describe)
+    return _of_sound(
+        dataset,
+        stories,
+        read=lambda story: (dataset.waveform(story, SAMPLE_RATE), SAMPLE_RATE),
+        describe=lambda segment, rate: frames(segment, rate, HOP).mean(axis=0),
+    )
 
 
 def _of_phones(

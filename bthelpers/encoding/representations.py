@@ -15,6 +15,7 @@ import xarray as xr
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE, lanczos_downsample, windows
 from bthelpers.data.dataset import Dataset
+from bthelpers.encoding.inputs import at_trs
 from bthelpers.models.front_ends import StoryFrames, WindowFrames
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import RepresentationSettings
@@ -22,21 +23,13 @@ from bthelpers.params.settings import RepresentationSettings
 WINDOWS_PER_BATCH = 64
 
 
-def _last(states: torch.Tensor, stride_tokens: int) -> torch.Tensor:
-    return states[:, -1]
-
-
-def _mean(states: torch.Tensor, stride_tokens: int) -> torch.Tensor:
-    return states.mean(dim=1)
-
-
-def _stride(states: torch.Tensor, stride_tokens: int) -> torch.Tensor:
-    return states[:, -stride_tokens:].mean(dim=1)
-
-
 # What stands for a window: its last token, the mean of all of its tokens, or the mean of those
-# that are new since the window before.
-POOLING = {"last": _last, "mean": _mean, "stride": _stride}
+# that are new since the window before. States are (window, token, feature).
+POOLING = {
+    "last": lambda states, n_new: states[:, -1],
+    "mean": lambda states, n_new: states.mean(dim=1),
+    "stride": lambda states, n_new: states[:, -n_new:].mean(dim=1),
+}
 
 
 def window_features(
@@ -95,7 +88,7 @@ def pooled_windows(
     for n_tokens, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
         for batch in torch.split(torch.from_numpy(np.stack(list(group))), WINDOWS_PER_BATCH):
             inputs = torch.stack([frames.window(start, stop) for start, stop in batch.tolist()])
-            with encoder.arithmetic(settings.precision):
+            with encoder.autocast(settings.precision):
                 states = encoder.all_layers(inputs, n_tokens)
             features = [pool(state.float(), stride_tokens) for state in states]
             pooled.append(torch.stack(features).cpu())
@@ -112,21 +105,12 @@ def extract(
     DataArray (layer, tr, feature), float32
         With coordinates ``story`` and ``time`` (seconds of sound) along ``tr``.
     """
-    pieces = []
+    rows = []
     progress = Progress("representations", len(stories))
     for story in stories:
         features, times = window_features(encoder, dataset.waveform(story), settings)
         tr_times = dataset.tr_times(story)
-        downsampled = np.stack([lanczos_downsample(f, times, tr_times) for f in features])
-        pieces.append(
-            xr.DataArray(
-                downsampled.astype(np.float32),
-                dims=("layer", "tr", "feature"),
-                coords={
-                    "story": ("tr", np.full(len(tr_times), story)),
-                    "time": ("tr", tr_times, {"units": "s"}),
-                },
-            )
-        )
+        rows.append(np.stack([lanczos_downsample(f, times, tr_times) for f in features]))
         progress.advance(story)
-    return xr.concat(pieces, dim="tr").assign_coords(layer=np.arange(encoder.n_layers + 1))
+    layers = np.arange(encoder.n_layers + 1)
+    return at_trs(dataset, stories, np.concatenate(rows, axis=1)).assign_coords(layer=layers)

@@ -53,6 +53,19 @@ def fit_ridge(
     ValueError
         If rows do not match, a value is not finite, a penalty is not positive, or there are fewer
         than two groups.
+
+    Examples
+    --------
+    Two voxels that follow two features, the second one with noise: it gets the larger penalty.
+
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(40, 2))
+    >>> Y = X @ [[1, 1], [2, 0]] + rng.normal(size=(40, 2)) * [0, 5]
+    >>> model = fit_ridge(X, Y, groups=np.arange(40) % 4, alphas=[0.01, 100])
+    >>> model.best_alphas_
+    array([1.e-02, 1.e+02])
+    >>> model.predict([[1.0, 0.0]])[:, 0].round(2)
+    array([1.])
     """
     X, Y, groups, alphas = (np.asarray(array) for array in (X, Y, groups, alphas))
     _check_ridge(X, Y, groups, alphas)

@@ -1,4 +1,4 @@
-"""Figures of the book, from labelled arrays."""
+"""Figures of alignment and low-level impact: bars of regions, models or features, and curves."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 from bthelpers.figures.style import (
     condition_curves,
     grouped_bars,
-    interval_errors,
     panel_grid,
+    panels,
     shared_legend,
 )
+from bthelpers.results.runs import over_layers
+from bthelpers.statistics.bootstrap import interval
 
 TITLES = {
     "late_language": "Late language",
@@ -59,18 +61,34 @@ def alignment_bars(alignment: xr.DataArray, regions: list[str]) -> Figure:
     Figure
         Error bars: standard error over participants; dots: participants.
     """
-    values = alignment.isel(layer=slice(1, None)).mean("layer").sel(region=regions)
-    means = values.mean("participant").transpose("condition", "region")
-    figure, axes, places = grouped_bars(
-        means, standard_error(values).transpose("condition", "region"), ALIGNMENT
-    )
-    for condition, row in places.items():
-        for dots in values.sel(condition=condition).transpose("participant", "region"):
-            axes.plot(row, dots, "k.", markersize=3, alpha=0.6)
-    axes.set_xticks(
-        np.arange(len(regions)), [region_title(region).replace(" ", "\n") for region in regions]
-    )
+    values = over_layers(alignment).sel(region=regions).transpose("condition", "region", ...)
+    means, error = values.mean("participant"), standard_error(values)
+    ticks = [region_title(region).replace(" ", "\n") for region in regions]
+    return _bars(means, (means - error, means + error), ticks, ALIGNMENT, participants=values)
+
+
+def _bars(
+    means: xr.DataArray,
+    ends: tuple[xr.DataArray, xr.DataArray],
+    ticks: list[str],
+    label: str,
+    title: str = "",
+    participants: xr.DataArray | None = None,
+) -> Figure:
+    """Bars (condition, group) as `grouped_bars`, with a tick for each group."""
+    figure, [[axes]] = panels(1, 1, max(1.6 + 1.3 * len(ticks), 4.2), 4.1)
+    grouped_bars(axes, means, *ends, participants)
+    axes.set_xticks(np.arange(len(ticks)), ticks)
+    axes.set_ylabel(label)
+    axes.set_title(title, fontsize=10)
+    shared_legend(figure, [axes])
     return figure
+
+
+def _around(means: xr.DataArray, draws: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Ends of error bars: those of the 95 % interval, drawn out to the mean where it is beyond."""
+    low, high = interval(draws).transpose("bound", *means.dims)
+    return np.minimum(low, means), np.maximum(high, means)
 
 
 def family_bars(families: xr.Dataset, region: str) -> Figure:
@@ -89,19 +107,16 @@ def family_bars(families: xr.Dataset, region: str) -> Figure:
     """
     chosen = families.sel(region=region).transpose("condition", "model", ...)
     means = chosen["alignment"]
-    models = list(means["model"].values)
-    figure, axes, _ = grouped_bars(means, interval_errors(means, chosen["draws"]), ALIGNMENT)
-    axes.set_xticks(np.arange(len(models)), models)
-    axes.set_title(region_title(region), fontsize=10)
-    return figure
+    ends = _around(means, chosen["draws"])
+    return _bars(means, ends, list(means["model"].values), ALIGNMENT, region_title(region))
 
 
-def layer_curves(panels: dict[str, xr.DataArray]) -> Figure:
+def layer_curves(alignments: dict[str, xr.DataArray]) -> Figure:
     """Alignment per layer, a line per condition.
 
     Parameters
     ----------
-    panels : dict of DataArray (participant, condition, layer)
+    alignments : dict of DataArray (participant, condition, layer)
         By title; panels need not have the same layers or conditions.
 
     Returns
@@ -109,13 +124,10 @@ def layer_curves(panels: dict[str, xr.DataArray]) -> Figure:
     Figure
         Lines: mean over participants; bands: standard error over participants.
     """
-    figure, grid = panel_grid(len(panels), 4, sharey=True)
-    for axes, (title, alignment) in zip(grid, panels.items(), strict=True):
+    figure, grid = panel_grid(len(alignments), 4, sharey=True)
+    for axes, (title, alignment) in zip(grid, alignments.items(), strict=True):
         mean, error = alignment.mean("participant"), standard_error(alignment)
-        bounds = xr.concat([mean - error, mean + error], "bound").assign_coords(
-            bound=["low", "high"]
-        )
-        condition_curves(axes, mean, bounds)
+        condition_curves(axes, mean, mean - error, mean + error)
         axes.set_title(title, fontsize=10)
     figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
     figure.supylabel(ALIGNMENT, fontsize=10)
@@ -133,17 +145,14 @@ def impact_bars(impacts: xr.Dataset, region: str) -> Figure:
     Figure
         Error bars: 95 % intervals of the block bootstrap; dots: participants.
     """
-    values = impacts["impact"].sel(region=region)
-    means, draws = (
-        array.mean("participant", skipna=False).transpose("condition", "feature", ...)
-        for array in (values, impacts["draws"].sel(region=region))
+    chosen = impacts.sel(region=region).transpose("condition", "feature", ...)
+    means = chosen.mean("participant", skipna=False)
+    ticks = [FEATURE_TITLES.get(name, name) for name in chosen["feature"].values]
+    return _bars(
+        means["impact"],
+        _around(means["impact"], means["draws"]),
+        ticks,
+        "Low-level impact (%)",
+        region_title(region),
+        participants=chosen["impact"],
     )
-    errors = interval_errors(means, draws)
-    figure, axes, places = grouped_bars(means, errors, "Low-level impact (%)")
-    for condition, row in places.items():
-        for dots in values.sel(condition=condition).transpose("participant", "feature"):
-            axes.plot(row, dots, "k.", markersize=3, alpha=0.6)
-    features = list(values["feature"].values)
-    axes.set_xticks(np.arange(len(features)), [FEATURE_TITLES.get(name, name) for name in features])
-    axes.set_title(region_title(region), fontsize=10)
-    return figure

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import cycle
-
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bthelpers.encoding.ceiling import voxels_above
-from bthelpers.figures.style import COLOURS, STROKES
+from bthelpers.figures.style import COLOURS, line_looks, panels
 
 TOLERANCE = 0.02  # of the bias
 MARKERS = ("s", "^", "o", "D")
@@ -35,10 +31,8 @@ def recovery(estimated: xr.DataArray) -> Figure:
     true, numbers = estimated["ceiling"], estimated["repeats"].values
     low, middle, high = estimated.quantile([0.05, 0.5, 0.95], "voxel")
     mean = estimated.mean("voxel")
-    figure, panels = plt.subplots(
-        1, len(numbers) + 1, figsize=(3.1 * (len(numbers) + 1), 3.4), layout="constrained"
-    )
-    *plots, biases = panels
+    n_panels = len(numbers) + 1
+    figure, [[*plots, biases]] = panels(1, n_panels, 3.1 * n_panels, 3.4)
     for axes, n, colour, marker in zip(plots, numbers, COLOURS, MARKERS, strict=False):
         band = [bound.sel(repeats=n) for bound in (low, high)]
         axes.fill_between(true, *band, color=colour, alpha=0.25, linewidth=0, label="90 % interval")
@@ -54,9 +48,8 @@ def recovery(estimated: xr.DataArray) -> Figure:
     biases.set_title(f"Bias (grey: ±{TOLERANCE})", fontsize=10)
     biases.set(ylabel="Estimated − true noise ceiling", xlim=(0, 1))
     biases.legend(frameon=False, fontsize=8)
-    for axes in panels:
+    for axes in (*plots, biases):
         axes.set_xlabel("True noise ceiling")
-        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -73,7 +66,7 @@ def voxels_left(counts: xr.DataArray, threshold: float, reported: tuple[float, f
         Least and most voxels that are said to be left.
     """
     left = voxels_above(counts) / 1000
-    figure, axes = plt.subplots(figsize=(5.6, 3.6), layout="constrained")
+    figure, [[axes]] = panels(1, 1, 5.6, 3.6)
     axes.fill_between(
         [0, 1],
         *(number / 1000 for number in reported),
@@ -82,14 +75,13 @@ def voxels_left(counts: xr.DataArray, threshold: float, reported: tuple[float, f
         linewidth=0,
         label="range in the paper",
     )
-    for participant, line in _participant_lines(left):
+    for participant, line in line_looks(left["participant"].values):
         voxels = left.sel(participant=participant)
         axes.plot(left["ceiling"], voxels, **line, label=participant)
         axes.plot(threshold, voxels.sel(ceiling=threshold), "o", color=line["color"])
     _mark_threshold(axes, threshold)
     axes.set(xlabel="Threshold on the noise ceiling", ylabel="Voxels left (thousands)")
     axes.set(xlim=(0, 1), ylim=(0, None))
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure
 
@@ -103,39 +95,21 @@ def ceiling_histograms(counts: dict[str, xr.DataArray], threshold: float) -> Fig
         By the panel's title, as `bthelpers.encoding.ceiling.ceiling_counts` gives them.
     threshold : float
     """
-    figure, panels = plt.subplots(
-        1,
-        len(counts),
-        figsize=(4.3 * len(counts), 3.6),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes, (title, source) in zip(panels.flat, counts.items(), strict=True):
+    figure, grid = panels(1, len(counts), 4.3 * len(counts), 3.6, sharex=True, sharey=True)
+    for axes, (title, source) in zip(grid.flat, counts.items(), strict=True):
         shares = 100 * source / source.sum("ceiling")
         steps = shares.isel(ceiling=slice(1, None)).coarsen(ceiling=HISTOGRAM_STEP).sum()
         edges = source["ceiling"].values[::HISTOGRAM_STEP]
-        for participant, line in _participant_lines(source):
+        for participant, line in line_looks(source["participant"].values):
             zero = shares.sel(participant=participant, ceiling=0).item()
             label = f"{participant} ({zero:.0f} % at 0)"
             axes.stairs(steps.sel(participant=participant), edges, **line, label=label)
         _mark_threshold(axes, threshold)
         axes.set_title(title, fontsize=10)
         axes.set(xlabel="Noise ceiling", xlim=(0, 1), ylim=(0, None))
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
-    panels[0, 0].set_ylabel(f"Voxels (%) per {HISTOGRAM_STEP / 100} of noise ceiling")
+    grid[0, 0].set_ylabel(f"Voxels (%) per {HISTOGRAM_STEP / 100} of noise ceiling")
     return figure
-
-
-def _participant_lines(values: xr.DataArray) -> Iterator[tuple[str, dict[str, str]]]:
-    """Participants with the colour and stroke of each."""
-    participants = values["participant"].values
-    for participant, colour, stroke in zip(
-        participants, cycle(COLOURS), cycle(STROKES), strict=False
-    ):
-        yield participant, {"color": colour, "linestyle": stroke}
 
 
 def _mark_threshold(axes: Axes, threshold: float) -> None:
@@ -151,14 +125,14 @@ def ceiling_quantiles(ceilings: dict[str, np.ndarray], published: np.ndarray) ->
     published : array
         Quantiles at equal steps from 0 to 1.
     """
-    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    figure, [[axes]] = panels(1, 1, 4.8, 3.4)
     shares = np.linspace(0, 100, len(published))
     axes.plot(shares, published, "k--", linewidth=2, label="published (mean of UTS01–UTS03)")
-    lines = cycle(("-", "-.", ":", "--"))
-    for (participant, values), line in zip(ceilings.items(), lines, strict=False):
-        axes.plot(shares, np.quantile(values, shares / 100), line, label=participant)
+    for participant, look in line_looks(ceilings):
+        axes.plot(
+            shares, np.quantile(ceilings[participant], shares / 100), **look, label=participant
+        )
     axes.set_xlabel("Voxels with at most this noise ceiling (%)")
     axes.set_ylabel("Noise ceiling")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
-from bthelpers.figures.style import STYLES
+from bthelpers.figures.style import STYLES, panels, shared_legend
 
 BOXES = {
     "sound": (0.0, 1.2, "Sound before a TR\n(T seconds)"),
@@ -45,15 +45,8 @@ def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:
         By (participant, condition): ``training_loss``, ``validation_loss`` (epoch), ``best_epoch``.
     """
     participants = list(dict.fromkeys(participant for participant, _ in runs))
-    figure, panels = plt.subplots(
-        1,
-        len(participants),
-        figsize=(2.9 * len(participants) + 0.6, 3.4),
-        sharex=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes, participant in zip(panels.flat, participants, strict=True):
+    figure, grid = panels(1, len(participants), 2.9 * len(participants) + 0.6, 3.4, sharex=True)
+    for axes, participant in zip(grid.flat, participants, strict=True):
         for (owner, condition), run in runs.items():
             if owner != participant:
                 continue
@@ -73,11 +66,9 @@ def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:
             axes.plot(best["epoch"], best, "o", markersize=11, mfc="none", mec="black")
         axes.set_title(participant, fontsize=10)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("Epoch", fontsize=10)
-    panels[0, 0].set_ylabel("Mean squared error\n(of responses of unit variance)")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, ncols=2, loc="outside upper center")
+    grid[0, 0].set_ylabel("Mean squared error\n(of responses of unit variance)")
+    shared_legend(figure, grid.flat)
     return figure
 
 

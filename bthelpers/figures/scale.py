@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import cycle
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from bthelpers.figures.style import STYLES, interval_bars, panel_grid, shared_legend
+from bthelpers.figures.style import STYLES, error_bars, grouped_bars, panel_grid, shared_legend
+from bthelpers.results.scale import COMPARED, compare_gains
+from bthelpers.statistics.bootstrap import interval
 
 LARGER = {"color": "#D55E00", "hatch": "///"}  # of Okabe and Ito's colours
-BARS = (STYLES["pretrained"], STYLES["brain-tuned"], LARGER)
+BARS = dict(zip(COMPARED, (STYLES["pretrained"], STYLES["brain-tuned"], LARGER), strict=True))
 LINES = [("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", ":")]
 BESIDE = 1.04  # factor from a line's places to the next one's, so that error bars are apart
 COLUMNS = 3
@@ -31,8 +32,7 @@ def against_large_bars(panels: Mapping[str, xr.Dataset]) -> Figure:
     ----------
     panels : mapping of Dataset
         By what a panel's axis shows, with its unit: as
-        `bthelpers.results.scale.load_against_large` returns
-        it, without task.
+        `bthelpers.results.scale.load_against_large` returns it, without task.
 
     Returns
     -------
@@ -41,18 +41,9 @@ def against_large_bars(panels: Mapping[str, xr.Dataset]) -> Figure:
     """
     figure, grid = panel_grid(len(panels), COLUMNS, sharey=False)
     for axes, (label, run) in zip(grid, panels.items(), strict=True):
-        for place, (name, style) in enumerate(zip(run["compared"].values, BARS, strict=True)):
-            axes.bar(
-                place,
-                run["value"].sel(compared=name),
-                color=style["color"],
-                hatch=style["hatch"],
-                edgecolor="black",
-                linewidth=0.6,
-                label=name,
-            )
-        interval_bars(axes, np.arange(len(BARS)), run["draws"])
-        axes.axhline(0, color="black", linewidth=0.8)
+        bars = run.rename(compared="condition")
+        bounds = interval(bars["draws"]).transpose("bound", ...)
+        grouped_bars(axes, bars["value"], *bounds, styles=BARS)
         axes.set_xticks([])
         axes.set_ylabel(label)
     shared_legend(figure, grid)
@@ -86,10 +77,12 @@ def gain_curves(
         ticks = set()
         for k, (line, style) in enumerate(zip(lines, cycle(LINES), strict=False)):
             gains, (colour, marker, dashes) = lines[line].sortby(along), style
+            compared = compare_gains(gains, kind)
             exact = gains[along].values / (1e6 if along == "parameters" else 1)
             x = exact * BESIDE**k
-            axes.plot(x, gains[kind], dashes, marker=marker, markersize=5, color=colour, label=line)
-            interval_bars(axes, x, gains[f"{kind}_draws"], colour)
+            gain = compared["change"]
+            axes.plot(x, gain, dashes, marker=marker, markersize=5, color=colour, label=line)
+            error_bars(axes, x, compared["low"], compared["high"], colour)
             ticks.update(exact)
         axes.set_xscale("log")
         axes.set_xticks(sorted(ticks), [f"{tick:.3g}" for tick in sorted(ticks)])

@@ -1,27 +1,28 @@
-"""What figures share: panels, legends, intervals, and curves over layers."""
+"""What figures share: panels, legends, bars with intervals, and curves over layers.
+
+Bars and curves are drawn by matplotlib itself: their error bars are intervals of paired draws that
+have been computed before, not statistics of the rows of a table, as seaborn would compute them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bthelpers.statistics.bootstrap import interval
 
-# Okabe and Ito's colour-blind-safe colours; strokes and markers tell the lines apart in grey.
+# Okabe and Ito's colour-blind-safe colours; strokes, hatches and markers tell them apart in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
 
 STROKES = ("-", "--", "-.", ":")
-
-
-# Okabe and Ito's colour-blind-safe colours; hatches and markers tell them apart in grey.
 STYLES = {
     "pretrained": {"color": "#BBBBBB", "hatch": "", "marker": "o", "line": ":"},
     "brain-tuned": {"color": "#0072B2", "hatch": "", "marker": "s", "line": "-"},
@@ -36,20 +37,65 @@ STYLES = {
     },
 }
 DARK_GREY = "#666666"  # of lines: the grey of bars is too light for them
+LETTER, AROUND = 0.08, 0.5  # inches of a legend: of a letter, and around a label
 
 
-def condition_curves(axes: Axes, means: xr.DataArray, bounds: xr.DataArray) -> None:
-    """Draw a line and a band per condition.
+def panels(
+    rows: int, columns: int, width: float, height: float, **shared: bool | str
+) -> tuple[Figure, NDArray[np.object_]]:
+    """Make a figure of so many inches and its panels, of shape (rows, columns).
 
-    Parameters
-    ----------
-    axes : Axes
-    means : DataArray (condition, layer)
-    bounds : DataArray (bound, condition, layer)
-        Ends of the bands, "low" and "high".
+    Further arguments are ``sharex`` and ``sharey`` of matplotlib's `subplots`.
     """
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **shared
+    )
+    for axes in grid.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, grid
+
+
+def panel_grid(n: int, columns: int, sharey: bool) -> tuple[Figure, list[Axes]]:
+    """Make a figure of n panels, at most so many in a row."""
+    columns = min(n, columns)
+    rows = -(-n // columns)
+    figure, grid = panels(rows, columns, 2.6 * columns + 1.2, 2.6 * rows + 0.8, sharey=sharey)
+    for axes in grid.flat[n:]:
+        axes.axis("off")
+    return figure, list(grid.flat[:n])
+
+
+def line_looks(names: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Names with the colour and stroke of a line for each."""
+    for name, colour, stroke in zip(names, cycle(COLOURS), cycle(STROKES), strict=False):
+        yield name, {"color": colour, "linestyle": stroke}
+
+
+def shared_legend(figure: Figure, grid: Iterable[Axes], title: str | None = None) -> None:
+    """Put one legend for all panels above them, where it covers nothing."""
+    entries = {}
+    for axes in grid:
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    labels = sorted(entries, key="naive".__eq__)  # the last
+    columns = int(figure.get_figwidth() / (AROUND + LETTER * max(map(len, labels))))
+    figure.legend(
+        [entries[label] for label in labels],
+        labels,
+        title=title,
+        frameon=False,
+        ncols=min(len(labels), max(columns, 1)),
+        loc="outside upper center",
+    )
+
+
+def condition_curves(
+    axes: Axes, means: xr.DataArray, low: xr.DataArray, high: xr.DataArray
+) -> None:
+    """Draw a line per condition, and a band from `low` to `high`: DataArrays (condition, layer)."""
     for condition in means["condition"].values:
-        style, mean = STYLES[condition], means.sel(condition=condition)
+        style = STYLES[condition]
+        mean, *ends = (array.sel(condition=condition) for array in (means, low, high))
         colour = DARK_GREY if condition == "pretrained" else style["color"]
         axes.plot(
             mean["layer"],
@@ -60,10 +106,8 @@ def condition_curves(axes: Axes, means: xr.DataArray, bounds: xr.DataArray) -> N
             color=colour,
             label=condition,
         )
-        ends = (bounds.sel(condition=condition, bound=bound) for bound in ("low", "high"))
         axes.fill_between(mean["layer"], *ends, color=colour, alpha=0.15, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def bootstrap_curves(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> None:
@@ -75,122 +119,59 @@ def bootstrap_curves(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> N
     values, draws : DataArray (participant, condition, layer) and (…, draw)
         The same words or clips were drawn for all participants.
     """
-    condition_curves(axes, values.mean("participant"), interval(draws.mean("participant")))
+    bounds = interval(draws.mean("participant")).transpose("bound", ...)
+    condition_curves(axes, values.mean("participant"), *bounds)
 
 
-def legend_entries(panels: Iterable[Axes]) -> dict[str, Artist]:
-    """What stands for each label in the legend that some panels share."""
-    entries = {}
-    for axes in panels:
-        handles, labels = axes.get_legend_handles_labels()
-        entries |= dict(zip(labels, handles, strict=True))
-    return entries
-
-
-def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:
-    """Put one legend for all panels above them, where it covers nothing."""
-    entries = legend_entries(panels)
-    figure.legend(
-        entries.values(),
-        entries,
-        frameon=False,
-        ncols=min(len(entries), 3),
-        loc="outside upper center",
-    )
-
-
-def panel_grid(n: int, columns: int, sharey: bool) -> tuple[Figure, list[Axes]]:
-    """Make a figure of n panels, at most so many in a row."""
-    columns = min(n, columns)
-    rows = -(-n // columns)
-    figure, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.6 * columns + 1.2, 2.6 * rows + 0.8),
-        sharey=sharey,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes in grid.flat[n:]:
-        axes.axis("off")
-    for axes in grid.flat[:n]:
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, list(grid.flat[:n])
-
-
-def interval_bars(axes: Axes, x: ArrayLike, draws: xr.DataArray, colour: str = "black") -> None:
-    """Draw 95 % intervals of the bootstrap at some places.
-
-    Parameters
-    ----------
-    axes : Axes
-    x : array of shape (place,)
-    draws : DataArray (place, draw)
-        Whatever its first dim is called.
-    colour : str
-    """
-    low, high = interval(draws).transpose("bound", ...)
-    # An interval of percentiles need not hold the mean: it is drawn where it is.
+def error_bars(
+    axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str = "black"
+) -> None:
+    """Draw error bars where they are: intervals of percentiles need not hold the mean."""
     axes.errorbar(
         x, (low + high) / 2, (high - low) / 2, fmt="none", ecolor=colour, elinewidth=1, capsize=3
     )
 
 
-def interval_errors(means: xr.DataArray, draws: xr.DataArray) -> np.ndarray:
-    """Distances of an interval's ends from a mean, which an interval of percentiles need not hold.
-
-    Parameters
-    ----------
-    means : DataArray (condition, group)
-    draws : DataArray (condition, group, draw)
-
-    Returns
-    -------
-    array of shape (condition, 2, group), NaN where draws are
-    """
-    low, high = interval(draws).transpose("bound", *means.dims)
-    return np.maximum(np.stack([means - low, high - means], axis=1), 0)
-
-
 def grouped_bars(
-    means: xr.DataArray, errors: np.ndarray, label: str
-) -> tuple[Figure, plt.Axes, dict[str, np.ndarray]]:
-    """Groups of bars, one bar per condition.
+    axes: Axes,
+    means: xr.DataArray,
+    low: xr.DataArray,
+    high: xr.DataArray,
+    participants: xr.DataArray | None = None,
+    styles: Mapping[str, Mapping[str, str]] = STYLES,
+) -> None:
+    """Draw groups of bars, in each a bar with an error bar per condition.
 
     Parameters
     ----------
-    means : DataArray (condition, group)
-    errors : array of shape (condition, group) or (condition, 2, group)
-    label : str
-        What the bars show, with its unit.
-
-    Returns
-    -------
-    figure, axes, dict of array of shape (group,)
-        The last by condition: where its bars stand.
+    axes : Axes
+    means, low, high : DataArray (condition, group), or (condition) where there is one group
+        Heights of bars, and ends of error bars.
+    participants : DataArray (condition, group, participant), optional
+        Dots beside the error bars, in some or all conditions.
+    styles : mapping of mapping of str
+        ``color`` and ``hatch`` by condition.
     """
-    n_groups = means.shape[1]
     conditions = list(means["condition"].values)
     width = 0.8 / len(conditions)
-    figure, axes = plt.subplots(figsize=(max(1.6 + 1.3 * n_groups, 4.2), 3.8), layout="constrained")
-    places = {}
+    dotted = [] if participants is None else participants["condition"].values
     for k, condition in enumerate(conditions):
-        style = STYLES[condition]
-        places[condition] = np.arange(n_groups) + (k - (len(conditions) - 1) / 2) * width
+        mean, *ends = (
+            np.atleast_1d(array.sel(condition=condition)) for array in (means, low, high)
+        )
+        places = np.arange(len(mean)) + (k - (len(conditions) - 1) / 2) * width
         axes.bar(
-            places[condition],
-            means[k],
+            places,
+            mean,
             width,
-            yerr=np.asarray(errors[k]),
-            color=style["color"],
-            hatch=style["hatch"],
+            color=styles[condition]["color"],
+            hatch=styles[condition]["hatch"],
             edgecolor="black",
             linewidth=0.6,
-            error_kw={"capsize": 3, "linewidth": 1},
             label=condition,
         )
-    axes.set_ylabel(label)
+        error_bars(axes, places, *ends)
+        if condition in dotted:
+            dots = np.atleast_2d(participants.sel(condition=condition))
+            axes.plot(places + width / 4, dots, "k.", markersize=4, alpha=0.6)
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, ncols=min(len(conditions), 3), loc="outside upper center")
-    return figure, axes, places

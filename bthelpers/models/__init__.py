@@ -1,4 +1,4 @@
 """Pretrained models of speech and of text, loaded, run and described.
 
-Imports `core` and `params`.
+Begin with `speech.SpeechEncoder`. Imports `core` and `params`.
 """

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from huggingface_hub import ModelCardData
 
 from bthelpers.params.settings import PER_PARTICIPANT
 
@@ -26,7 +27,8 @@ OF_ONE = "It was tuned towards one participant, and differs from one tuned towar
 OF_NONE = "No participant's responses took part in its tuning."
 CARD = """\
 ---
-{metadata}---
+{metadata}
+---
 
 # {model}, {condition}, {participant}
 
@@ -111,7 +113,7 @@ def model_card(record: Mapping[str, str]) -> str:
     of_one = record["condition"] in PER_PARTICIPANT
     revision = source["revision"]
     return CARD.format(
-        metadata=_yaml(_metadata(record, parameters)),
+        metadata=_metadata(record, parameters).to_yaml(),
         model=record["model"],
         participant=record["participant"],
         condition=record["condition"],
@@ -126,22 +128,23 @@ def model_card(record: Mapping[str, str]) -> str:
         provenance="\n".join(
             f"| {key} | {_cell(value)} |" for key, value in record.items() if key != "parameters"
         ),
-        parameters=_yaml(parameters),
+        parameters=yaml.safe_dump(parameters, sort_keys=False, width=100),
     )
 
 
-def _metadata(record: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _metadata(record: Mapping[str, str], parameters: Mapping[str, Any]) -> ModelCardData:
     """What the hub reads: a base model and a dataset only where they have a name there."""
     source = parameters["models"][record["model"]]
     tags = ["speech", "fmri", "brain-tuning", record["condition"]]
-    metadata = {"library_name": "transformers", "pipeline_tag": "feature-extraction"}
-    if source["revision"] is not None:
-        metadata |= {"base_model": source["path"], "base_model_relation": "finetune"}
-    if _simulated(parameters):
-        tags.append("simulated-data")
-    elif record["dataset"] == DS003020:
-        metadata["datasets"] = ["ds003020"]
-    return metadata | {"tags": list(dict.fromkeys(tags))}
+    simulated, on_hub = _simulated(parameters), source["revision"] is not None
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="feature-extraction",
+        base_model=source["path"] if on_hub else None,
+        base_model_relation="finetune" if on_hub else None,
+        datasets=["ds003020"] if record["dataset"] == DS003020 and not simulated else None,
+        tags=[*tags, "simulated-data"] if simulated else tags,
+    )
 
 
 def _data(record: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
@@ -163,7 +166,3 @@ def _simulated(parameters: Mapping[str, Any]) -> bool:
 def _cell(value: str) -> str:
     """Text that stays within its cell of a table."""
     return " ".join(value.split()).replace("|", "\\|")
-
-
-def _yaml(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, width=100)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,14 @@ OFFLINE = (
 
 class ModelError(ValueError):
     """A speech model that cannot be had; the message says what to do."""
+
+
+def lacking(missing: Collection[str]) -> str:
+    """Say that weights of a configuration are missing, and what to do."""
+    return (
+        f"the weights do not fit config.json: {len(missing)} are missing, such as {min(missing)};"
+        " use the configuration that the weights were saved with"
+    )
 
 
 @contextmanager

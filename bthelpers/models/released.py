@@ -15,7 +15,6 @@ lacks, transformers 5 fills up with random weights and no more than a warning.
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 import zipfile
@@ -28,7 +27,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
-from bthelpers.core.files import atomic_folder
+from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.provenance import file_digest, provenance
 from bthelpers.models.loading import OFFLINE, REMEDIES, ModelError
 
@@ -257,8 +256,7 @@ def convert(
         preprocessor.save_pretrained(temporary)
         if released.head:
             save_file(released.head, temporary / HEAD)
-        text = json.dumps(record, indent=1) + "\n"
-        (temporary / "provenance.json").write_text(text, encoding="utf-8")
+        write_json(temporary / "provenance.json", record)
     return released
 
 

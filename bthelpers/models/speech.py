@@ -7,7 +7,6 @@ windows are cut, and the transformer turns a window into tokens, layer by layer.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
-from bthelpers.core.files import atomic_folder
+from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.front_ends import (
     ConvolutionalFrontEnd,
@@ -25,7 +24,7 @@ from bthelpers.models.front_ends import (
     StoryFrames,
     WindowFrames,
 )
-from bthelpers.models.loading import ModelError, explained
+from bthelpers.models.loading import ModelError, explained, lacking
 
 FRONT_ENDS = {
     "hubert": ConvolutionalFrontEnd,
@@ -109,10 +108,7 @@ class SpeechEncoder:
                 **where,
             )
         if missing := set(report["missing_keys"]) - PRETRAINING_ONLY:
-            raise ModelError(
-                f"{source}: the weights do not fit config.json: {len(missing)} are missing, such as"
-                f" {min(missing)}; use the configuration that the weights were saved with"
-            )
+            raise ModelError(f"{source}: {lacking(missing)}")
         encoder = cls(model.eval(), extractor)
         encoder.model.to(device)  # Whisper's decoder stays where it is
         return encoder
@@ -133,8 +129,7 @@ class SpeechEncoder:
             with atomic_folder(folder) as temporary:
                 self._whole.save_pretrained(temporary)
                 self.front_end.extractor.save_pretrained(temporary)
-                text = json.dumps(record, indent=1) + "\n"
-                (temporary / "provenance.json").write_text(text, encoding="utf-8")
+                write_json(temporary / "provenance.json", record)
                 if card is not None:
                     (temporary / "README.md").write_text(card, encoding="utf-8")
         finally:
@@ -198,7 +193,7 @@ class SpeechEncoder:
         """Frames of a story (mono, 16 kHz), to cut windows from."""
         return self.front_end.frames(waveform, self.device)
 
-    def arithmetic(self, precision: str) -> torch.autocast:
+    def autocast(self, precision: str) -> torch.autocast:
         """Context in which the model computes in "float32", or in "bfloat16" where that is safe."""
         return torch.autocast(self.device.type, DTYPES[precision], precision != "float32")
 

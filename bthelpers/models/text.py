@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from bthelpers.models.front_ends import MelFrontEnd
+from bthelpers.models.loading import lacking
 from bthelpers.models.speech import DTYPES
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
@@ -183,8 +184,5 @@ def _model(source: str, precision: str, **where: Any) -> PreTrainedModel:
         source, dtype=DTYPES[precision], output_loading_info=True, **where
     )
     if missing := report["missing_keys"]:
-        raise ValueError(
-            f"the weights do not fit config.json: {len(missing)} are missing, such as"
-            f" {min(missing)}; use the configuration that the weights were saved with"
-        )
+        raise ValueError(lacking(missing))
     return model

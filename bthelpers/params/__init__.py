@@ -1,4 +1,4 @@
 """Every parameter of a run, and nothing that computes.
 
-Imports `core`.
+`loading.load` reads a profile from YAML; `settings.Profile` is what it holds. Imports `core`.
 """

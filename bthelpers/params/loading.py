@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import reduce
 from operator import getitem
@@ -35,7 +36,13 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profil
     ------
     ParameterError
         If a file is missing or unreadable, a key is unknown or missing, or a value is of the wrong
-        type, not among its choices or out of range. The message names file, key and remedy.
+        type, not among its choices or out of range. The message names file, key and remedy of
+        every problem; of several files, the last one that sets the value.
+
+    Examples
+    --------
+    >>> load("params/demo.yaml", {"tuning.epochs": 2}).tuning.epochs
+    2
     """
     path = Path(path)
     layers = [(str(path), {"name": path.stem}), *_read_layers(path)]
@@ -90,16 +97,16 @@ def _checked(layers: list[tuple[str, Mapping]]) -> Profile:
         merged = {**merged, "models": kept}
     try:
         return convert(Profile, merged)
-    except ParameterError as problem:
-        # The last layer that sets the value is at fault; what no layer sets, the first one lacks.
-        sources = [layers[0][0], *(name for name, layer in layers if _sets(layer, problem.place))]
-        key = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in problem.place)
-        raise ParameterError(f"{sources[-1]}: {key.removeprefix('.')}: {problem}") from None
+    except ParameterError as error:
+        told = [f"{_source(layers, one.place)}: {one}" for one in error.problems]
+        raise ParameterError(*told) from None
 
 
-def _sets(layer: Mapping, place: list[str | int]) -> bool:
-    try:
-        reduce(getitem, place, layer)
-    except (LookupError, TypeError):
-        return False
-    return True
+def _source(layers: list[tuple[str, Mapping]], place: tuple[str | int, ...]) -> str:
+    """The last layer that sets a value is at fault; what no layer sets, the first one lacks."""
+    source = layers[0][0]
+    for name, layer in layers:
+        with suppress(LookupError, TypeError):
+            reduce(getitem, place, layer)
+            source = name
+    return source

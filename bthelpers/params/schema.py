@@ -1,156 +1,200 @@
-"""From what YAML holds to frozen dataclasses: their annotations are the schema."""
+"""Kinds of values in a profile, and what errors say of one that is none of its kind.
+
+The annotations of `settings` are the schema: pydantic checks them, and this module words what it
+finds, so that a message names the key, what is expected and what to write.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from types import UnionType
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NamedTuple,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    Strict,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
 )
+from pydantic_core import PydanticCustomError
+
+from bthelpers.core.errors import did_you_mean
+
+
+class Problem(NamedTuple):
+    """What is wrong with a value, and the keys and list positions that lead to it."""
+
+    text: str
+    place: tuple[str | int, ...] = ()
+
+    def __str__(self):
+        key = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in self.place)
+        return f"{key.removeprefix('.')}: {self.text}"
 
 
 class ParameterError(ValueError):
-    """What is wrong with a parameter, and the keys and list positions that lead to it."""
+    """All that is wrong with parameters, one problem a line."""
 
-    def __init__(self, text: str, *place: str | int):
-        super().__init__(text)
-        self.place = list(place)
-
-
-class Rule(NamedTuple):
-    """A condition that a value must meet, and its wording in an error."""
-
-    text: str
-    holds: Callable[[Any], bool]
+    def __init__(self, *problems: Problem | str):
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
-def at_least(low: int) -> Rule:
+def _rule(
+    text: str, holds: Callable[[Any], bool], when: type = AfterValidator, **schema: Any
+) -> tuple:
+    """Annotations of a condition: what a value must, when it does, and so in JSON Schema.
+
+    With `BeforeValidator`, the condition is on what YAML holds, before any conversion.
+    """
+
+    def check(value: Any) -> Any:
+        if not holds(value):
+            raise PydanticCustomError("rule", f"must {text}")
+        return value
+
+    return when(check), Field(json_schema_extra=schema)
+
+
+def at_least(low: int) -> tuple:
     """Rule for numbers that are not below one."""
-    return Rule(f"at least {low}", lambda x: x >= low)
+    return _rule(f"be at least {low}", lambda x: x >= low, minimum=low)
 
 
-def from_to(low: int, high: int) -> Rule:
+def from_to(low: int, high: int) -> tuple:
     """Rule for numbers between two, or equal to one of them."""
-    return Rule(f"from {low} to {high}", lambda x: low <= x <= high)
+    text = f"be from {low} to {high}"
+    return _rule(text, lambda x: low <= x <= high, minimum=low, maximum=high)
 
 
-DISTINCT = Rule("free of repetitions", lambda x: len(set(x)) == len(x))
-Count = Annotated[int, at_least(1)]
-Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
-Share = Annotated[float, from_to(0, 1)]
-Names = Annotated[tuple[str, ...], DISTINCT]
-Span = Annotated[tuple[int, int], Rule("[low, high) with low < high", lambda x: x[0] < x[1])]
-Grid = Annotated[tuple[float, float, Count], Rule("[low, high, number]", lambda x: x[0] <= x[1])]
-Quantiles = Annotated[tuple[Share, ...], Rule("ascending", lambda x: list(x) == sorted(x))]
+def _list(length: str, low: int, high: float = math.inf) -> tuple:
+    def is_one(value: Any) -> bool:
+        return isinstance(value, list | tuple) and low <= len(value) <= high
+
+    return _rule(f"be a list of {length}", is_one, BeforeValidator, minItems=low)
 
 
-def _nearest(word: Any, known: Iterable[str]) -> str:
-    return repr(get_close_matches(str(word), known, n=1, cutoff=0.0)[0])
+def _matches(pattern: str, text: str) -> tuple:
+    return _rule(text, re.compile(pattern).fullmatch, pattern=f"^{pattern}$")
 
 
-def convert(kind: Any, value: Any) -> Any:
-    """Turn what YAML holds into ``kind``, or say what is wrong with it."""
-    if is_dataclass(kind):
-        return _dataclass(kind, value)
-    return _READERS.get(get_origin(kind), _scalar)(kind, value)
+_KEYS = _rule(
+    "hold at least one key, each of them text",
+    lambda x: isinstance(x, Mapping) and x and all(isinstance(key, str) for key in x),
+    BeforeValidator,
+    minProperties=1,
+)
+_DISTINCT = _rule("be free of repetitions", lambda x: len(set(x)) == len(x), uniqueItems=True)
+_ONE_LINE = _matches(r"[^\n\0]*", "be one line of text")
+_NAME = _matches(
+    r"[A-Za-z0-9](\.?[A-Za-z0-9_+-])*",
+    "be a name of letters, digits, '_', '+', '-' and single dots between them, that begins with a"
+    " letter or digit",
+)
 
+T = TypeVar("T")
+Number = Annotated[FiniteFloat, Strict()]
+Count = Annotated[StrictInt, *at_least(1)]
+Positive = Annotated[Number, *_rule("be above 0", lambda x: x > 0, exclusiveMinimum=0)]
+Share = Annotated[Number, *from_to(0, 1)]
+Chance = Annotated[
+    Number,
+    *_rule("be above 0, at most 1", lambda x: 0 < x <= 1, exclusiveMinimum=0, maximum=1),
+]
+Line = Annotated[StrictStr, *_ONE_LINE]  # a path, or a name that others gave
+Name = Annotated[StrictStr, *_NAME]  # may become a file's name, or reach a shell
+Some = Annotated[tuple[T, ...], *_list("at least one entry", 1)]
+Distinct = Annotated[Some[T], *_DISTINCT]
+Table = Annotated[dict[Name, T], *_KEYS]
+Names = Distinct[Name]
+Span = Annotated[
+    tuple[StrictInt, StrictInt],
+    *_list("2 entries", 2, 2),
+    *_rule("be [low, high) with low < high", lambda x: x[0] < x[1]),
+]
+Grid = Annotated[
+    tuple[Number, Number, Count],
+    *_list("3 entries", 3, 3),
+    *_rule("be [low, high, number]", lambda x: x[0] <= x[1]),
+]
+Quantiles = Annotated[Some[Share], *_rule("be ascending", lambda x: list(x) == sorted(x))]
 
-def _entries(kinds: Mapping[Any, Any], values: Mapping[Any, Any]) -> dict:
-    """Convert the values under all keys; a problem below a key is a problem at that key."""
-    converted = {}
-    for key, value in values.items():
-        try:
-            converted[key] = convert(kinds[key], value)
-        except ParameterError as problem:
-            problem.place.insert(0, key)
-            raise
-    return converted
-
-
-def _dataclass(kind: type, value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        raise ParameterError(f"must hold keys such as {fields(kind)[0].name!r}, not {value!r}")
-    kinds = get_type_hints(kind, include_extras=True)
-    for key in value:
-        if key not in kinds:
-            raise ParameterError(
-                f"unknown key; the nearest valid key is {_nearest(key, kinds)}", key
-            )
-    for field in fields(kind):
-        if field.name not in value and field.default is MISSING:
-            raise ParameterError("is missing", field.name)
-    entries = _entries(kinds, value)
-    try:
-        return kind(**entries)
-    except ParameterError:
-        raise
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
-
-
-def _dict(kind: Any, value: Any) -> dict:
-    if not isinstance(value, Mapping) or not value or not all(isinstance(k, str) for k in value):
-        raise ParameterError(f"must hold at least one key, each of them text, not {value!r}")
-    return _entries(dict.fromkeys(value, get_args(kind)[1]), value)
-
-
-def _tuple(kind: Any, value: Any) -> tuple:
-    kinds, values = get_args(kind), value if isinstance(value, list | tuple) else []
-    expected = "at least one entry" if kinds[-1] is Ellipsis else f"{len(kinds)} entries"
-    kinds = kinds[:1] * len(values) if kinds[-1] is Ellipsis else kinds
-    if not values or len(kinds) != len(values):
-        raise ParameterError(f"must be a list of {expected}, not {value!r}")
-    return tuple(_entries(dict(enumerate(kinds)), dict(enumerate(values))).values())
-
-
-def _ruled(kind: Any, value: Any) -> Any:
-    converted = convert(kind.__origin__, value)
-    for rule in kind.__metadata__:
-        if not rule.holds(converted):
-            raise ParameterError(f"must be {rule.text}, not {value!r}")
-    return converted
-
-
-def _optional(kind: Any, value: Any) -> Any:
-    return None if value is None else convert(get_args(kind)[0], value)
-
-
-def _choice(kind: Any, value: Any) -> Any:
-    choices = get_args(kind)
-    if value not in choices:
-        one_of = f"must be one of {', '.join(choices)}, not {value!r}"
-        raise ParameterError(f"{one_of}; the nearest is {_nearest(value, choices)}")
-    return value
-
-
-_SCALARS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
-_HINTS = {(str, float): "; YAML takes 6e-4 for text: write 6.0e-4", (int, str): "; quote it"}
-
-
-def _scalar(kind: type, value: Any) -> Any:
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        hint = _HINTS.get((type(value), kind), "")
-        raise ParameterError(f"must be {_SCALARS[kind]}, not {value!r}{hint}")
-    return value
-
-
-_READERS = {
-    Annotated: _ruled,
-    UnionType: _optional,
-    Union: _optional,  # of an annotated type and None
-    Literal: _choice,
-    tuple: _tuple,
-    dict: _dict,
+_WORDING = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a finite number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text",
 }
+_HINTS = {
+    ("float_type", str): "; YAML takes 6e-4 for text: write 6.0e-4",
+    ("string_type", int): "; quote it",
+}
+
+
+def convert(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Turn what YAML holds into a dataclass.
+
+    Raises
+    ------
+    ParameterError
+        With every key that is unknown or missing and every value that is none of its kind.
+        Conditions on several values together are looked at when each value is right.
+    """
+    try:
+        return _adapter(kind).validate_python(values)
+    except ValidationError as error:
+        problems = [problem for found in error.errors() for problem in _problems(kind, found)]
+        raise ParameterError(*problems) from None
+
+
+_adapter = cache(TypeAdapter)
+
+
+def _problems(kind: type, found: Mapping[str, Any]) -> list[Problem]:
+    """What one of pydantic's errors stands for: several problems if a dataclass found them."""
+    place = tuple(key for key in found["loc"] if key != "[key]")  # said where the key is wrong
+    if found["type"] != "value_error":
+        return [Problem(_text(kind, place, found), place)]
+    error = found["ctx"]["error"]
+    problems = getattr(error, "problems", [Problem(str(error))])
+    return [Problem(problem.text, (*place, *problem.place)) for problem in problems]
+
+
+def _text(kind: type, place: tuple, found: Mapping[str, Any]) -> str:
+    is_not = f", not {found['input']!r}"
+    match found["type"]:
+        case "missing":
+            return "is missing"
+        case "unexpected_keyword_argument" | "invalid_key":
+            known = [key.name for key in fields(_section(kind, place[:-1]))]
+            nearest = get_close_matches(str(place[-1]), known, n=1, cutoff=0)[0]
+            return f"unknown key; the nearest valid key is {nearest!r}"
+        case "dataclass_type":
+            return f"must hold keys such as {fields(_section(kind, place))[0].name!r}{is_not}"
+        case "literal_error":
+            choices = re.findall("'(.*?)'", found["ctx"]["expected"])
+            nearest = did_you_mean(str(found["input"]), choices)
+            return f"must be one of {', '.join(choices)}{is_not}{nearest}"
+        case other:
+            hint = _HINTS.get((other, type(found["input"])), "")
+            return f"{_WORDING.get(other, found['msg'])}{is_not}{hint}"
+
+
+def _section(kind: Any, place: tuple) -> Any:
+    """The dataclass at a place below another one."""
+    for key in place:
+        kind = get_type_hints(kind)[key] if is_dataclass(kind) else get_args(kind)[1]
+        if get_origin(kind) is UnionType:  # a section that may be null
+            kind = get_args(kind)[0]
+    return kind

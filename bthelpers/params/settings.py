@@ -1,19 +1,29 @@
-"""Everything that a profile sets, as frozen dataclasses: names, types, ranges and units."""
+"""Everything that a profile sets, as frozen dataclasses: names, types, ranges and units.
+
+The first line of a docstring and the comment beside a field are what editors show (`json_schema`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, StrictBool, StrictInt
 
 from bthelpers.params.schema import (
-    DISTINCT,
+    Chance,
     Count,
+    Distinct,
     Grid,
+    Line,
+    Name,
     Names,
     ParameterError,
     Positive,
-    Rule,
+    Problem,
     Share,
+    Table,
     at_least,
 )
 from bthelpers.params.simulation import CorporaSpec, SimulationSpec
@@ -24,21 +34,18 @@ PER_PARTICIPANT = ("brain-tuned", "block-permuted")  # the other conditions are 
 Condition = Literal[
     "pretrained", "brain-tuned", "block-permuted", "big-slm", "text-lm", "stimulus-tuned"
 ]
-Conditions = Annotated[tuple[Condition, ...], DISTINCT]
 OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
 Evaluation = Literal["alignment", "impact", "preference", "probes", "recognition"]
-Evaluations = Annotated[tuple[Evaluation, ...], DISTINCT]
 LowLevelFeature = Literal[
     "power_spectrum", "diphones", "triphones", "articulation", "fbank", "mfcc", "joint"
 ]
-LowLevelFeatures = Annotated[tuple[LowLevelFeature, ...], DISTINCT]
 
 
 @dataclass(frozen=True)
 class CorporaSettings:
     """Where the corpora of the downstream tasks are (ICLR paper, appendix B)."""
 
-    root: str  # folder of timit, slurp, speech_commands and crema_d, from the repository's root
+    root: Line  # folder of timit, slurp, speech_commands and crema_d, from the repository's root
     simulate: CorporaSpec | None  # null: the corpora are there
 
 
@@ -46,18 +53,24 @@ class CorporaSettings:
 class DatasetSettings:
     """Where the data are and which of them are used (ICLR paper, section 3.2)."""
 
-    root: str  # folder in the layout of ds003020, from the repository's root
-    cache: str | None  # folder for selected responses in float32; null: none is kept
+    root: Line  # folder in the layout of ds003020, from the repository's root
+    cache: Line | None  # folder for selected responses in float32; null: none is kept
     participants: Names  # UTS01 … of ds003020, or any names where the dataset is simulated
     splits: Splits
-    absent: dict[str, Names] | None  # stories that a participant did not hear, out of the splits
-    regions: str | None  # YAML table of region sets (appendix A.1); null: the package's own
+    absent: Table[Names] | None  # stories that a participant did not hear, out of the splits
+    regions: Line | None  # YAML table of region sets (appendix A.1); null: the package's own
     simulate: SimulationSpec | None  # null: the dataset is there, or downloaded
 
     def __post_init__(self):
-        for participant, stories in (self.absent or {}).items():
-            if unknown := set(stories) - set(self.splits.stories):
-                raise ValueError(f"absent.{participant}: in no split: {', '.join(sorted(unknown))}")
+        absent, known = self.absent or {}, set(self.splits.stories)
+        problems = [
+            Problem(f"in no split: {', '.join(sorted(unknown))}", ("absent", participant))
+            for participant, stories in absent.items()
+            if (unknown := set(stories) - known)
+        ]
+        if problems:
+            raise ParameterError(*problems)
+        for participant in absent:
             self.splits_of(participant)
 
     def splits_of(self, participant: str) -> Splits:
@@ -75,13 +88,13 @@ class DatasetSettings:
 class ModelSettings:
     """Where a pretrained speech model is, and what is done with it."""
 
-    path: str  # folder, or name on the hub
-    revision: str | None  # commit on the hub; null for a folder
+    path: Line  # folder, or name on the hub
+    revision: Line | None  # commit on the hub; null for a folder
     participants: Names | None = None  # null: all of the dataset's
-    conditions: Conditions | None = None  # null: all of the profile's
-    evaluations: Evaluations | None = None  # null: all of the profile's
+    conditions: Distinct[Condition] | None = None  # null: all of the profile's
+    evaluations: Distinct[Evaluation] | None = None  # null: all of the profile's
     tuning_stories: Count | None = None  # tuned on the first ones of those for training; null: all
-    variant_of: str | None = None  # model that it is compared with in the studies of scale
+    variant_of: Name | None = None  # model that it is compared with in the studies of scale
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class VoxelSettings:
     """The voxels that a model is tuned towards (ICLR paper, section 3.2)."""
 
     ceiling: Share  # noise ceiling that a voxel must exceed
-    published: str | None  # folder of published ceilings, <participant>.npy; null: from the repeats
+    published: Line | None  # folder of ceilings, <participant>.npy; null: from the repeats
     regions: Names  # region sets whose voxels are taken
 
 
@@ -99,7 +112,7 @@ class TuningSettings:
 
     window: Positive  # seconds of sound before a TR that its response is predicted from
     pooling: Literal["mean", "hrf"]  # of a window's tokens: plain, or weighted by a response to it
-    standardize: bool  # pooled features, by the pretrained model's mean and deviation
+    standardize: StrictBool  # pooled features, by the pretrained model's mean and deviation
     sharing: Literal["window", "chunk"]  # one example a TR, or one chunk of sound for many TRs
     chunk_trs: Count  # TRs that a chunk serves; only where sharing is by chunk
     batch_trs: Count  # TRs per optimiser step
@@ -117,16 +130,16 @@ class TuningSettings:
 class BigSpeechModel:
     """A bigger Whisper, all of whose decoder layers are targets."""
 
-    path: str  # folder, or name on the hub
-    revision: str | None  # commit on the hub; null for a folder
+    path: Line  # folder, or name on the hub
+    revision: Line | None  # commit on the hub; null for a folder
 
 
 @dataclass(frozen=True)
 class TextModel:
     """A text model whose layers are targets."""
 
-    path: str  # folder, or name on the hub
-    revision: str | None  # commit on the hub; null for a folder
+    path: Line  # folder, or name on the hub
+    revision: Line | None  # commit on the hub; null for a folder
     layer_step: Count  # 1: all layers; 3: the third, the sixth, …
     epochs: Count  # at most, in place of those of `tuning`
 
@@ -149,8 +162,8 @@ class StimulusSettings:
     learning_rate: Positive  # peak, of the transformer
     quantizer_lr: Positive  # peak, of the quantizer and of the projections to its codes
     warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
-    mask_probability: Annotated[float, Rule("above 0, at most 1", lambda x: 0 < x <= 1)]
-    mask_length: Count  # tokens from the start of a mask, which has that probability at each token
+    mask_probability: Chance  # that a mask starts at a token
+    mask_length: Count  # tokens
     precision: Precision  # of the transformer's arithmetic
 
 
@@ -168,10 +181,10 @@ class RepresentationSettings:
 class EncodingSettings:
     """The voxelwise encoding model (ICLR paper, section 3.4.1)."""
 
-    fir_delays: Annotated[tuple[int, ...], DISTINCT]  # TRs
+    fir_delays: Distinct[StrictInt]  # TRs
     alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
-    folds: Annotated[int, at_least(2)]  # of training stories, to choose each voxel's penalty
-    skip_test_rows: Annotated[int, at_least(0)]  # rows left out at the start of a test story
+    folds: Annotated[StrictInt, *at_least(2)]  # of training stories, to choose each voxel's penalty
+    skip_test_rows: Annotated[StrictInt, *at_least(0)]  # rows left out at the start of a test story
 
 
 @dataclass(frozen=True)
@@ -188,7 +201,7 @@ class StatisticsSettings:
 class ImpactSettings:
     """The impact of low-level features on brain alignment (ICLR paper, section 3.4.2)."""
 
-    features: LowLevelFeatures  # each removed by itself; joint: four of them at once
+    features: Distinct[LowLevelFeature]  # each removed by itself; joint: four of them at once
     regions: Names  # region sets whose voxels are evaluated
     alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
 
@@ -217,19 +230,24 @@ class RecognitionSettings:
 class PreferenceSettings:
     """Semantic–phonetic preference (ICLR paper, appendix C)."""
 
-    wordnet: str | None  # as the package wn stores it; null: the simulated lexicon's categories
+    wordnet: Line | None  # as the package wn stores it; null: the simulated lexicon's categories
 
 
 @dataclass(frozen=True)
 class Profile:
     """All parameters of a run."""
 
-    name: str  # of the parameter file, without its ending
-    seed: Annotated[int, at_least(0)]  # of everything random
+    # An unknown key is an error here and, as pydantic hands this on, in all sections.
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    name: Name  # of the parameter file, without its ending
+    seed: Annotated[StrictInt, *at_least(0)]  # of everything random
     dataset: DatasetSettings
-    models: dict[str, ModelSettings]  # by the name that results and figures use
-    conditions: Conditions  # of each model and participant, where the model names no others
-    evaluations: Evaluations  # of each of these, where the model names no others
+    models: Table[ModelSettings]  # by the name that results and figures use
+    conditions: Distinct[
+        Condition
+    ]  # of each model and participant, where the model names no others
+    evaluations: Distinct[Evaluation]  # of each of these, where the model names no others
     voxels: VoxelSettings
     tuning: TuningSettings
     targets: TargetSettings
@@ -244,34 +262,27 @@ class Profile:
     preference: PreferenceSettings
 
     def __post_init__(self):
-        for name, model in self.models.items():
-            if unknown := set(model.participants or ()) - set(self.dataset.participants):
-                raise ParameterError(
-                    f"not in dataset.participants: {', '.join(sorted(unknown))}",
-                    *("models", name, "participants"),
-                )
-            self._check_amount(name)
-            self._check_variant(name)
+        if problems := [problem for name in self.models for problem in self._problems_of(name)]:
+            raise ParameterError(*problems)
 
-    def _check_amount(self, name: str) -> None:
+    def _problems_of(self, name: str) -> Iterator[Problem]:
+        """What the model's settings and those of the dataset, or of other models, contradict."""
+        model, place = self.models[name], ("models", name)
+        if unknown := set(model.participants or ()) - set(self.dataset.participants):
+            text = f"not in dataset.participants: {', '.join(sorted(unknown))}"
+            yield Problem(text, (*place, "participants"))
         splits = map(self.dataset.splits_of, self.participants_of(name))
         heard = min(len(of_one.train) for of_one in splits)
-        if (self.models[name].tuning_stories or 0) > heard:
-            raise ParameterError(
-                f"must be at most {heard}, the training stories that every participant heard",
-                *("models", name, "tuning_stories"),
-            )
-
-    def _check_variant(self, name: str) -> None:
+        if (model.tuning_stories or 0) > heard:
+            text = f"must be at most {heard}, the training stories that every participant heard"
+            yield Problem(text, (*place, "tuning_stories"))
         chain = [name]
         while (base := self.models[chain[-1]].variant_of) is not None:
-            if base not in self.models or base in chain:
-                raise ParameterError(
-                    "must lead to a model of this profile that is no variant:"
-                    f" {' -> '.join([*chain, base])}",
-                    *("models", chain[-1], "variant_of"),
-                )
             chain.append(base)
+            if base not in self.models or base in chain[:-1]:
+                text = "must lead to a model of this profile that is no variant: "
+                yield Problem(text + " -> ".join(chain), ("models", chain[-2], "variant_of"))
+                return
 
     def participants_of(self, model: str) -> tuple[str, ...]:
         """Participants whose responses a model is tuned to and evaluated on."""

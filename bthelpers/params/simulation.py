@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from pydantic import StrictInt
+
 from bthelpers.params.schema import (
     Count,
-    Names,
+    Distinct,
+    Line,
+    Number,
     Positive,
     Quantiles,
     Share,
@@ -22,18 +26,19 @@ PUBLISHED_CEILINGS = (
     0.0, 0.0, 0.0, 0.039, 0.109, 0.151, 0.218, 0.262, 0.298, 0.330, 0.359,
     0.388, 0.418, 0.448, 0.481, 0.517, 0.557, 0.603, 0.659, 0.731, 0.940,
 )  # fmt: skip
+VOICES = ("en-us", "en-us+f2", "en-us+m3", "en-us+f4", "en-us+m7")
 
 
 @dataclass(frozen=True)
 class SimulationSpec:
     """A simulated dataset: its speech, its participants and how well they can be predicted."""
 
-    lexicon: str  # YAML file of content words in semantic categories, from the repository's root
+    lexicon: Line  # YAML file of content words in semantic categories, from the repository's root
     participants: Count = 3  # named SIM01, SIM02, …
     # named story01, story02, …: those for training, those for validation, one for testing
     training_stories: Count = 16
     validation_stories: Count = 2
-    voices: Names = ("en-us", "en-us+f2", "en-us+m3", "en-us+f4", "en-us+m7")  # of espeak-ng
+    voices: Distinct[Line] = VOICES  # of espeak-ng
     rate: Span = (150, 190)  # words per minute
     pitch: Span = (30, 70)  # of espeak-ng, 0 to 99
     words_per_category: Count = 8  # content words that are used of each semantic category
@@ -42,10 +47,10 @@ class SimulationSpec:
     minutes_train: Positive = 4.0  # of each training story
     minutes_validation: Positive = 4.0  # of each validation story
     minutes_test: Positive = 8.0  # of the test story
-    repeats: Annotated[int, at_least(2)] = 10  # of the test story
+    repeats: Annotated[StrictInt, *at_least(2)] = 10  # of the test story
     voxel_size_mm: Positive = 5.2  # edge of a voxel
     latent_dimensions: Count = 12  # of the meaning of a word
-    word_idiosyncrasy: Annotated[float, at_least(0)] = 0.6  # own meaning against category's
+    word_idiosyncrasy: Annotated[Number, *at_least(0)] = 0.6  # own meaning against category's
     acoustics_in_language: Share = 0.3  # weight of acoustics in late language voxels
     noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
     ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
@@ -70,13 +75,13 @@ class SimulationSpec:
 class CorporaSpec:
     """Simulated corpora: how they are spoken and how many clips they hold."""
 
-    lexicon: str  # YAML file of content words in semantic categories, from the repository's root
+    lexicon: Line  # YAML file of content words in semantic categories, from the repository's root
     words_per_category: Count = 8  # content words that are used of each semantic category
-    voices: Names = ("en-us", "en-us+f2", "en-us+m3", "en-us+f4", "en-us+m7")  # of espeak-ng
+    voices: Distinct[Line] = VOICES  # of espeak-ng
     rate: Span = (150, 190)  # words per minute
     pitch: Span = (30, 70)  # of espeak-ng, 0 to 99
-    timit_speakers: Annotated[int, from_to(5, 250)] = 60  # with ten sentences each
-    slurp_actions: Annotated[int, from_to(2, 46)] = 46
-    slurp_sentences: Annotated[int, from_to(5, 1000)] = 20  # of each action
-    commands_speakers: Annotated[int, from_to(5, 1000)] = 25  # with 35 words each
-    crema_d_actors: Annotated[int, from_to(5, 91)] = 12  # with 82 clips each
+    timit_speakers: Annotated[StrictInt, *from_to(5, 250)] = 60  # with ten sentences each
+    slurp_actions: Annotated[StrictInt, *from_to(2, 46)] = 46
+    slurp_sentences: Annotated[StrictInt, *from_to(5, 1000)] = 20  # of each action
+    commands_speakers: Annotated[StrictInt, *from_to(5, 1000)] = 25  # with 35 words each
+    crema_d_actors: Annotated[StrictInt, *from_to(5, 91)] = 12  # with 82 clips each

@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from itertools import combinations
 
 from bthelpers.core.errors import DatasetError, listed
+from bthelpers.params.schema import Name, Some
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,17 @@ class Splits:
     ------
     DatasetError
         If a split is empty or a story occurs twice.
+
+    Examples
+    --------
+    >>> splits = Splits(train=("souls", "naked"), validation=("life",), test=("sloth",))
+    >>> splits.without(["souls"]).stories
+    ('naked', 'life', 'sloth')
     """
 
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
+    train: Some[Name]
+    validation: Some[Name]
+    test: Some[Name]
 
     def __post_init__(self):
         for field in fields(self):

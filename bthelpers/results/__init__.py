@@ -1,4 +1,5 @@
 """The results folder, and the labelled arrays and tables made from it.
 
-Imports `encoding`, `tuning` and what lies below them.
+Begin with `store.Results`; the other modules read what it opens. Imports `encoding`, `tuning` and
+what lies below them.
 """

@@ -10,10 +10,10 @@ import xarray as xr
 from scipy import stats
 
 from bthelpers.core.errors import ResultsError
+from bthelpers.results.comparison import compare, estimate, tuned_and_pretrained
 from bthelpers.results.maps import voxel_alignment
-from bthelpers.results.runs import BASELINE, LAYERS, _shared, over_runs
+from bthelpers.results.runs import BASELINE, LAYERS, in_all, over_runs
 from bthelpers.results.store import MAKE, Results, Run
-from bthelpers.statistics.bootstrap import interval, percent_change
 from bthelpers.statistics.permutation import LEVEL
 from bthelpers.statistics.wilcoxon import wilcoxon_over_participants, wilcoxon_over_voxels
 
@@ -89,11 +89,8 @@ def load_alignment(results: Results, model: str) -> xr.Dataset:
     ResultsError
         If a run of the profile is missing.
     """
-    return over_runs(
-        results,
-        model,
-        lambda *run: results.open(*run, "alignment")[["alignment", "draws"]],
-    )
+    variables = ["alignment", "draws"]
+    return over_runs(results, model, lambda *run: results.open(*run, "alignment")[variables])
 
 
 def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:
@@ -120,8 +117,8 @@ def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:
     """
     profile = results.profile()
     models = models or profile.models_with("alignment")
-    participants = _shared(map(profile.participants_of, models))
-    conditions = _shared(map(profile.conditions_of, models))
+    participants = in_all(map(profile.participants_of, models))
+    conditions = in_all(map(profile.conditions_of, models))
     if not participants or not conditions:
         raise ValueError(
             f"profile {profile.name}: the models share no participant or no condition; change"
@@ -137,40 +134,20 @@ def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:
     return xr.concat(families, pd.Index(models, name="model"), join="exact")
 
 
-def change(values: xr.DataArray, condition: str, layers: slice) -> xr.DataArray:
-    """Percent change of the mean over some layers, from pretrained to a condition."""
-    chosen = values.isel(layer=layers).mean("layer")
-    return percent_change(
-        chosen.sel(condition=condition, drop=True), chosen.sel(condition=BASELINE, drop=True)
-    )
-
-
 def change_table(alignments: xr.Dataset, region: str) -> pd.DataFrame:
     """Change in percent per participant, condition and choice of layers, with 95 % intervals.
 
     The intervals are of a block bootstrap over the test story's TRs, with the same blocks drawn for
     both conditions.
     """
-    chosen = alignments.sel(region=region)
-    rows = []
-    for condition in chosen["condition"].values:
-        if condition == BASELINE:
-            continue
-        for name, layers in LAYERS.items():
-            changes = change(chosen["alignment"], condition, layers)
-            bounds = interval(change(chosen["draws"], condition, layers))
-            rows += [
-                {
-                    "condition": condition,
-                    "layers": name,
-                    "participant": participant,
-                    "change (%)": changes.sel(participant=participant).item(),
-                    "low": bounds.sel(participant=participant, bound="low").item(),
-                    "high": bounds.sel(participant=participant, bound="high").item(),
-                }
-                for participant in chosen["participant"].values
-            ]
-    return pd.DataFrame(rows).set_index(["condition", "layers", "participant"])
+    chosen = estimate(alignments.sel(region=region, drop=True), "alignment")
+    means = xr.concat(
+        [chosen.isel(layer=layers).mean("layer") for layers in LAYERS.values()],
+        pd.Index(LAYERS, name="layers"),
+    )
+    table = compare(*tuned_and_pretrained(means), "percent").rename(change="change (%)")
+    rows = ["condition", "layers", "participant"]
+    return table[["change (%)", "low", "high"]].to_dataframe(rows)
 
 
 def signed_rank_table(results: Results, model: str, region: str, condition: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Low-level impact of many runs: one labelled array, a table of changes, a figure, maps."""
+"""Low-level impact of many runs: one labelled array, and tables."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import pandas as pd
 import xarray as xr
 
 from bthelpers.encoding.impact import low_level_impact
-from bthelpers.results.runs import LAYERS, over_runs
+from bthelpers.results.comparison import compare, estimate
+from bthelpers.results.runs import TUNED, over_layers, over_runs
 from bthelpers.results.store import Results
 from bthelpers.statistics.bootstrap import interval
-
-TUNED = "brain-tuned"
 
 
 def load_impacts(results: Results, model: str) -> xr.Dataset:
@@ -32,9 +31,7 @@ def load_impacts(results: Results, model: str) -> xr.Dataset:
 
 def _impact(results: Results, *run: str) -> xr.Dataset:
     original, residual = (
-        results.open(*run, step)[["alignment", "draws"]]
-        .isel(layer=LAYERS["mean over layers"])
-        .mean("layer")
+        over_layers(results.open(*run, step)[["alignment", "draws"]])
         for step in ("alignment", "impact")
     )
     return low_level_impact(original, residual)
@@ -50,27 +47,14 @@ def impact_change_table(impacts: xr.Dataset, feature: str, region: str) -> pd.Da
         points, and its 95 % interval of a block bootstrap over the test story's TRs, with the same
         blocks drawn for both. NaN where one of the two has no ratio.
     """
-    chosen = impacts.sel(feature=feature, region=region)
-    tuned = chosen.sel(condition=TUNED)
-    others = [condition for condition in chosen["condition"].values if condition != TUNED]
-    rows = []
-    for condition in others:
-        other = chosen.sel(condition=condition)
-        bounds = interval(tuned["draws"] - other["draws"])
-        rows.append(
-            pd.DataFrame(
-                {
-                    "condition": condition,
-                    "participant": chosen["participant"],
-                    "its impact (%)": other["impact"],
-                    "brain-tuned (%)": tuned["impact"],
-                    "difference (points)": tuned["impact"] - other["impact"],
-                    "low": bounds.sel(bound="low"),
-                    "high": bounds.sel(bound="high"),
-                }
-            )
-        )
-    return pd.concat(rows).set_index(["condition", "participant"])
+    chosen = estimate(impacts.sel(feature=feature, region=region, drop=True), "impact")
+    compared = compare(chosen.sel(condition=TUNED, drop=True), chosen.drop_sel(condition=TUNED))
+    names = {
+        "baseline": "its impact (%)",
+        "value": "brain-tuned (%)",
+        "change": "difference (points)",
+    }
+    return compared.rename(names).to_dataframe(["condition", "participant"])
 
 
 def impact_table(original: xr.Dataset, residual: xr.Dataset) -> pd.DataFrame:
@@ -85,14 +69,12 @@ def impact_table(original: xr.Dataset, residual: xr.Dataset) -> pd.DataFrame:
         One row per combination of labels, such as feature and region.
     """
     impact = low_level_impact(original, residual)
-    bounds = interval(impact["draws"])
     table = xr.Dataset(
         {
             "original": original["alignment"].sel(region=residual["region"]),
             "residual": residual["alignment"],
             "impact (%)": impact["impact"],
-            "low": bounds.sel(bound="low", drop=True),
-            "high": bounds.sel(bound="high", drop=True),
+            **interval(impact["draws"]).to_dataset("bound"),
             "positive": impact["positive"],
         }
     ).to_dataframe(dim_order=residual["alignment"].dims)

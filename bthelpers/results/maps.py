@@ -9,8 +9,8 @@ import xarray as xr
 from bthelpers.core.errors import ResultsError
 from bthelpers.data.dataset import Dataset
 from bthelpers.encoding.impact import voxel_impact
-from bthelpers.results.impact import TUNED
-from bthelpers.results.runs import BASELINE, LAYERS
+from bthelpers.results.comparison import change
+from bthelpers.results.runs import BASELINE, TUNED, over_layers
 from bthelpers.results.store import Results
 
 # Another processor rounds otherwise, and the root of a signal power near 0 makes more of it.
@@ -40,10 +40,9 @@ def voxel_impact_change(results: Results, model: str, participant: str, feature:
     regions = numbered_voxels(results, participant)["regions"]
     regions = regions.sel(voxel=residual["voxel"], region=list(results.profile().impact.regions))
     impacts = voxel_impact(original, residual.sel(feature=feature, drop=True), regions)
-    before, after = impacts["impact"].transpose("condition", ...)
-    change = after - before
-    masked = (regions & change.isnull()).sum("voxel")
-    return xr.Dataset({"change": change, "masked": masked, "voxels": impacts["voxels"]})
+    changes = change(impacts["impact"]).squeeze("condition", drop=True)
+    masked = (regions & changes.isnull()).sum("voxel")
+    return xr.Dataset({"change": changes, "masked": masked, "voxels": impacts["voxels"]})
 
 
 def mean_r(run: xr.Dataset) -> xr.DataArray:
@@ -60,7 +59,7 @@ def mean_r(run: xr.Dataset) -> xr.DataArray:
     """
     if "mean_r" in run:
         return run["mean_r"]
-    return run["r"].isel(layer=LAYERS["mean over layers"]).mean("layer")
+    return over_layers(run["r"])
 
 
 def numbered_voxels(results: Results, participant: str) -> xr.Dataset:

@@ -15,11 +15,12 @@ import xarray as xr
 from bthelpers.core.errors import ResultsError
 from bthelpers.params.settings import Profile
 from bthelpers.results.alignment import load_alignment
-from bthelpers.results.impact import TUNED, load_impacts
-from bthelpers.results.runs import BASELINE, LAYERS
+from bthelpers.results.comparison import compare, estimate
+from bthelpers.results.impact import load_impacts
+from bthelpers.results.runs import BASELINE, TUNED, over_layers
 from bthelpers.results.store import MAKE, Results
-from bthelpers.results.tasks import load_downstream, over_layers
-from bthelpers.statistics.bootstrap import interval, percent_change
+from bthelpers.results.tasks import load_downstream
+from bthelpers.statistics.bootstrap import interval
 
 REGION = "late_language"
 COMPARED = ("smaller, pretrained", "smaller, brain-tuned", "larger, pretrained")
@@ -28,19 +29,17 @@ DIFFERENCE = "smaller, brain-tuned − larger, pretrained"
 
 def _alignment(results: Results, model: str) -> xr.Dataset:
     layers = load_alignment(results, model).sel(region=REGION, drop=True)
-    means = layers.isel(layer=LAYERS["mean over layers"]).mean("layer")
-    return means.rename(alignment="value")
+    return estimate(over_layers(layers), "alignment")
 
 
 def _impact(results: Results, model: str) -> xr.Dataset:
     impacts = load_impacts(results, model).sel(region=REGION, feature="joint", drop=True)
-    return impacts[["impact", "draws"]].rename(impact="value")
+    return estimate(impacts, "impact")
 
 
 def _f1(results: Results, model: str) -> xr.Dataset:
     means = over_layers(load_downstream(results, model))
-    renamed = means.rename(f1_macro="value", f1_macro_draws="draws")
-    return renamed[["value", "draws", "n_clips"]]
+    return estimate(means, "f1_macro", "f1_macro_draws").assign(n_clips=means["n_clips"])
 
 
 # What models are compared by, of each evaluation: alignment with late language regions; impact of
@@ -126,9 +125,8 @@ def load_against_large(results: Results, model: str, evaluation: str) -> xr.Data
     Returns
     -------
     Dataset
-        ``value`` (compared) and ``draws`` (compared, draw) of `COMPARED`; ``difference`` (), the
-        smaller brain-tuned one's value minus the larger one's, and ``difference_draws`` (draw). Of
-        probes, all have the dim task too. NaN where a low-level impact has no ratio.
+        ``value`` (compared) and ``draws`` (compared, draw) of `COMPARED`; of probes, both have the
+        dim task too. NaN where a low-level impact has no ratio.
 
     Raises
     ------
@@ -147,12 +145,10 @@ def load_against_large(results: Results, model: str, evaluation: str) -> xr.Data
             f" {TUNED}: add this to models.{smallest}.conditions"
         )
     runs = [(smallest, BASELINE), (smallest, TUNED), (largest, BASELINE)]
-    joined = _joined(results, runs, evaluation).rename(run="compared")
-    compared = joined[["value", "draws"]].assign_coords(compared=list(COMPARED))
-    _, tuned, large = (compared.sel(compared=which, drop=True) for which in COMPARED)
-    return compared.assign(
-        difference=tuned["value"] - large["value"],
-        difference_draws=tuned["draws"] - large["draws"],
+    return (
+        _joined(results, runs, evaluation)
+        .rename(run="compared")
+        .assign_coords(compared=list(COMPARED))
     )
 
 
@@ -170,10 +166,9 @@ def load_gains(results: Results, models: Sequence[str], evaluation: str) -> xr.D
     Returns
     -------
     Dataset
-        ``pretrained``, ``tuned``, their ``difference``, and this in ``percent`` of the former, NaN
-        where that is not positive (model); the draws ``difference_draws`` and ``percent_draws``
-        (model, draw). Of probes, all have the dim task too. Coordinates of a model: ``stories``
-        that it was tuned on, and ``parameters`` of its transformer.
+        ``value`` (condition, model), pretrained and brain-tuned, and ``draws`` (condition, model,
+        draw); of probes, both have the dim task too. Coordinates of a model: ``stories`` that it
+        was tuned on, and ``parameters`` of its transformer.
 
     Raises
     ------
@@ -183,21 +178,13 @@ def load_gains(results: Results, models: Sequence[str], evaluation: str) -> xr.D
         If the models share no participant, or were not evaluated alike.
     """
     profile, n = results.profile(), len(models)
-    runs = [(name, TUNED) for name in models]
-    runs += [(_untuned(profile, name), BASELINE) for name in models]
-    joined = _joined(results, runs, evaluation)
-    tuned, pretrained = joined.isel(run=slice(n)), joined.isel(run=slice(n, None))
-    gains = xr.Dataset(
-        {
-            "pretrained": pretrained["value"],
-            "tuned": tuned["value"],
-            "difference": tuned["value"] - pretrained["value"],
-            "difference_draws": tuned["draws"] - pretrained["draws"],
-            "percent": percent_change(tuned["value"], pretrained["value"]),
-            "percent_draws": percent_change(tuned["draws"], pretrained["draws"]),
-        }
-    )
-    return gains.rename(run="model").assign_coords(
+    runs = [(_untuned(profile, name), BASELINE) for name in models]
+    runs += [(name, TUNED) for name in models]
+    joined = _joined(results, runs, evaluation).rename(run="model")
+    by_condition = [joined.isel(model=slice(n)), joined.isel(model=slice(n, None))]
+    gains = xr.concat(by_condition, "condition")
+    return gains.assign_coords(
+        condition=[BASELINE, TUNED],
         model=list(models),
         stories=("model", [len(profile.tuning_splits(name).train) for name in models]),
         parameters=("model", [n_parameters(results, name) for name in models]),
@@ -226,7 +213,7 @@ def _joined(results: Results, runs: Sequence[tuple[str, str]], evaluation: str) 
             " `participants` under `models`"
         )
     loaded = {name: MEASURES[evaluation](results, name) for name in models}
-    return xr.concat(
+    joined = xr.concat(
         [
             loaded[name]
             .sel(participant=sorted(shared), condition=condition, drop=True)
@@ -239,31 +226,36 @@ def _joined(results: Results, runs: Sequence[tuple[str, str]], evaluation: str) 
         compat="equals",
         join="exact",
     )
+    return joined[["value", "draws"]]
 
 
 def against_large_table(compared: xr.Dataset) -> pd.DataFrame:
     """Values of `load_against_large` and their difference, with 95 % intervals."""
-    difference = compared[["difference", "difference_draws"]].expand_dims(compared=[DIFFERENCE])
-    difference = difference.rename(difference="value", difference_draws="draws")
-    rows = xr.concat([compared[["value", "draws"]], difference], "compared", join="exact")
-    return _with_interval(rows[["value"]], value=rows["draws"])
+    _, tuned, large = (compared.sel(compared=which, drop=True) for which in COMPARED)
+    difference = (tuned - large).expand_dims(compared=[DIFFERENCE])
+    rows = xr.concat([compared, difference], "compared", join="exact")
+    bounds = interval(rows["draws"]).to_dataset("bound")
+    return _tasks_first(
+        rows[["value"]].assign({f"value, {bound}": ends for bound, ends in bounds.items()})
+    )
+
+
+def compare_gains(gains: xr.Dataset, kind: str) -> xr.Dataset:
+    """Compare the brain-tuned models of `load_gains` with the pretrained ones."""
+    tuned, pretrained = (gains.sel(condition=name, drop=True) for name in (TUNED, BASELINE))
+    return compare(tuned, pretrained, kind)
 
 
 def gain_table(gains: xr.Dataset, *kinds: str) -> pd.DataFrame:
     """Gains of `load_gains` by ``difference`` or ``percent``, or both, with 95 % intervals."""
-    draws = {kind: gains[f"{kind}_draws"] for kind in kinds}
-    table = _with_interval(gains[["pretrained", "tuned", *kinds]], **draws)
-    return table.set_index(["stories", "parameters"], append=True)
-
-
-def _with_interval(values: xr.Dataset, **draws: xr.DataArray) -> pd.DataFrame:
-    """A row per label; beside each value that has draws, the ends of its interval."""
     columns = {}
-    for name, column in values.items():
-        columns[name] = column
-        if name in draws:
-            bounds = interval(draws[name])
-            for bound in bounds["bound"].values:
-                columns[f"{name}, {bound}"] = bounds.sel(bound=bound, drop=True)
-    shown = xr.Dataset(columns)
-    return shown.to_dataframe(dim_order=sorted(shown.dims, key="task".__ne__))  # tasks first
+    for kind in kinds:
+        compared = compare_gains(gains, kind)
+        columns |= {"pretrained": compared["baseline"], "tuned": compared["value"]}
+        columns |= {kind: compared["change"]}
+        columns |= {f"{kind}, {bound}": compared[bound] for bound in ("low", "high")}
+    return _tasks_first(xr.Dataset(columns)).set_index(["stories", "parameters"], append=True)
+
+
+def _tasks_first(columns: xr.Dataset) -> pd.DataFrame:
+    return columns.to_dataframe(dim_order=sorted(columns.dims, key="task".__ne__))

@@ -189,8 +189,9 @@ class Results:
         except FileNotFoundError:
             raise ResultsError(f"{file} is not there; {MAKE}") from None
         except ValueError as error:
+            problems = "; ".join(str(error).splitlines())
             raise ResultsError(
-                f"{file} does not fit this version ({error}); delete it, then {MAKE}"
+                f"{file} does not fit this version ({problems}); delete it, then {MAKE}"
             ) from error
 
     def fingerprint(self) -> str:

@@ -1,7 +1,7 @@
 """Downstream and low-level tasks of many runs: labelled arrays and the changes that tuning makes.
 
 ICLR paper, sections 3.4.3 and 4.3, appendices B, D.1 and D.2. What was tested and how is in
-`bthelpers.tasks.probes` and `bthelpers.recognizer`.
+`bthelpers.tasks.probes` and `bthelpers.tasks.recognition`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from bthelpers.core.errors import ResultsError
-from bthelpers.results.runs import BASELINE, LAYERS, over_runs
+from bthelpers.results.comparison import compare, estimate, tuned_and_pretrained
+from bthelpers.results.runs import BASELINE, over_runs
 from bthelpers.results.store import Results
-from bthelpers.statistics.bootstrap import interval
 
 SCORES = {
     "f1_macro": "F1 (macro)",
@@ -83,48 +83,19 @@ def _load(
     results: Results, model: str, step: str, varying: Sequence[str], shared: Sequence[str]
 ) -> xr.Dataset:
     """Runs of a step with some of their variables; the shared ones must be equal in all runs."""
-    profile = results.profile()
-    participants, conditions = profile.participants_of(model), profile.conditions_of(model)
-    rows = [
-        [
-            results.open(model, participant, condition, step)[[*varying, *shared]]
-            for condition in conditions
-        ]
-        for participant in participants
-    ]
+    variables = [*varying, *shared]
     try:
-        loaded = xr.combine_nested(
-            rows,
-            ["participant", "condition"],
-            data_vars=varying,
-            coords="minimal",
-            compat="equals",
-            join="exact",
-            combine_attrs="drop_conflicts",
-        )
+        return over_runs(results, model, lambda *run: results.open(*run, step)[variables], shared)
     except ValueError as error:
         raise ResultsError(
             f"{results.root / model}: its files {step}.nc are not all of the same tasks, clips and"
             f" draws ({error}); delete them and make them again"
         ) from error
-    labels = {"participant": list(participants), "condition": list(conditions)}
-    return loaded.assign_coords(labels).transpose("participant", "condition", ...)
-
-
-def over_layers(run: xr.Dataset) -> xr.Dataset:
-    """Means over the transformer layers."""
-    return run.isel(layer=LAYERS["mean over layers"]).mean("layer")
 
 
 def by_task(run: xr.Dataset) -> dict[str, xr.Dataset]:
     """One Dataset for each task, by its name."""
     return {str(task): run.sel(task=task) for task in run["task"].values}
-
-
-def change(values: xr.DataArray) -> xr.DataArray:
-    """Difference from pretrained, for all other conditions."""
-    tuned = [condition for condition in values["condition"].values if condition != BASELINE]
-    return values.sel(condition=tuned) - values.sel(condition=BASELINE, drop=True)
 
 
 def change_table(run: xr.Dataset, *scores: str) -> pd.DataFrame:
@@ -144,24 +115,18 @@ def change_table(run: xr.Dataset, *scores: str) -> pd.DataFrame:
         their difference ``change``, and its 95 % interval ``low`` to ``high`` of the bootstrap over
         test clips, for which the same clips were drawn in both conditions and for all participants.
     """
+    means = run.mean("participant")
     tables = {
-        SCORES[score]: _changes(run[score].mean("participant"), run[f"{score}_draws"])
+        SCORES[score]: _changes(estimate(means, score, f"{score}_draws"), ("task", "condition"))
         for score in scores
     }
     return pd.concat(tables, axis=1)
 
 
-def _changes(values: xr.DataArray, draws: xr.DataArray) -> pd.DataFrame:
-    bounds = interval(change(draws.mean("participant")))
-    columns = {
-        BASELINE: values.sel(condition=BASELINE, drop=True),
-        "tuned": values.sel(condition=bounds["condition"]),
-        "change": change(values),
-        "low": bounds.sel(bound="low", drop=True),
-        "high": bounds.sel(bound="high", drop=True),
-    }
-    rows = [dim for dim in ("task", "condition") if dim in values.dims]
-    return xr.Dataset(columns).to_dataframe(rows)
+def _changes(run: xr.Dataset, rows: Sequence[str]) -> pd.DataFrame:
+    """Changes of an estimate from pretrained, with a level of rows for each of its dimensions."""
+    compared = compare(*tuned_and_pretrained(run)).rename(baseline=BASELINE, value="tuned")
+    return compared.to_dataframe([dim for dim in rows if dim in run.dims])
 
 
 def load_preferences(results: Results, model: str) -> xr.Dataset:
@@ -215,15 +180,5 @@ def late_change_table(values: xr.DataArray, draws: xr.DataArray) -> pd.DataFrame
         which the same words were drawn in both conditions.
     """
     late = slice(-n_late_layers(values), None)
-    values, draws = (each.isel(layer=late).mean("layer") for each in (values, draws))
-    baseline = values.sel(condition=BASELINE, drop=True)
-    bounds = interval(draws - draws.sel(condition=BASELINE, drop=True))
-    columns = {
-        BASELINE: baseline,
-        "tuned": values,
-        "change": values - baseline,
-        "low": bounds.sel(bound="low", drop=True),
-        "high": bounds.sel(bound="high", drop=True),
-    }
-    tuned = [condition for condition in values["condition"].values if condition != BASELINE]
-    return xr.Dataset(columns).sel(condition=tuned).to_dataframe(["condition", "participant"])
+    means = xr.Dataset({"value": values, "draws": draws}).isel(layer=late).mean("layer")
+    return _changes(means, ("condition", "participant"))

@@ -9,6 +9,7 @@ in the scanner.
 from __future__ import annotations
 
 import importlib.util
+from itertools import product
 from pathlib import Path
 
 import nibabel
@@ -25,7 +26,12 @@ VOXEL_SIZE_MM = 5.2  # about 10,000 voxels within 8 mm of the cortical surface
 THICK_MASK_MM = 8.0  # how far pycortex's thick mask reaches beyond the cortex
 
 # name in the HCP's files of each surface that pycortex (first) and FreeSurfer (second) name so
-PYCORTEX_SURFACES = {"wm": "white_MSMAll", "pia": "pial_MSMAll", "inflated": "inflated_MSMAll"}
+PYCORTEX_SURFACES = {
+    "wm": "white_MSMAll",
+    "pia": "pial_MSMAll",
+    "inflated": "inflated_MSMAll",
+    "flat": "flat",
+}
 FREESURFER_SURFACES = {"white": "white_MSMAll", "pial": "pial_MSMAll", "sphere.reg": "sphere"}
 
 
@@ -73,13 +79,16 @@ def write_participant_anatomy(
     surfaces = {
         (hemi, name): _hcp_surface(hemi, name)
         for hemi in HEMISPHERES
-        for name in ("white_MSMAll", "pial_MSMAll", "inflated_MSMAll", "flat", "sphere")
+        for name in (*PYCORTEX_SURFACES.values(), "sphere")
     }
     for key, (points, faces) in surfaces.items():
         if key[1].endswith("_MSMAll"):
             surfaces[key] = warp(points), faces
 
-    _write_freesurfer(Path(root) / "derivative/freesurfer_subjdir" / participant, surfaces)
+    folder = Path(root) / "derivative/freesurfer_subjdir" / participant / "surf"
+    folder.mkdir(parents=True)
+    for hemi, (name, source) in product(HEMISPHERES, FREESURFER_SURFACES.items()):
+        _write_surface(folder / f"{hemi}.{name}", source, surfaces[hemi, source])
     affine, shape = _field_of_view(
         np.vstack([surfaces[hemi, "pial_MSMAll"][0] for hemi in HEMISPHERES]), voxel_size_mm, rng
     )
@@ -148,13 +157,6 @@ def _field_of_view(
     return affine, tuple(shape)
 
 
-def _write_freesurfer(folder: Path, surfaces: dict) -> None:
-    (folder / "surf").mkdir(parents=True)
-    for hemi in HEMISPHERES:
-        for name, source in FREESURFER_SURFACES.items():
-            _write_surface(folder / f"surf/{hemi}.{name}", source, surfaces[hemi, source])
-
-
 def _write_surface(path: Path, source: str, surface: tuple[np.ndarray, np.ndarray]) -> None:
     stamp = f"{source} of the HCP S1200 group average"  # else user and date
     write_geometry(path, *surface, create_stamp=stamp)
@@ -167,11 +169,9 @@ def _write_pycortex(store: Path, participant: str, surfaces: dict, affine, shape
         folder = Path(cortex.db.filestore, participant)
         cortex.db.make_subj(participant)
         cortex.db.reload_subjects()
-        for hemi in HEMISPHERES:
-            for name, source in {**PYCORTEX_SURFACES, "flat": "flat"}.items():
-                cortex.formats.write_gii(
-                    str(folder / f"surfaces/{name}_{hemi}.gii"), *surfaces[hemi, source]
-                )
+        for hemi, (name, source) in product(HEMISPHERES, PYCORTEX_SURFACES.items()):
+            path = folder / f"surfaces/{name}_{hemi}.gii"
+            cortex.formats.write_gii(str(path), *surfaces[hemi, source])
         reference = folder / "transforms" / "reference.nii.gz"
         nibabel.save(nibabel.Nifti1Image(np.zeros(shape, np.int16), affine), reference)
         cortex.db.save_xfm(

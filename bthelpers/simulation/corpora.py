@@ -25,14 +25,13 @@ import numpy as np
 import soundfile
 import soxr
 
-from bthelpers.core.files import atomic_folder
+from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.progress import Progress
-from bthelpers.core.timing import SILENCE, Interval
+from bthelpers.core.timing import SAMPLE_RATE, SILENCE, Interval
 from bthelpers.data.files import refuse_to_replace
 from bthelpers.params.simulation import CorporaSpec
 from bthelpers.simulation.espeak import Utterance, restart, speak
 from bthelpers.simulation.stories import Lexicon, Speaker, load_lexicon, random_speaker, sentence
-from bthelpers.tasks.clips import SAMPLE_RATE
 from bthelpers.tasks.corpora import (
     COMMANDS,
     COMMANDS_LISTS,
@@ -332,6 +331,5 @@ def make_corpora(root: str | Path, spec: CorporaSpec, seed: int) -> None:
                 "seed": seed,
                 "spec": asdict(spec),
             }
-            text = json.dumps(description, indent=1) + "\n"
-            (folder / "dataset_description.json").write_text(text, encoding="utf-8")
+            write_json(folder / "dataset_description.json", description)
         progress.advance(name)

@@ -173,7 +173,7 @@ def arpabet(phoneme: str) -> list[str]:
     if bare in CONSONANTS:
         return [CONSONANTS[bare]]
     if bare not in VOWELS:
-        raise ValueError(f"espeak-ng phoneme {phoneme!r} has no ARPAbet entry in synthesis.py")
+        raise ValueError(f"espeak-ng phoneme {phoneme!r} has no ARPAbet entry in espeak.py")
     stress = "1" if phoneme.startswith("'") else "2" if phoneme.startswith(",") else "0"
     first, *others = VOWELS[bare].split()
     consonants = CONSONANTS.values()
@@ -197,18 +197,10 @@ def _phone_intervals(events: list[tuple], duration: float) -> list[Interval]:
         labels = [SILENCE] if name.startswith("_") or not name else arpabet(name)
         edges = np.linspace(start, stop, len(labels) + 1)
         for label, (left, right) in zip(labels, pairwise(edges.tolist()), strict=True):
+            if intervals and label == SILENCE == intervals[-1].label:
+                left = intervals.pop().start
             intervals.append(Interval(left, right, label))
-    return _merge_silences(intervals)
-
-
-def _merge_silences(intervals: list[Interval]) -> list[Interval]:
-    merged: list[Interval] = []
-    for interval in intervals:
-        if merged and interval.label == SILENCE == merged[-1].label:
-            merged[-1] = Interval(merged[-1].start, interval.stop, SILENCE)
-        else:
-            merged.append(interval)
-    return merged
+    return intervals
 
 
 def _word_intervals(text: str, events: list[tuple], phones: list[Interval]) -> list[Interval]:

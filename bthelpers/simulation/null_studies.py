@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from bthelpers.core.signals import autocorrelated_noise
 from bthelpers.encoding.alignment import bootstrap_alignment
 from bthelpers.encoding.ceiling import _require_ceilings
 from bthelpers.statistics.bootstrap import interval
@@ -110,8 +111,6 @@ def equal_models(
     array of shape (3, 240, n_participants, n_voxels)
         Predictions of the one model, of the other, and responses; 240 TRs.
     """
-    # Imported here, since it comes with the synthesiser, which an evaluation does not need.
-    from bthelpers.core.signals import autocorrelated_noise
 
     def series(coefficient: float, n_series: int) -> NDArray[np.float64]:
         common, own = (
@@ -128,22 +127,19 @@ def equal_models(
 
 def null_over_voxels(n_studies: int, n_voxels: int, rng: np.random.Generator) -> NDArray:
     """p-values (study,) of Wilcoxon tests of `equal_models` over one participant's voxels."""
-    p = []
-    for _ in range(n_studies):
-        a, b = _correlations(equal_models(1, n_voxels, False, rng))
-        p.append(wilcoxon_over_voxels(a[0], b[0]).p)
-    return np.array(p)
+    studies = (_correlations(equal_models(1, n_voxels, False, rng)) for _ in range(n_studies))
+    return np.array([wilcoxon_over_voxels(a[0], b[0]).p for a, b in studies])
 
 
 def null_over_participants(
     n_studies: int, n_participants: int, one_story: bool, rng: np.random.Generator
 ) -> NDArray:
     """p-values (study,) of Wilcoxon tests of `equal_models` over participants of ten voxels."""
-    p = []
-    for _ in range(n_studies):
-        a, b = _correlations(equal_models(n_participants, 10, one_story, rng)).mean(axis=-1)
-        p.append(wilcoxon_over_participants(a, b).p)
-    return np.array(p)
+    studies = (
+        _correlations(equal_models(n_participants, 10, one_story, rng)).mean(axis=-1)
+        for _ in range(n_studies)
+    )
+    return np.array([wilcoxon_over_participants(a, b).p for a, b in studies])
 
 
 def _correlations(study: NDArray) -> NDArray[np.float64]:

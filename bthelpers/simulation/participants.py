@@ -9,7 +9,6 @@ The truth is written beside the data, for tests: nothing in the pipeline reads i
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import xarray as xr
 from praatio import textgrid
 from scipy.signal import fftconvolve
 
-from bthelpers.core.files import atomic_folder
+from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.progress import Progress
 from bthelpers.core.signals import autocorrelated_noise, double_gamma
 from bthelpers.core.timing import SAMPLE_RATE, n_respdict_for, response_times, zscore
@@ -178,16 +177,12 @@ def write_participant(root, participant, stories, latents, spec, seed) -> None:
     test_story = stories[-1]
     for story, signal in zip(stories, signals, strict=True):
         n_repeats = spec.repeats if story == test_story else 1
-        repeats = np.stack(
-            [
-                zscore(
-                    signal * signal_scale
-                    + noise_scale
-                    * autocorrelated_noise(signal.shape, spec.noise_autocorrelation, rng)
-                )
-                for _ in range(n_repeats)
-            ]
+        noises = (
+            autocorrelated_noise(signal.shape, spec.noise_autocorrelation, rng)
+            for _ in range(n_repeats)
         )
+        heard = signal * signal_scale
+        repeats = np.stack([zscore(heard + noise_scale * noise) for noise in noises])
         with h5py.File(folder / f"{story}.hf5", "w") as file:
             file["data"] = zscore(repeats.mean(axis=0))
             if story == test_story:
@@ -257,4 +252,4 @@ def write_descriptions(root: Path, respdict, participants, spec, seed) -> None:
         "truth/spec.json": {"seed": seed, **asdict(spec)},
     }
     for path, document in documents.items():
-        (root / path).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_json(root / path, document)

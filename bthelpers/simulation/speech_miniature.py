@@ -14,7 +14,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from bthelpers.encoding.acoustics import mfcc
 from bthelpers.simulation.espeak import Utterance, restart
 from bthelpers.simulation.stories import load_lexicon, random_speaker, tell_story
 from bthelpers.tuning.contrastive import span_mask
+from bthelpers.tuning.trainer import descend
 
 STORY_SEED_OFFSET = 1_000_000  # keeps the pretraining stories apart from every dataset's
 HOP, RECEPTIVE_FIELD = 640, 1810  # samples: from token to token, and seen by one token
@@ -148,17 +149,56 @@ def masked_prediction_loss(logits, targets, mask, unmasked_weight):
     return loss[mask].mean() + unmasked_weight * loss[~mask].mean()
 
 
-def cosine_schedule(
-    optimizer: torch.optim.Optimizer, warmup_steps: int, n_steps: int
-) -> torch.optim.lr_scheduler.LambdaLR:
-    """Learning rate that rises linearly, and falls along a cosine to 2 % of its peak."""
-    return torch.optim.lr_scheduler.LambdaLR(
+def timed(log: Callable) -> Callable[[str], None]:
+    """Write to a log with the seconds since this call."""
+    started = time.monotonic()
+    return lambda text: log(f"[{time.monotonic() - started:6.0f} s] {text}", flush=True)
+
+
+def minimise(
+    loss_of: Callable[[], tuple[torch.Tensor, str]],
+    parameters: Iterable[nn.Parameter],
+    settings,
+    n_steps: int,
+    log: Callable[[str], None],
+    **adamw,
+) -> list[float]:
+    """Take steps down a loss, at a rate that rises linearly and falls along a cosine to 2 %.
+
+    Parameters
+    ----------
+    loss_of : callable
+        Draws a batch; returns its loss, and what the log is to say beside it.
+    parameters : iterable of Parameter
+    settings : PretrainingSettings, TextSettings or TranscriptionSettings
+        Of which learning rate and length of the rise are taken.
+    n_steps : int
+    log : callable
+        Is told of every hundredth step, and of the last.
+    **adamw
+        To the optimiser.
+
+    Returns
+    -------
+    list of float, one per step
+    """
+    optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.01, **adamw)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda step: (
-            min(1.0, (step + 1) / warmup_steps)
+            min(1.0, (step + 1) / settings.warmup_steps)
             * max(0.02, 0.5 * (1 + math.cos(math.pi * step / n_steps)))
         ),
     )
+    losses = []
+    for step in range(n_steps):
+        loss, note = loss_of()
+        loss.backward()
+        descend(optimizer, schedule)
+        losses.append(loss.item())
+        if step % 100 == 0 or step == n_steps - 1:
+            log(f"step {step + 1} of {n_steps}, loss {losses[-1]:.3f}{note}")
+    return losses
 
 
 class Pretrainer:
@@ -169,10 +209,7 @@ class Pretrainer:
         self.rng = np.random.default_rng(settings.seed)
         self.model = random_miniature(settings.family, settings.seed, settings.hidden_size)
         self.front_end = self.model.feature_extractor
-        self.started = time.monotonic()
-        self.log = lambda text: log(
-            f"[{time.monotonic() - self.started:6.0f} s] {text}", flush=True
-        )
+        self.log = timed(log)
         self.waveforms = [standardized_waveform(s) for s in pretraining_stories(settings)]
         self.log(f"told {len(self.waveforms)} stories")
 
@@ -245,13 +282,8 @@ class Pretrainer:
 
     def _phase(self, name, n_steps, targets, heads, size, read):
         settings = self.settings
-        parameters = [*self.model.parameters(), *heads.parameters()]
-        optimizer = torch.optim.AdamW(
-            parameters, settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-        )
-        schedule = cosine_schedule(optimizer, settings.warmup_steps, n_steps)
-        self.model.train()
-        for step in range(n_steps):
+
+        def loss_of():
             inputs, labels = self._batch(targets, size, read)
             mask = span_mask(size, settings.mask_probability, settings.mask_length, self.rng)
             with torch.autocast("cpu", torch.bfloat16):
@@ -260,14 +292,18 @@ class Pretrainer:
                     masked_prediction_loss(head(hidden), label, mask, settings.unmasked_weight)
                     for head, label in zip(heads, labels, strict=True)
                 ]
-            loss = sum(losses) / len(losses)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
-            if step % 100 == 0 or step == n_steps - 1:
-                self.log(f"{name}: step {step + 1} of {n_steps}, loss {loss.item():.3f}")
+            return sum(losses) / len(losses), ""
+
+        self.model.train()
+        minimise(
+            loss_of,
+            [*self.model.parameters(), *heads.parameters()],
+            settings,
+            n_steps,
+            lambda text: self.log(f"{name}: {text}"),
+            betas=(0.9, 0.98),
+            fused=True,
+        )
 
 
 def save_miniature(
@@ -277,14 +313,16 @@ def save_miniature(
     half = copy.deepcopy(model).half()
     # Masking belongs to pretraining: brain-tuning and evaluation see all of the sound.
     half.config.apply_spec_augment = False
+    parts = half, Wav2Vec2FeatureExtractor(do_normalize=True)
+    save_parts(parts, folder, settings, "synthetic stories", settings.lexicon)
+
+
+def save_parts(parts: Iterable, folder: str | Path, settings, data: str, lexicon: str) -> None:
+    """Write a folder of what ``save_pretrained`` writes of each part, and the provenance."""
     with atomic_folder(folder) as temporary:
-        half.save_pretrained(temporary)
-        Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(temporary)
-        record = provenance(
-            asdict(settings),
-            data="synthetic stories",
-            lexicon_digest=file_digest(settings.lexicon),
-        )
+        for part in parts:
+            part.save_pretrained(temporary)
+        record = provenance(asdict(settings), data=data, lexicon_digest=file_digest(lexicon))
         (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
 
 

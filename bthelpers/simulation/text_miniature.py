@@ -9,11 +9,9 @@ a token.
 from __future__ import annotations
 
 import copy
-import json
 import re
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -24,13 +22,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
-from torch import nn
 from torch.nn.functional import cross_entropy, pad
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from bthelpers.core.files import atomic_folder
-from bthelpers.core.provenance import file_digest, provenance
-from bthelpers.simulation.speech_miniature import STORY_SEED_OFFSET, cosine_schedule
+from bthelpers.simulation.speech_miniature import STORY_SEED_OFFSET, minimise, save_parts, timed
 from bthelpers.simulation.stories import TOPIC_CATEGORIES, Lexicon, load_lexicon, sentence
 
 END, START = 0, 1  # tokens; those of words follow
@@ -121,34 +116,21 @@ def train(settings: TextSettings, log=print) -> tuple[GPT2LMHeadModel, dict[str,
     The last line of the log compares its loss with the entropy of single words, which is the loss
     of a model that knows their frequencies alone.
     """
-    started = time.monotonic()
     lexicon = load_lexicon(settings.lexicon, settings.words_per_category)
     tokens = vocabulary(lexicon_words(lexicon))
     words = told_words(lexicon, settings, np.random.default_rng(STORY_SEED_OFFSET + settings.seed))
     model = random_model(settings, len(tokens)).train()
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=0.01)
-    schedule = cosine_schedule(optimizer, settings.warmup_steps, settings.steps)
     counts = np.zeros(model.config.vocab_size, int)
-    losses = []
-    for step in range(settings.steps):
+
+    def loss_of():
         told = [tokens[word] for word in islice(words, settings.batch * settings.words)]
-        counts += np.bincount(told, minlength=len(counts))
+        counts[:] += np.bincount(told, minlength=len(counts))
         pieces = torch.tensor(told).view(settings.batch, settings.words)
         pieces = pad(pieces, (1, 0), value=START)
         logits = model(input_ids=pieces[:, :-1]).logits
-        loss = cross_entropy(logits.transpose(1, 2), pieces[:, 1:])
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-        if step % 100 == 0 or step == settings.steps - 1:
-            log(
-                f"[{time.monotonic() - started:6.0f} s] step {step + 1} of {settings.steps},"
-                f" loss {losses[-1]:.3f}",
-                flush=True,
-            )
+        return cross_entropy(logits.transpose(1, 2), pieces[:, 1:]), ""
+
+    losses = minimise(loss_of, model.parameters(), settings, settings.steps, timed(log))
     log(
         f"loss {np.mean(losses[-50:]):.3f} nats a word (mean of the last {len(losses[-50:])}"
         f" steps); entropy of single words {entropy(counts):.3f}"
@@ -160,15 +142,8 @@ def save_text_model(
     model: GPT2LMHeadModel, folder: str | Path, settings: TextSettings, tokens: dict[str, int]
 ) -> None:
     """Write weights (fp16 safetensors), configuration, tokenizer and provenance."""
-    with atomic_folder(folder) as temporary:
-        copy.deepcopy(model).half().save_pretrained(temporary)
-        word_tokenizer(tokens).save_pretrained(temporary)
-        record = provenance(
-            asdict(settings),
-            data="text of synthetic stories",
-            lexicon_digest=file_digest(settings.lexicon),
-        )
-        (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
+    parts = copy.deepcopy(model).half(), word_tokenizer(tokens)
+    save_parts(parts, folder, settings, "text of synthetic stories", settings.lexicon)
 
 
 def make_text_miniature(folder: str | Path, settings: TextSettings) -> None:

@@ -9,9 +9,7 @@ miniatures hear without the words.
 from __future__ import annotations
 
 import copy
-import json
-import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +23,14 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import sinusoids
 
-from bthelpers.core.files import atomic_folder
-from bthelpers.core.provenance import file_digest, provenance
 from bthelpers.core.timing import SAMPLE_RATE, SILENCE, Interval
 from bthelpers.simulation.espeak import Utterance
 from bthelpers.simulation.speech_miniature import (
     PretrainingSettings,
-    cosine_schedule,
+    minimise,
     pretraining_stories,
+    save_parts,
+    timed,
 )
 from bthelpers.simulation.text_miniature import END, START, vocabulary, word_tokenizer
 
@@ -127,10 +125,7 @@ class Transcriber:
     def __init__(self, settings: TranscriptionSettings, log=print):
         self.settings = settings
         self.rng = np.random.default_rng(settings.stories.seed)
-        self.started = time.monotonic()
-        self.log = lambda text: log(
-            f"[{time.monotonic() - self.started:6.0f} s] {text}", flush=True
-        )
+        self.log = timed(log)
         self.stories = [
             TranscribedStory(stimulus(story), [w for w in story.words if w.label != SILENCE])
             for story in pretraining_stories(settings.stories)
@@ -161,28 +156,25 @@ class Transcriber:
         return spectrograms.input_features, padded
 
     def _phase(self, seconds: int, n_pieces: int, n_steps: int) -> None:
-        settings = self.settings
         extractor = feature_extractor(seconds)
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.01)
-        schedule = cosine_schedule(optimizer, settings.warmup_steps, n_steps)
-        self.model.train()
-        for step in range(n_steps):
+
+        def loss_of():
             spectrograms, labels = self.batch(extractor, n_pieces)
             with torch.autocast("cpu", torch.bfloat16):
                 output = self.model(input_features=spectrograms, labels=labels)
-            optimizer.zero_grad()
-            output.loss.backward()
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
-            if step % 100 == 0 or step == n_steps - 1:
-                known = labels != IGNORED
-                right = (output.logits.argmax(dim=-1) == labels)[known].float().mean()
-                self.log(
-                    f"{seconds} s: step {step + 1} of {n_steps}, loss {output.loss.item():.3f},"
-                    f" {100 * right:.0f} % of the words right"
-                )
+            known = labels != IGNORED
+            right = (output.logits.argmax(dim=-1) == labels)[known].float().mean()
+            return output.loss, f", {100 * right:.0f} % of the words right"
+
+        self.model.train()
+        minimise(
+            loss_of,
+            parameters,
+            self.settings,
+            n_steps,
+            lambda text: self.log(f"{seconds} s: {text}"),
+        )
 
 
 def save_whisper(
@@ -192,17 +184,9 @@ def save_whisper(
     tokens: dict[str, int],
 ) -> None:
     """Write weights (fp16 safetensors), configuration, preprocessor, tokenizer and provenance."""
-    seconds = settings.phases[-1][0]
-    with atomic_folder(folder) as temporary:
-        copy.deepcopy(model).half().save_pretrained(temporary)
-        feature_extractor(seconds).save_pretrained(temporary)
-        word_tokenizer(tokens).save_pretrained(temporary)
-        record = provenance(
-            asdict(settings),
-            data="synthetic stories, transcribed",
-            lexicon_digest=file_digest(settings.stories.lexicon),
-        )
-        (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
+    extractor = feature_extractor(settings.phases[-1][0])
+    parts = copy.deepcopy(model).half(), extractor, word_tokenizer(tokens)
+    save_parts(parts, folder, settings, "synthetic stories, transcribed", settings.stories.lexicon)
 
 
 def make_whisper_miniature(folder: str | Path, settings: TranscriptionSettings) -> None:

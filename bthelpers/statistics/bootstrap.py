@@ -1,8 +1,4 @@
-"""Normalised brain alignment of a region, its uncertainty and its tests.
-
-Section 3.4.1 of Moussa et al. (ICLR 2025). The paper tests with the Wilcoxon signed-rank test but
-does not say whether over voxels or over participants: both are here, and a result says which.
-"""
+"""Bootstrap: draws with replacement, percentile intervals over draws, and percent change."""
 
 from __future__ import annotations
 
@@ -51,6 +47,12 @@ def interval(draws: xr.DataArray, level: float = 0.95) -> xr.DataArray:
     -------
     DataArray with dim bound ("low", "high") in place of draw
         NaN where a draw is NaN.
+
+    Examples
+    --------
+    >>> draws = xr.DataArray(np.arange(101), dims="draw")
+    >>> interval(draws, level=0.9).values
+    array([ 5., 95.])
     """
     tail = (1 - level) / 2
     bounds = draws.quantile([tail, 1 - tail], dim="draw", skipna=False)

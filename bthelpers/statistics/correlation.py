@@ -23,6 +23,11 @@ def pearson_r(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     ------
     ValueError
         If the shapes differ or there is no row.
+
+    Examples
+    --------
+    >>> pearson_r([[1, 5], [2, 5], [3, 5]], [[2, 1], [4, 2], [6, 3]])
+    array([ 1., nan])
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 2 or not len(a):

@@ -1,7 +1,7 @@
-"""Significance of brain alignment: a null for each voxel, and simulated nulls that check the tests.
+"""Significance of each voxel's correlation, by permuting blocks of TRs.
 
 Section 3.4.1 of Moussa et al. (ICLR 2025) tests with the Wilcoxon signed-rank test, which is in
-`bthelpers.statistics.bootstrap` with the bootstrap. Here is the test of single voxels, which the
+`bthelpers.statistics.wilcoxon`. Here is the test of single voxels, which the
 paper lacks.
 """
 
@@ -34,8 +34,8 @@ def permutation_p(
     Successive TRs are alike, but not across the border of two blocks. Hence r' varies less than r
     does by chance: with short blocks, which have many borders, too many voxels seem aligned. One
     block, turned around the circle, has a single border but no more arrangements than the story
-    has TRs. Blocks of about 50 TRs find 5 % of unrelated voxels (`book/significance.md`), and five
-    of them have thousands of arrangements.
+    has TRs. Blocks of about 50 TRs find 5 % of unrelated voxels (`book/06_significance.md`), and
+    five of them have thousands of arrangements.
 
     Parameters
     ----------

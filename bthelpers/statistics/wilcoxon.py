@@ -1,4 +1,8 @@
-"""Wilcoxon signed-rank tests, over what they say."""
+"""Wilcoxon signed-rank tests.
+
+Section 3.4.1 of Moussa et al. (ICLR 2025) tests alignment by them, but does not say whether over
+voxels or over participants: both are here, and a result says which.
+"""
 
 from __future__ import annotations
 

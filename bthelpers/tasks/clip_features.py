@@ -80,7 +80,7 @@ def _states(
     order = sorted(range(len(waveforms)), key=lambda k: len(waveforms[k]))
     for first in range(0, len(order), WAVEFORMS_AT_ONCE):
         batch = order[first : first + WAVEFORMS_AT_ONCE]
-        with encoder.arithmetic(precision):
+        with encoder.autocast(precision):
             layers, lengths = encoder.hidden_states([waveforms[k] for k in batch])
         for row, (k, length) in enumerate(zip(batch, lengths.tolist(), strict=True)):
             yield k, torch.stack([layer[row, :length] for layer in layers]).cpu()

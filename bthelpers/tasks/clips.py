@@ -13,8 +13,8 @@ import soundfile
 import soxr
 
 from bthelpers.core.errors import DatasetError, MissingError, did_you_mean
+from bthelpers.core.timing import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000  # Hz: of the models, and of the sample numbers in TIMIT's transcriptions
 SPLITS = ("train", "validation", "test")
 NIST_HEADER_BYTES = 1024
 NAMES_SHOWN = 5

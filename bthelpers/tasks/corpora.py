@@ -9,8 +9,11 @@ import json
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+import xarray as xr
 
 from bthelpers.core.errors import DatasetError
 from bthelpers.tasks.clips import (
@@ -22,7 +25,7 @@ from bthelpers.tasks.clips import (
     require_layout,
     require_splits,
 )
-from bthelpers.tasks.timit import read_timit
+from bthelpers.tasks.timit import PHONES, read_timit
 
 SLURP = "SLURP (github.com/pswietojanski/slurp, and its slurp_real.tar.gz from zenodo.org/4274930)"
 SLURP_LISTS = {"train": "train.jsonl", "validation": "devel.jsonl", "test": "test.jsonl"}
@@ -218,3 +221,37 @@ CORPORA: dict[str, Callable[[str | Path], list[Clip]]] = {
     "crema_d": read_crema_d,
 }
 """Readers by the name of the corpus: from its folder to its clips."""
+
+
+def probe_tasks(
+    clips: Mapping[str, Sequence[Clip]], features: Mapping[str, xr.DataArray]
+) -> dict[str, tuple[xr.DataArray, np.ndarray]]:
+    """Features and truth of the linear probes of whole clips (ICLR paper, appendix B).
+
+    Sentences of type SA are the same for all speakers, so that test sentences would be known from
+    training. They are left out where phones are predicted.
+
+    Parameters
+    ----------
+    clips : mapping of str to sequence of Clip
+        Of every corpus, as the readers of `CORPORA` list them.
+    features : mapping of str to DataArray (layer, clip, feature)
+        Of the same clips.
+
+    Returns
+    -------
+    dict of str to tuple of DataArray (layer, clip, feature) and array
+        By task: features and, of the same clips, their classes (clip,) or which phones they hold,
+        bool (clip, phone).
+    """
+    labels = {corpus: np.array([clip.label for clip in clips[corpus]]) for corpus in clips}
+    various = labels["timit"] != "SA"
+    phones = [{phone.label for phone in clip.phones} for clip in clips["timit"]]
+    present = np.array([[phone in of_clip for phone in PHONES] for of_clip in phones])
+    return {
+        "sentence type": (features["timit"], labels["timit"]),
+        "action": (features["slurp"], labels["slurp"]),
+        "phones": (features["timit"].isel(clip=various), present[various]),
+        "word": (features["speech_commands"], labels["speech_commands"]),
+        "emotion": (features["crema_d"], labels["crema_d"]),
+    }

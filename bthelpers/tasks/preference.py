@@ -19,6 +19,7 @@ from bthelpers.core.progress import Progress
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import RESTORE
 from bthelpers.models.speech import SpeechEncoder
+from bthelpers.statistics.bootstrap import resampling_counts
 from bthelpers.tasks.word_pairs import ChosenWords, SpokenWord, WordPairs
 
 KINDS = ("semantic", "phonetic", "random")
@@ -205,11 +206,9 @@ def measure_preference(
 def _drawn_means(values: xr.DataArray, n_draws: int, seed: int) -> xr.DataArray:
     """Means over words that are drawn with replacement."""
     n = values.sizes["word"]
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_draws)
-    shares = xr.DataArray(
-        counts / n, {"draw": np.arange(n_draws), "word": values["word"]}, dims=("draw", "word")
-    )
-    return values @ shares
+    shares = resampling_counts(n, n_draws, seed) / n
+    coords = {"draw": np.arange(n_draws), "word": values["word"]}
+    return values @ xr.DataArray(shares, coords, dims=("draw", "word"))
 
 
 def semantic_minus_phonetic(values: xr.DataArray) -> xr.DataArray:

@@ -35,7 +35,7 @@ from bthelpers.tasks.transcription import (
     word_error_rate,
     word_errors,
 )
-from bthelpers.tuning.trainer import EpochRun, cut
+from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches
 
 
 @dataclass(frozen=True)
@@ -61,61 +61,55 @@ class RecognitionResult:
     n_infeasible: int
 
 
-class RecognitionRun(EpochRun):
-    """One fine-tuning."""
+class FineTuning:
+    """A recogniser of a copy of a speech model, and the trainer that teaches it to spell.
 
-    rates = "`recognition.learning_rate`"
-    kept = ("model", "head")
-    measure = "WER"
+    Parameters are those of `fine_tune`.
+    """
 
     def __init__(self, encoder, training, validation, settings: RecognitionSettings, seed: int):
-        super().__init__(encoder, settings, seed)
-        self.recognizer = Recognizer(self.encoder, settings.precision)
-        self.validation = self.recognizer.examples(validation)
-        examples = self.recognizer.examples(training)
-        everything = [*examples, *self.validation]
-        self._identify(
-            [example.text for example in everything],
-            [encoder.model],
-            (example.frames for example in everything),
-        )
-        self.training = [example for example in examples if example.feasible]
-        self.n_infeasible = len(examples) - len(self.training)
-        if not self.training:
+        self.recognizer = recognizer = Recognizer(encoder.copy(), settings.precision)
+        held_out = recognizer.examples(validation)
+        examples = recognizer.examples(training)
+        feasible = [example for example in examples if example.feasible]
+        self.n_infeasible = len(examples) - len(feasible)
+        if not feasible:
             raise ValueError(
                 f"none of {len(examples)} training clips has as many tokens as its text needs:"
                 " check that sounds and texts belong together"
             )
-        weights = [*self.encoder.transformer_parameters(), *self.recognizer.head.parameters()]
-        self._optimise(
-            self.recognizer.modules,
-            [{"params": weights, "lr": settings.learning_rate}],
-            settings.epochs * math.ceil(len(self.training) / settings.batch_clips),
+        everything = [*examples, *held_out]
+        weights = [*recognizer.encoder.transformer_parameters(), *recognizer.head.parameters()]
+        n_steps = math.ceil(len(feasible) / settings.batch_clips)
+        self.trainer = Trainer(
+            modules=recognizer.modules,
+            groups=[{"params": weights, "lr": settings.learning_rate}],
+            batches=lambda rng: shuffled_batches(feasible, settings.batch_clips, rng),
+            backward=self.backward,
+            validate=lambda: word_error_rate(recognizer.word_errors(held_out)),
+            schedule=Schedule(settings.epochs, n_steps, settings.warmup),
+            seed=seed,
+            run=run_digest(
+                [settings, seed, *(example.text for example in everything)],
+                [encoder.model],
+                (example.frames for example in everything),
+            ),
+            rates="`recognition.learning_rate`",
+            kept=("model", "head"),
+            average=lambda losses: float(np.mean(losses)),
+            measure="WER",
         )
 
-    def _batches(self, rng: np.random.Generator) -> list[list[Example]]:
-        shuffled = [self.training[k] for k in rng.permutation(len(self.training))]
-        return cut(shuffled, self.settings.batch_clips)
-
-    def _pass(self, batches: list[list[Example]], rng: np.random.Generator) -> float:
-        return float(np.mean([self.step(batch) for batch in batches]))
-
-    def step(self, batch: Sequence[Example]) -> float:
-        """One optimiser step; returns the loss per character."""
+    def backward(self, batch: Sequence[Example], rng: np.random.Generator) -> float:
+        """Gradients of the loss per character, which is returned."""
         frames = [example.frames for example in batch]
         targets = [torch.tensor(spell(example.text)) for example in batch]
         # On the CPU, because the gradient that CUDA computes differs from run to run.
         log_probabilities = self.recognizer.log_probabilities(frames).transpose(0, 1).cpu()
         lengths = [torch.tensor([len(one) for one in some]) for some in (frames, targets)]
         loss = ctc_loss(log_probabilities, torch.cat(targets), *lengths, blank=BLANK)
-        self.optimizer.zero_grad()
         loss.backward()
-        self._descend()
         return loss.item()
-
-    def validate(self) -> float:
-        """Word error rate on the validation clips."""
-        return word_error_rate(self.recognizer.word_errors(self.validation))
 
 
 def fine_tune(
@@ -157,14 +151,15 @@ def fine_tune(
             "a Whisper is not fine-tuned by CTC: recognition is a task of self-supervised models"
             " only (ICLR paper, appendix B); leave this model out"
         )
-    loop = RecognitionRun(encoder, training, validation, settings, seed)
-    loop.train(checkpoint)
+    tuning = FineTuning(encoder, training, validation, settings, seed)
+    trainer = tuning.trainer
+    trainer.train(checkpoint)
     return RecognitionResult(
-        loop.recognizer,
-        loop.training_loss,
-        loop.validation_loss,
-        loop.best_epoch,
-        loop.n_infeasible,
+        tuning.recognizer,
+        trainer.training_loss,
+        trainer.validation_loss,
+        trainer.best_epoch,
+        tuning.n_infeasible,
     )
 
 
@@ -237,7 +232,7 @@ class Recognizer:
         n_samples = (lengths - 1) * encoder.hop + encoder.receptive_field
         mask = torch.arange(int(n_samples.max()), device=encoder.device) < n_samples[:, None]
         inputs = pad_sequence(list(frames), batch_first=True).to(encoder.device)
-        with encoder.arithmetic(self.precision):
+        with encoder.autocast(self.precision):
             states = encoder.model(inputs.mT, attention_mask=mask.long()).last_hidden_state
         return self.head(states.float()).log_softmax(dim=-1)
 
@@ -246,8 +241,8 @@ class Recognizer:
         """Texts by the likeliest class of each token."""
         self.encoder.model.eval()
         texts = []
-        for first in range(0, len(examples), WAVEFORMS_AT_ONCE):
-            frames = [example.frames for example in examples[first : first + WAVEFORMS_AT_ONCE]]
+        for batch in batched(examples, WAVEFORMS_AT_ONCE):
+            frames = [example.frames for example in batch]
             likeliest = self.log_probabilities(frames).argmax(dim=-1).cpu()
             texts += [
                 read_classes(classes[: len(one)].tolist())

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bthelpers.core.errors import DatasetError
-from bthelpers.core.timing import Interval
+from bthelpers.core.timing import SAMPLE_RATE, Interval
 from bthelpers.tasks.clips import (
-    SAMPLE_RATE,
     Clip,
     examples,
     require_files,
@@ -161,7 +160,7 @@ def _read_clip(root: Path, part: str, speaker: str, sentence: str, files: dict) 
 
 
 def _read_intervals(path: Path) -> list[Interval]:
-    """Lines of first sample, last sample and label."""
+    """Lines of first sample, last sample (at 16 kHz) and label."""
     intervals = []
     for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), start=1):
         match = re.fullmatch(r"(\d+)\s+(\d+)\s+(\S.*)", line.strip())

@@ -16,7 +16,13 @@ BLANK = 0
 
 
 def normalize_text(text: str) -> str:
-    """Upper case, words apart by one space or a dash, without punctuation but apostrophes."""
+    """Upper case, words apart by one space, without punctuation but apostrophes.
+
+    Examples
+    --------
+    >>> normalize_text("Don't ask me – carry an oily rag.")
+    "DON'T ASK ME CARRY AN OILY RAG"
+    """
     kept = []
     for character in text.upper().replace("’", "'"):
         category = unicodedata.category(character)
@@ -63,7 +69,13 @@ def read_classes(classes: Sequence[int]) -> str:
 
 
 def n_tokens_needed(text: str) -> int:
-    """Tokens that CTC spells a text in: one a character, and a blank within each double letter."""
+    """Tokens that CTC spells a text in: one a character, and a blank within each double letter.
+
+    Examples
+    --------
+    >>> n_tokens_needed("TREE")
+    5
+    """
     return len(text) + sum(one == other for one, other in pairwise(text))
 
 

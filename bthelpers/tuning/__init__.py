@@ -1,4 +1,5 @@
 """Training speech models on responses, on other models, and on sound.
 
-Imports `data`, `models` and what lies below them; never `encoding`.
+Begin with `brain_tuning.brain_tune`. Imports `data`, `models` and what lies below them; never
+`encoding`.
 """

@@ -17,8 +17,8 @@ from torch import nn
 
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import TuningSettings
-from bthelpers.tuning.examples import Examples, Stretch, TuningStory, pool, pooled_features
-from bthelpers.tuning.trainer import EpochRun, cut
+from bthelpers.tuning.examples import Examples, Segment, TuningStory, pool, pooled_features
+from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches
 
 
 @dataclass(frozen=True)
@@ -62,77 +62,69 @@ class _Head(nn.Module):
         return self.linear((pooled - self.mean) / self.scale)
 
 
-class TuningRun(EpochRun):
-    """One brain-tuning."""
+class BrainTuning:
+    """A copy of a speech model and a linear head, and the trainer that fits them to responses.
 
-    rates = "`tuning.transformer_lr` and `tuning.head_lr`"
-    kept = ("model",)
+    Parameters are those of `brain_tune`.
+    """
 
     def __init__(self, encoder, training, validation, settings: TuningSettings, seed: int):
-        super().__init__(encoder, settings, seed)
-        stories = [*training, *validation]
-        self._identify(
-            [[story.name for story in some] for some in (training, validation)],
-            [encoder.model],
-            (value for one in stories for value in (one.waveform, one.times, one.responses)),
-        )
+        self.encoder, self.settings = encoder.copy(), settings
         self.training = Examples(self.encoder, training, settings)
         self.validation = Examples(self.encoder, validation, settings)
         self.head = _Head(encoder.hidden_size, training[0].responses.shape[1])
         if settings.standardize:
             self.head.standardize(pooled_features(self.encoder, self.training, settings.precision))
         self.head.to(self.encoder.device)
-        self.stretches_per_step = max(1, settings.batch_trs // self.training.trs_per_stretch)
-        # A random offset can add one stretch per story to an epoch.
-        n_stretches = len(self.training.stretches([0] * len(training))) + len(training)
-        self._optimise(
-            {"model": self.encoder.model, "head": self.head},
-            [
+        self.segments_per_step = max(1, settings.batch_trs // self.training.trs_per_segment)
+        # A random offset can add one segment per story to an epoch.
+        n_segments = len(self.training.segments([0] * len(training))) + len(training)
+        n_steps = math.ceil(n_segments / self.segments_per_step)
+        names = [[story.name for story in stories] for stories in (training, validation)]
+        stories = [*training, *validation]
+        self.trainer = Trainer(
+            modules={"model": self.encoder.model, "head": self.head},
+            groups=[
                 {"params": self.encoder.transformer_parameters(), "lr": settings.transformer_lr},
                 {"params": self.head.parameters(), "lr": settings.head_lr},
             ],
-            settings.epochs * math.ceil(n_stretches / self.stretches_per_step),
+            batches=self.batches,
+            backward=self.backward,
+            validate=self.validate,
+            schedule=Schedule(settings.epochs, n_steps, settings.warmup, settings.patience),
+            seed=seed,
+            run=run_digest(
+                [settings, seed, *names],
+                [encoder.model],
+                (x for story in stories for x in (story.waveform, story.times, story.responses)),
+            ),
+            rates="`tuning.transformer_lr` and `tuning.head_lr`",
+            kept=("model",),
         )
 
-    def _batches(self, rng: np.random.Generator) -> list[list[Stretch]]:
-        offsets = rng.integers(0, self.training.trs_per_stretch, len(self.training.windows))
-        stretches = self.training.stretches(offsets)
-        shuffled = [stretches[k] for k in rng.permutation(len(stretches))]
-        return cut(shuffled, self.stretches_per_step)
+    def batches(self, rng: np.random.Generator) -> list[list[Segment]]:
+        """Segments of each step, cut anew and shuffled."""
+        offsets = rng.integers(0, self.training.trs_per_segment, len(self.training.windows))
+        segments = self.training.segments(offsets)
+        return shuffled_batches(segments, self.segments_per_step, rng)
 
-    def _pass(self, batches: list[list[Stretch]], rng: np.random.Generator) -> float:
+    def backward(self, batch: list[Segment], rng: np.random.Generator) -> tuple[float, int]:
+        """Gradients of the mean squared error; returns its sum over TRs, and their number."""
+        n_trs = sum(len(segment.rows) for segment in batch)
         total = 0.0
-        for batch in batches:
-            total += self.step(batch)
-        return total / sum(map(len, self.training.targets))
-
-    def step(self, batch: list[Stretch]) -> float:
-        """One optimiser step; returns the squared error, summed over TRs."""
-        n_trs = sum(len(stretch.rows) for stretch in batch)
-        total = 0.0
-        self.optimizer.zero_grad()
-        for part in cut(batch, self.settings.stretches_at_once):
+        for part in batched(batch, self.settings.stretches_at_once):
             targets = self.training.responses(part).to(self.encoder.device)
             pooled = pool(self.encoder, self.training, part, self.settings.precision)
             loss = nn.functional.mse_loss(self.head(pooled), targets)
             (loss * (len(targets) / n_trs)).backward()
             total += loss.item() * len(targets)
-        self._descend()
-        return total
+        return total, n_trs
 
     def validate(self) -> float:
         """Mean squared error over the validation stories."""
         pooled = pooled_features(self.encoder, self.validation, self.settings.precision)
         targets = torch.cat(self.validation.targets).to(self.encoder.device)
         return nn.functional.mse_loss(self.head(pooled), targets).item()
-
-    @property
-    def finished(self) -> bool:
-        """Whether all epochs are done, or the validation loss has not fallen for long enough."""
-        done = len(self.validation_loss)
-        return done > 0 and (
-            super().finished or done - 1 - self.best_epoch >= self.settings.patience
-        )
 
 
 def brain_tune(
@@ -170,6 +162,9 @@ def brain_tune(
     voxels = {story.responses.shape[1] for story in [*training, *validation]}
     if len(voxels) != 1:
         raise ValueError(f"the stories have different numbers of voxels: {sorted(voxels)}")
-    loop = TuningRun(encoder, training, validation, settings, seed)
-    loop.train(checkpoint)
-    return TuningResult(loop.encoder, loop.training_loss, loop.validation_loss, loop.best_epoch)
+    tuning = BrainTuning(encoder, training, validation, settings, seed)
+    trainer = tuning.trainer
+    trainer.train(checkpoint)
+    return TuningResult(
+        tuning.encoder, trainer.training_loss, trainer.validation_loss, trainer.best_epoch
+    )

@@ -1,7 +1,7 @@
-"""Examples for brain-tuning: stretches of sound, what pools their tokens, and responses.
+"""Examples for brain-tuning: segments of sound, what pools their tokens, and responses.
 
 Each TR's example is the window of sound that ends at it (ICLR paper, section 3.3). With
-``sharing: chunk``, one stretch of sound serves several consecutive TRs: their windows overlap, and
+``sharing: chunk``, one segment of sound serves several consecutive TRs: their windows overlap, and
 their tokens are computed once, each seeing more of the sound around it.
 """
 
@@ -21,9 +21,9 @@ from bthelpers.data.dataset import Dataset
 from bthelpers.models.front_ends import WindowFrames
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import TuningSettings
-from bthelpers.tuning.trainer import cut
+from bthelpers.tuning.trainer import batched
 
-STRETCHES_AT_ONCE = 8  # of sound, without gradients
+SEGMENTS_AT_ONCE = 8  # of sound, without gradients
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TuningStory:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """Consecutive TRs of one story and the tokens that their windows cover."""
 
     story: int
@@ -80,23 +80,22 @@ def read_stories(
 
 
 def permute_blocks(story: TuningStory, block: int, rng: np.random.Generator) -> TuningStory:
-    """The control's data: blocks of responses shuffled so that no block keeps its place."""
+    """The control's data: blocks of responses shuffled so that no block keeps its place.
+
+    Examples
+    --------
+    >>> responses = np.arange(6, dtype=np.float32)[:, None]
+    >>> story = TuningStory("a story", np.zeros(12 * 16_000), 2.0 * np.arange(6), responses)
+    >>> permute_blocks(story, 2, np.random.default_rng(0)).responses.ravel()
+    array([4., 5., 0., 1., 2., 3.], dtype=float32)
+    """
     order = block_permutation(len(story.responses), block, rng)
     return replace(story, responses=story.responses[order])
 
 
-def mean_weights(ages: np.ndarray) -> np.ndarray:
-    """Plain average (ICLR paper, section 3.3)."""
-    return np.ones_like(ages)
-
-
-def hrf_weights(ages: np.ndarray) -> np.ndarray:
-    """Average weighted by the positive part of the haemodynamic response."""
-    return np.maximum(double_gamma(ages), 0)
-
-
-# weights of tokens by their age, in seconds before the TR
-POOLING = {"mean": mean_weights, "hrf": hrf_weights}
+# Weights of tokens by their age, in seconds before the TR: plain (ICLR paper, section 3.3), or the
+# positive part of the haemodynamic response.
+POOLING = {"mean": np.ones_like, "hrf": lambda ages: np.maximum(double_gamma(ages), 0)}
 
 
 class Examples:
@@ -119,9 +118,9 @@ class Examples:
                     f" {story.times[-1]:.1f} s; check its wav file against respdict.json"
                 )
         self.targets = [torch.from_numpy(story.responses) for story in stories]
-        self.trs_per_stretch = settings.chunk_trs if settings.sharing == "chunk" else 1
+        self.trs_per_segment = settings.chunk_trs if settings.sharing == "chunk" else 1
         # Windows that are computed one by one, and are the same in every epoch, are kept.
-        kept = self.trs_per_stretch == 1 and isinstance(self.frames[0], WindowFrames)
+        kept = self.trs_per_segment == 1 and isinstance(self.frames[0], WindowFrames)
         self._window = functools.cache(self._computed) if kept else self._cut
         self.window_tokens = encoder.n_tokens(settings.window)
         tr = max(np.diff(story.times).max(initial=0) for story in stories)
@@ -129,28 +128,28 @@ class Examples:
         ages = (np.arange(self.window_tokens) + 0.5) * encoder.hop / SAMPLE_RATE
         self.kernel = POOLING[settings.pooling](ages).astype(np.float32)  # newest token first
 
-    def stretches(self, offsets: Sequence[int]) -> list[Stretch]:
-        """Cut each story's TRs into stretches; a story's first one holds ``offset`` TRs.
+    def segments(self, offsets: Sequence[int]) -> list[Segment]:
+        """Cut each story's TRs into segments; a story's first one holds ``offset`` TRs.
 
-        Stretches that serve several TRs have one length, so that they make one batch: those of
+        Segments that serve several TRs have one length, so that they make one batch: those of
         fewer TRs, at a story's beginning and end, hear more sound than their TRs' windows.
         """
-        length = self.window_tokens + math.ceil((self.trs_per_stretch - 1) * self.tr_tokens)
+        length = self.window_tokens + math.ceil((self.trs_per_segment - 1) * self.tr_tokens)
         pieces = []
         for story, (token_windows, offset) in enumerate(zip(self.windows, offsets, strict=True)):
-            cuts = np.arange(offset, len(token_windows), self.trs_per_stretch)
+            cuts = np.arange(offset, len(token_windows), self.trs_per_segment)
             for rows in np.split(np.arange(len(token_windows)), cuts):
                 if len(rows):
                     stop = int(token_windows[rows[-1], 1])
                     start = max(stop - length, 0)
-                    if self.trs_per_stretch > 1:
+                    if self.trs_per_segment > 1:
                         stop = max(stop, min(length, self.frames[story].n_frames))
-                    pieces.append(Stretch(story, rows, start, stop))
+                    pieces.append(Segment(story, rows, start, stop))
         return pieces
 
-    def window(self, stretch: Stretch) -> torch.Tensor:
-        """Front-end frames of a stretch, shape (channels, time)."""
-        return self._window(stretch.story, stretch.start, stretch.stop)
+    def window(self, segment: Segment) -> torch.Tensor:
+        """Front-end frames of a segment, shape (channels, time)."""
+        return self._window(segment.story, segment.start, segment.stop)
 
     def _cut(self, story: int, start: int, stop: int) -> torch.Tensor:
         return self.frames[story].window(start, stop)
@@ -159,30 +158,30 @@ class Examples:
         """A window in main memory: 1.6 MB for 16 s of a base model, 16 GB for 26 stories."""
         return self._cut(story, start, stop).cpu()
 
-    def pooling(self, stretch: Stretch) -> torch.Tensor:
-        """Weights (tr, token) that pool a stretch's tokens for each of its TRs; rows sum to 1."""
-        weights = np.zeros((len(stretch.rows), stretch.stop - stretch.start), np.float32)
+    def pooling(self, segment: Segment) -> torch.Tensor:
+        """Weights (tr, token) that pool a segment's tokens for each of its TRs; rows sum to 1."""
+        weights = np.zeros((len(segment.rows), segment.stop - segment.start), np.float32)
         for weight, (start, stop) in zip(
-            weights, self.windows[stretch.story][stretch.rows] - stretch.start, strict=True
+            weights, self.windows[segment.story][segment.rows] - segment.start, strict=True
         ):
             weight[start:stop] = self.kernel[: stop - start][::-1]
         return torch.from_numpy(weights / weights.sum(axis=1, keepdims=True))
 
-    def responses(self, batch: list[Stretch]) -> torch.Tensor:
-        """Targets (tr, voxel) of all stretches, one after another."""
+    def responses(self, batch: list[Segment]) -> torch.Tensor:
+        """Targets (tr, voxel) of all segments, one after another."""
         return torch.cat([self.targets[s.story][s.rows] for s in batch])
 
 
 def pool(
-    encoder: SpeechEncoder, examples: Examples, batch: list[Stretch], precision: str
+    encoder: SpeechEncoder, examples: Examples, batch: list[Segment], precision: str
 ) -> torch.Tensor:
-    """Pooled features (tr, feature) of some stretches, one after another."""
-    lengths = [stretch.stop - stretch.start for stretch in batch]
+    """Pooled features (tr, feature) of some segments, one after another."""
+    lengths = [segment.stop - segment.start for segment in batch]
     pooled: list[torch.Tensor | None] = [None] * len(batch)
     for length in sorted(set(lengths)):
         chosen = [k for k, other in enumerate(lengths) if other == length]
         frames = torch.stack([examples.window(batch[k]) for k in chosen]).to(encoder.device)
-        with encoder.arithmetic(precision):
+        with encoder.autocast(precision):
             states = encoder.last_layer(frames, length)
         for k, state in zip(chosen, states, strict=True):
             pooled[k] = examples.pooling(batch[k]).to(encoder.device) @ state.float()
@@ -195,6 +194,6 @@ def pooled_features(
 ) -> torch.Tensor:
     """Pooled features (tr, feature) of all TRs, story after story, in evaluation mode."""
     encoder.model.eval()
-    stretches = examples.stretches([0] * len(examples.windows))
-    batches = cut(stretches, STRETCHES_AT_ONCE)
+    segments = examples.segments([0] * len(examples.windows))
+    batches = batched(segments, SEGMENTS_AT_ONCE)
     return torch.cat([pool(encoder, examples, batch, precision) for batch in batches])

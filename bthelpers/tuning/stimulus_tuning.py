@@ -19,8 +19,8 @@ from bthelpers.models.front_ends import MelFrontEnd
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import ModelSettings, StimulusSettings
 from bthelpers.tuning.brain_tuning import TuningResult
-from bthelpers.tuning.contrastive import load_contrast, span_mask
-from bthelpers.tuning.trainer import EpochRun, cut
+from bthelpers.tuning.contrastive import Contrast, load_contrast, span_mask
+from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,13 @@ def window_starts(n_tokens: int, length: int, offset: int = 0) -> np.ndarray:
 
     The first window would begin ``offset`` tokens before the story; it and the last one are moved
     into the story, so that they overlap their neighbours.
+
+    Examples
+    --------
+    >>> window_starts(n_tokens=10, length=4)
+    array([0, 4, 6])
+    >>> window_starts(n_tokens=10, length=4, offset=1)
+    array([0, 3, 6])
     """
     return np.unique(np.clip(np.arange(-offset, n_tokens, length), 0, n_tokens - length))
 
@@ -59,34 +66,40 @@ def draw_mask(
     return mask
 
 
-class StimulusRun(EpochRun):
-    """One stimulus-tuning."""
+class StimulusTuning:
+    """A copy of a speech model and its losses, and the trainer that lowers them.
 
-    rates = "`stimulus.learning_rate` and `stimulus.quantizer_lr`"
-    kept = ()
+    Parameters are those of `stimulus_tune`, with the losses in place of their source.
+    """
 
-    def __init__(self, encoder, contrast, training, validation, settings, seed: int):
-        super().__init__(encoder, settings, seed)
-        self._identify(
-            [[*training], [*validation]],
-            [encoder.model, encoder.front_end.frozen, contrast],
-            [*training.values(), *validation.values()],
-        )
-        self.contrast = contrast
+    def __init__(self, encoder, contrast: Contrast, training, validation, settings, seed: int):
+        self.encoder, self.contrast = encoder.copy(), contrast
+        self.settings, self.seed = settings, seed
         config = self.encoder.model.config
         config.apply_spec_augment, config.mask_feature_prob = True, 0.0
         self.length = encoder.n_tokens(settings.window)
         self.training = self._frames(training)
         self.validation = self._frames(validation)
         # A random offset can add one window per story to an epoch.
-        most = sum(len(window_starts(f.n_frames, self.length)) + 1 for f in self.training)
-        self._optimise(
-            {"model": self.encoder.model, "contrast": contrast},
-            [
+        n_windows = sum(len(window_starts(f.n_frames, self.length)) + 1 for f in self.training)
+        n_steps = math.ceil(n_windows / settings.batch)
+        self.trainer = Trainer(
+            modules={"model": self.encoder.model, "contrast": contrast},
+            groups=[
                 {"params": self.encoder.transformer_parameters(), "lr": settings.learning_rate},
                 {"params": contrast.parameters(), "lr": settings.quantizer_lr},
             ],
-            settings.epochs * math.ceil(most / settings.batch),
+            batches=self.batches,
+            backward=self.backward,
+            validate=self.validate,
+            schedule=Schedule(settings.epochs, n_steps, settings.warmup),
+            seed=seed,
+            run=run_digest(
+                [settings, seed, [*training], [*validation]],
+                [encoder.model, encoder.front_end.frozen, contrast],
+                [*training.values(), *validation.values()],
+            ),
+            rates="`stimulus.learning_rate` and `stimulus.quantizer_lr`",
         )
 
     def _frames(self, sounds: Mapping[str, np.ndarray]) -> list:
@@ -108,17 +121,11 @@ class StimulusRun(EpochRun):
             for start in window_starts(frames.n_frames, self.length, offset).tolist()
         ]
 
-    def _batches(self, rng: np.random.Generator) -> list[list[tuple]]:
+    def batches(self, rng: np.random.Generator) -> list[list[tuple]]:
+        """Windows of each step, cut anew and shuffled."""
         offsets = rng.integers(0, self.length, len(self.training))
         windows = self._windows(self.training, offsets)
-        shuffled = [windows[k] for k in rng.permutation(len(windows))]
-        return cut(shuffled, self.settings.batch)
-
-    def _pass(self, batches: list[list[tuple]], rng: np.random.Generator) -> float:
-        total = 0.0
-        for batch in batches:
-            total += len(batch) * self.step(batch, rng)
-        return total / sum(map(len, batches))
+        return shuffled_batches(windows, self.settings.batch, rng)
 
     def loss(self, batch: list[tuple], rng: np.random.Generator) -> torch.Tensor:
         """Loss of some windows, with masks and distractors that are drawn."""
@@ -126,24 +133,22 @@ class StimulusRun(EpochRun):
         frames = torch.stack([story.window(at, at + self.length) for story, at in batch]).to(device)
         mask = draw_mask((len(batch), self.length), self.settings, rng).to(device)
         model = self.encoder.model
-        with self.encoder.arithmetic(self.settings.precision):
+        with self.encoder.autocast(self.settings.precision):
             states = model(frames, mask_time_indices=mask).last_hidden_state
         normalised = model.feature_projection.layer_norm(frames.transpose(1, 2))
         return self.contrast(states.float(), normalised, mask, rng)
 
-    def step(self, batch: list[tuple], rng: np.random.Generator) -> float:
-        """One optimiser step; returns the loss."""
+    def backward(self, batch: list[tuple], rng: np.random.Generator) -> tuple[float, int]:
+        """Gradients of the loss; returns its sum over windows, and their number."""
         loss = self.loss(batch, rng)
-        self.optimizer.zero_grad()
         loss.backward()
-        self._descend()
-        return loss.item()
+        return len(batch) * loss.item(), len(batch)
 
     def validate(self) -> float:
         """Mean loss over the windows of the validation stories."""
         rng = np.random.default_rng([self.seed, self.settings.epochs])
         windows = self._windows(self.validation, [0] * len(self.validation))
-        batches = cut(windows, self.settings.batch)
+        batches = batched(windows, self.settings.batch)
         total = sum(len(batch) * self.loss(batch, rng).item() for batch in batches)
         return total / len(windows)
 
@@ -195,10 +200,11 @@ def stimulus_tune(
             " in its config.json): name a model as it was pretrained"
         )
     contrast, quantizer = load_contrast(encoder, source, seed)
-    loop = StimulusRun(encoder, contrast, training, validation, settings, seed)
-    loop.train(checkpoint)
+    tuning = StimulusTuning(encoder, contrast, training, validation, settings, seed)
+    trainer = tuning.trainer
+    trainer.train(checkpoint)
     tuned = encoder.copy()  # in whose configuration masking is off
-    tuned.model.load_state_dict(loop.encoder.model.state_dict())
+    tuned.model.load_state_dict(tuning.encoder.model.state_dict())
     return StimulusResult(
-        tuned, loop.training_loss, loop.validation_loss, settings.epochs - 1, quantizer
+        tuned, trainer.training_loss, trainer.validation_loss, settings.epochs - 1, quantizer
     )

@@ -23,6 +23,7 @@ from bthelpers.models.loading import explained
 from bthelpers.models.text import TextReader, WhisperDecoder
 from bthelpers.params.settings import BigSpeechModel, TargetSettings, TextModel, TuningSettings
 from bthelpers.tuning.examples import TuningStory, permute_blocks, read_stories
+from bthelpers.tuning.trainer import batched
 
 # Labels of ds003020's word tier that are no words, without braces: silence, breath, laughter, lip
 # smack, noise, and the ends of sentences.
@@ -56,11 +57,11 @@ class TargetInputs:
     device: torch.device
 
 
-Splits = Sequence[Sequence[str]]  # names of stories
+StoryNames = Sequence[Sequence[str]]  # of each split
 SplitStories = list[list[TuningStory]]
 
 
-def responses(inputs: TargetInputs, splits: Splits) -> SplitStories:
+def responses(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
     """A participant's responses."""
     return [
         read_stories(inputs.dataset, inputs.participant, stories, inputs.voxels)
@@ -68,7 +69,7 @@ def responses(inputs: TargetInputs, splits: Splits) -> SplitStories:
     ]
 
 
-def permuted_responses(inputs: TargetInputs, splits: Splits) -> SplitStories:
+def permuted_responses(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
     """A participant's responses in shuffled blocks of TRs."""
     rng = np.random.default_rng(inputs.seed)
     block = inputs.tuning.permutation_block
@@ -78,12 +79,12 @@ def permuted_responses(inputs: TargetInputs, splits: Splits) -> SplitStories:
     ]
 
 
-def big_slm(inputs: TargetInputs, splits: Splits) -> SplitStories:
+def big_slm(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
     """All decoder layers of a bigger Whisper, which hears the window and is given its words."""
     return _represented(inputs, splits, load_big_slm(inputs.targets.big_slm, inputs.tuning))
 
 
-def text_lm(inputs: TargetInputs, splits: Splits) -> SplitStories:
+def text_lm(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
     """Layers of a text model, which reads the words of the window."""
     return _represented(inputs, splits, load_text_lm(inputs.targets.text_lm, inputs.tuning))
 
@@ -102,7 +103,7 @@ def load_text_lm(source: TextModel, tuning: TuningSettings) -> TextReader:
 
 # By condition: what reads the stories of each split, with targets that are standardised within the
 # story.
-TARGETS: dict[str, Callable[[TargetInputs, Splits], SplitStories]] = {
+TARGETS: dict[str, Callable[[TargetInputs, StoryNames], SplitStories]] = {
     "brain-tuned": responses,
     "block-permuted": permuted_responses,
     "big-slm": big_slm,
@@ -110,7 +111,7 @@ TARGETS: dict[str, Callable[[TargetInputs, Splits], SplitStories]] = {
 }
 
 
-def _represented(inputs: TargetInputs, splits: Splits, model: TextReader) -> SplitStories:
+def _represented(inputs: TargetInputs, splits: StoryNames, model: TextReader) -> SplitStories:
     progress = Progress("targets", sum(map(len, splits)))
     model.model.to(inputs.device)
 
@@ -184,8 +185,7 @@ def window_targets(
     if not rows:
         raise ValueError("no window holds a word; check the word tier of its TextGrid")
     pieces = []
-    for first in range(0, len(rows), settings.stretches_at_once):
-        batch = rows[first : first + settings.stretches_at_once]
+    for batch in batched(rows, settings.stretches_at_once):
         # The windows of the first TRs begin with the sound.
         sounds = [waveform[max(start, 0) : stop] for start, stop in spans[batch]]
         pieces.append(model.represent([texts[row] for row in batch], sounds))

@@ -1,18 +1,18 @@
 """Training in epochs, which can stop after any of them and go on to the same result.
 
-Brain-tuning, stimulus-tuning and recognition share this loop, its schedule of learning rates, and
-its clipping of gradients.
+Brain-tuning, stimulus-tuning and recognition give this loop their modules, batches and losses. Its
+optimiser step is also that of the miniatures, which are trained by steps and not by epochs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +20,6 @@ from torch import nn
 
 from bthelpers.core.files import atomic_path
 from bthelpers.core.progress import Progress
-from bthelpers.models.speech import SpeechEncoder
-from bthelpers.params.settings import RecognitionSettings, StimulusSettings, TuningSettings
 
 GRADIENT_NORM = 1.0
 
@@ -30,6 +28,11 @@ def linear_warmup_decay(step: int, n_steps: int, warmup: float) -> float:
     """Factor on the learning rate: up over the first share of the steps, then down to zero.
 
     Above 0 and at most 1 at every step: ``step`` counts from 0 to ``n_steps - 1``.
+
+    Examples
+    --------
+    >>> [linear_warmup_decay(step, n_steps=8, warmup=0.5) for step in range(8)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25]
     """
     n_warmup = warmup * n_steps
     if step + 1 < n_warmup:
@@ -37,136 +40,155 @@ def linear_warmup_decay(step: int, n_steps: int, warmup: float) -> float:
     return min(1.0, (n_steps - step) / max(n_steps - n_warmup, 1))
 
 
-def cut(items: Sequence, size: int) -> list[Sequence]:
-    """Pieces of so many items; the last may have fewer."""
+def batched(items: Sequence, size: int) -> list[Sequence]:
+    """Pieces of so many items; the last may have fewer.
+
+    Examples
+    --------
+    >>> batched([1, 2, 3, 4, 5], 2)
+    [[1, 2], [3, 4], [5]]
+    """
     return [items[first : first + size] for first in range(0, len(items), size)]
 
 
-class EpochRun(ABC):
-    """A training in epochs; its state after each of them can be written and taken up again.
+def shuffled_batches(items: Sequence, size: int, rng: np.random.Generator) -> list[Sequence]:
+    """Items in random order, so many a batch; the last may have fewer."""
+    return batched([items[k] for k in rng.permutation(len(items))], size)
 
-    Its subclasses call `_identify` and `_optimise` as they are made.
+
+def descend(
+    optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
+) -> None:
+    """One step along the gradients, of which the first group's are clipped; they are used up."""
+    nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], GRADIENT_NORM)
+    optimizer.step()
+    schedule.step()
+    optimizer.zero_grad()
+
+
+def run_digest(
+    plain: Sequence, modules: Iterable[nn.Module], arrays: Iterable[np.ndarray | torch.Tensor]
+) -> str:
+    """SHA-256 of what a training depends on.
+
+    Parameters
+    ----------
+    plain : sequence
+        Settings, seed and names, told apart by their ``repr``.
+    modules : iterable of Module
+        With the weights that they start from.
+    arrays : iterable of array or tensor
+        What is learnt from.
+    """
+    digest = hashlib.sha256(repr(plain).encode())
+    weights = (value.cpu() for module in modules for value in module.state_dict().values())
+    for values in chain(weights, arrays):
+        digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()
+
+
+def mean_over_items(steps: Sequence[tuple[float, int]]) -> float:
+    """Mean of losses that steps return as (sum over items, number of items)."""
+    sums, n_items = zip(*steps, strict=True)
+    return sum(sums) / sum(n_items)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a training goes on, and at which share of its learning rates.
 
     Attributes
     ----------
-    encoder : SpeechEncoder
-        Copy of the one that was given; it is trained.
-    training_loss, validation_loss : list of float, one per epoch
-        What `_pass` and `validate` returned.
-    best : dict
-        Weights of the modules in ``kept`` after the best epoch so far, by the module's name.
+    epochs : int
+        At most.
+    steps_per_epoch : int
+        At most: the learning rates are 0 after so many steps in all epochs.
+    warmup : float
+        Share of the steps in which the learning rates rise; they fall linearly after it.
+    patience : int, optional
+        Epochs without a better validation after which training stops.
     """
 
-    rates: ClassVar[str]  # parameters to lower where the loss diverges
-    kept: ClassVar[tuple[str, ...]]  # names of modules
-    measure: ClassVar[str] = "loss"  # that `validate` returns
+    epochs: int
+    steps_per_epoch: int
+    warmup: float
+    patience: int | None = None
 
-    def __init__(
-        self,
-        encoder: SpeechEncoder,
-        settings: TuningSettings | StimulusSettings | RecognitionSettings,
-        seed: int,
-    ):
-        self.encoder, self.settings, self.seed = encoder.copy(), settings, seed
+    def factor(self, step: int) -> float:
+        """Factor on the learning rates."""
+        return linear_warmup_decay(step, self.epochs * self.steps_per_epoch, self.warmup)
+
+
+@dataclass
+class Trainer:
+    """A training in epochs; its state after each of them can be written and taken up again.
+
+    Attributes
+    ----------
+    modules : mapping of str to Module
+        What is trained, by the names under which checkpoints hold it.
+    groups : list of dict
+        Of ``params`` and their ``lr``, as of a PyTorch optimiser. Gradients of the first are
+        clipped.
+    batches : callable
+        Draws, with a Generator, what the steps of an epoch learn from.
+    backward : callable
+        Adds the gradients of the loss of a batch; a Generator makes what is random about it.
+        Returns what `average` takes.
+    validate : callable
+        The lower its value, the better the epoch. Modules are in evaluation mode, without
+        gradients.
+    schedule : Schedule
+    seed : int
+    run : str
+        Digest of all that the result depends on: a checkpoint of another run is not taken up.
+    rates : str
+        Parameters to lower where the loss diverges.
+    kept : tuple of str
+        Modules that get back their weights of the best epoch; others keep those of the last.
+    average : callable
+        Loss of an epoch, from a list of what `backward` returned.
+    measure : str
+        What `validate` returns.
+    training_loss, validation_loss : list of float, one per epoch
+    best : dict
+        Weights of the ``kept`` modules after the best epoch so far, by the module's name.
+    """
+
+    modules: Mapping[str, nn.Module]
+    groups: list[dict]
+    batches: Callable[[np.random.Generator], list]
+    backward: Callable[[Any, np.random.Generator], Any]
+    validate: Callable[[], float]
+    schedule: Schedule
+    seed: int
+    run: str
+    rates: str
+    kept: tuple[str, ...] = ()
+    average: Callable[[list], float] = mean_over_items
+    measure: str = "loss"
+
+    def __post_init__(self):
+        self.optimizer = torch.optim.AdamW(self.groups, weight_decay=0.0, fused=True)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.schedule.factor)
+        self.device = self.optimizer.param_groups[0]["params"][0].device
         self.training_loss: list[float] = []
         self.validation_loss: list[float] = []
         self.best: dict[str, dict[str, torch.Tensor]] = {}
 
-    def _identify(
-        self,
-        names: Iterable,
-        modules: Iterable[nn.Module],
-        arrays: Iterable[np.ndarray | torch.Tensor],
-    ) -> None:
-        """Take the SHA-256 of what the run depends on, beside settings and seed.
-
-        A checkpoint of any other run is not taken up.
-        """
-        digest = hashlib.sha256(repr([self.settings, self.seed, *names]).encode())
-        weights = (value.cpu() for module in modules for value in module.state_dict().values())
-        for values in chain(weights, arrays):
-            digest.update(np.ascontiguousarray(values))
-        self.run = digest.hexdigest()
-
-    def _optimise(self, modules: Mapping[str, nn.Module], groups: list[dict], n_steps: int) -> None:
-        """Say what is trained, and the weights that have a learning rate of their own."""
-        self.modules = modules
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: linear_warmup_decay(step, n_steps, self.settings.warmup)
-        )
-
-    @abstractmethod
-    def _batches(self, rng: np.random.Generator) -> list[list]:
-        """What the steps of an epoch learn from, in the order that is drawn."""
-
-    @abstractmethod
-    def _pass(self, batches: list[list], rng: np.random.Generator) -> float:
-        """Make a step per batch; returns their mean loss."""
-
-    @abstractmethod
-    def validate(self) -> float:
-        """The lower, the better the epoch. Modules are in evaluation mode, without gradients."""
-
-    @property
-    def best_epoch(self) -> int:
-        """First epoch of lowest validation loss so far, counted from 0."""
-        return int(np.argmin(self.validation_loss))
-
-    @property
-    def finished(self) -> bool:
-        """Whether all epochs are done."""
-        return len(self.validation_loss) == self.settings.epochs
-
-    def train_epoch(self) -> None:
-        """One pass over the training data, and the validation after it.
-
-        An epoch's randomness follows from the seed and the epoch's number, so that a run that was
-        taken up again goes on as if it had not stopped.
-        """
-        epoch = len(self.validation_loss)
-        rng = np.random.default_rng([self.seed, epoch])
-        batches = self._batches(rng)
-        self._set_training(True)
-        device = self.encoder.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(int(rng.integers(2**31)))  # of dropout, and of a quantizer
-            self.training_loss.append(self._finite(self._pass(batches, rng)))
-        self._set_training(False)
-        with torch.no_grad():
-            self.validation_loss.append(self._finite(self.validate()))
-        if self.best_epoch == epoch:
-            self.best = {
-                name: {key: value.clone() for key, value in self.modules[name].state_dict().items()}
-                for name in self.kept
-            }
-
-    def _set_training(self, training: bool) -> None:
-        for module in self.modules.values():
-            module.train(training)
-
-    def _finite(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"the loss of epoch {len(self.validation_loss) + 1} is not finite: training"
-                f" diverged; lower {self.rates} in the parameter file"
-            )
-        return loss
-
-    def _descend(self) -> None:
-        """One step of the optimiser; gradients of the first group of weights are clipped."""
-        nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], GRADIENT_NORM)
-        self.optimizer.step()
-        self.schedule.step()
-
-    def train(self, checkpoint: Path | None) -> None:
+    def train(self, checkpoint: Path | None = None) -> None:
         """Train to the end, from a checkpoint that this run left; it is written after each epoch.
 
         Modules end in evaluation mode, those of ``kept`` with the weights of the best epoch.
+
+        Raises
+        ------
+        ValueError
+            If a loss is not finite.
         """
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
-        progress = Progress("epochs", self.settings.epochs - len(self.validation_loss))
+        progress = Progress("epochs", self.schedule.epochs - len(self.validation_loss))
         while not self.finished:
             self.train_epoch()
             if checkpoint is not None:
@@ -179,11 +201,47 @@ class EpochRun(ABC):
             self.modules[name].load_state_dict(weights)
         self._set_training(False)
 
-    @property
-    def _stateful(self) -> dict:
-        return {**self.modules, "optimizer": self.optimizer, "schedule": self.schedule}
+    def train_epoch(self) -> None:
+        """One pass over the training data, and the validation after it.
 
-    _PLAIN = ("run", "training_loss", "validation_loss", "best")
+        An epoch's randomness follows from the seed and the epoch's number, so that a run that was
+        taken up again goes on as if it had not stopped.
+        """
+        epoch = len(self.validation_loss)
+        rng = np.random.default_rng([self.seed, epoch])
+        batches = self.batches(rng)
+        self._set_training(True)
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int(rng.integers(2**31)))  # of dropout, and of a quantizer
+            losses = [self.step(batch, rng) for batch in batches]
+        self.training_loss.append(self._finite(self.average(losses)))
+        self._set_training(False)
+        with torch.no_grad():
+            self.validation_loss.append(self._finite(self.validate()))
+        if self.best_epoch == epoch:
+            self.best = {
+                name: {key: value.clone() for key, value in self.modules[name].state_dict().items()}
+                for name in self.kept
+            }
+
+    def step(self, batch: Any, rng: np.random.Generator) -> Any:
+        """One optimiser step; returns what `backward` does."""
+        loss = self.backward(batch, rng)
+        descend(self.optimizer, self.scheduler)
+        return loss
+
+    @property
+    def best_epoch(self) -> int:
+        """First epoch of lowest validation loss so far, counted from 0."""
+        return int(np.argmin(self.validation_loss))
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or the validation loss has not fallen for long enough."""
+        done, patience = len(self.validation_loss), self.schedule.patience
+        return done == self.schedule.epochs or (
+            done > 0 and patience is not None and done - 1 - self.best_epoch >= patience
+        )
 
     def save(self, path: Path) -> None:
         """Write all that changes during the run, atomically."""
@@ -194,10 +252,28 @@ class EpochRun(ABC):
 
     def restore(self, path: Path) -> None:
         """Take up the state that `save` wrote, if it was in this run."""
-        state = torch.load(path, map_location=self.encoder.device, weights_only=True)
+        state = torch.load(path, map_location=self.device, weights_only=True)
         if state["run"] != self.run:
             return
         for name, part in self._stateful.items():
             part.load_state_dict(state[name])
         for name in self._PLAIN:
             setattr(self, name, state[name])
+
+    _PLAIN = ("run", "training_loss", "validation_loss", "best")
+
+    @property
+    def _stateful(self) -> dict:
+        return {**self.modules, "optimizer": self.optimizer, "schedule": self.scheduler}
+
+    def _set_training(self, training: bool) -> None:
+        for module in self.modules.values():
+            module.train(training)
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"the loss of epoch {len(self.validation_loss) + 1} is not finite: training"
+                f" diverged; lower {self.rates} in the parameter file"
+            )
+        return loss

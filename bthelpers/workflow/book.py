@@ -8,6 +8,8 @@ Before any page is read, the workflow makes what is missing or outdated of the p
   when it changes, all pages are read, and so executed, again.
 - The fingerprint is a configuration value on which the writing of every page depends: pages are
   written again until a build with this fingerprint has come to its end.
+
+The library's reference, one page a package, is made from its docstrings before pages are read.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.ext import apidoc
 from sphinx.util import logging
 
 from bthelpers.core.files import write_if_changed
@@ -57,6 +60,7 @@ def follow_results(app: Sphinx, config: Config) -> None:
     results = repository / "results" / profile
     make_results([part.replace("{profile}", profile) for part in config.results_command], results)
     collect_pages(results, Path(app.srcdir) / "executed")
+    write_reference(Path(app.srcdir))
     os.environ[ENVIRONMENT] = str(results)  # inherited by the chapters' kernels
     caches = Path(app.outdir).parent / ".jupyter_cache"
     config.results_fingerprint = fingerprint(results)
@@ -106,6 +110,12 @@ def choose_cache(caches: Path, name: str) -> Path:
     for superseded in by_use[KEPT_CACHES:]:
         shutil.rmtree(superseded)
     return chosen
+
+
+def write_reference(book: Path) -> None:
+    """Write ``api/<package>.rst`` for every package of the library, by the book's template."""
+    folders = [f"--templatedir={book / '_templates'}", f"--output-dir={book / 'api'}"]
+    apidoc.main(["-q", "--force", "--no-toc", *folders, str(LIBRARY)])
 
 
 def collect_pages(results: Path, folder: Path) -> list[Path]:

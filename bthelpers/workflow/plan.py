@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,10 @@ from bthelpers.models.devices import claim_device
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import Profile, RepresentationSettings, TuningSettings
 from bthelpers.results.store import Results
-from bthelpers.tuning.brain_tuning import TuningRun
+from bthelpers.tuning.brain_tuning import BrainTuning
 from bthelpers.tuning.examples import TuningStory
 from bthelpers.workflow import preflight
-from bthelpers.workflow.steps import NEEDS, planned_runs
+from bthelpers.workflow.steps import STEPS, planned_runs
 
 ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until they were selected
 BYTES = 4  # of float32
@@ -91,10 +92,11 @@ def tuning_seconds(encoder: SpeechEncoder, settings: TuningSettings, n_voxels: i
     trs = settings.chunk_trs if settings.sharing == "chunk" else 1
     trs_per_pass = trs * settings.stretches_at_once
     story = noise_story(2 * trs_per_pass + math.ceil(settings.window / TR), n_voxels)
-    run = TuningRun(encoder, [story], [story], settings, seed=0)
-    stretches = run.training.stretches([0])
+    run = BrainTuning(encoder, [story], [story], settings, seed=0)
+    segments, rng = run.training.segments([0]), np.random.default_rng(0)
     one, two = (
-        seconds_of(partial(run.step, stretches[-n * settings.stretches_at_once :])) for n in (1, 2)
+        seconds_of(partial(run.trainer.step, segments[-n * settings.stretches_at_once :], rng))
+        for n in (1, 2)
     )
     n_passes = math.ceil(settings.batch_trs / trs_per_pass)
     return (one + (n_passes - 1) * max(two - one, 0)) / (n_passes * trs_per_pass)
@@ -170,18 +172,18 @@ def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Pat
         Columns step, model, runs, not there, needs, hours, GB; NaN where there is no estimate.
     """
     table = []
-    runs = planned_runs(profile)
-    for step, model in dict.fromkeys((run.step, run.model) for run in runs):
-        chosen = [run for run in runs if (run.step, run.model) == (step, model)]
-        absent = sum(not (results / run.output).is_file() for run in chosen)
+    alike = groupby(planned_runs(profile), lambda run: (run.step, run.names.get("model", "")))
+    for (step, model), group in alike:
+        runs = list(group)
+        absent = sum(not all((results / file).is_file() for file in run.files) for run in runs)
         cost = costs.get(model, {}).get(step, UNKNOWN)
         table.append(
             {
                 "step": step,
                 "model": model,
-                "runs": len(chosen),
+                "runs": len(runs),
                 "not there": absent,
-                "needs": NEEDS[step],
+                "needs": ", ".join(STEPS[step].reads),
                 "hours": absent * cost.hours,
                 "GB": absent * cost.gigabytes,
             }

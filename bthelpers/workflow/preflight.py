@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bthelpers.core.errors import DatasetError, did_you_mean
@@ -12,6 +14,8 @@ from bthelpers.data.regions import load_regions
 from bthelpers.encoding.ceiling import load_published
 from bthelpers.params.schema import ParameterError
 from bthelpers.params.settings import CorporaSettings, DatasetSettings, ModelSettings, Profile
+from bthelpers.params.simulation import CorporaSpec, SimulationSpec
+from bthelpers.workflow.steps import STEPS, planned_runs
 
 # What the paper does with self-supervised models only: Whisper has neither losses nor letters.
 NOT_OF_WHISPER = {"recognition", "stimulus-tuned"}
@@ -30,7 +34,11 @@ def problems(profile: Profile, repository: Path) -> list[str]:
     """
     return [
         *_unknown_regions(profile, repository),
-        *_missing_models(profile, repository),
+        *(
+            problem
+            for name, model in profile.models.items()
+            for problem in _missing_model(name, model, repository)
+        ),
         *_unusable_ceilings(profile, repository),
         *_dataset_problems(profile.dataset, repository),
         *evaluation_problems(profile, repository),
@@ -42,6 +50,15 @@ def require(profile: Profile, repository: Path) -> None:
     if found := problems(profile, repository):
         listed = "\n- ".join(found)
         raise ParameterError(f"profile {profile.name!r} cannot be run:\n- {listed}")
+
+
+def _error_of(key: str, look: Callable[[], object]) -> list[str]:
+    """What is wrong with that which a key of the profile names, if a look at it raises an error."""
+    try:
+        look()
+    except (OSError, ValueError) as error:
+        return [f"{key}: {error}"]
+    return []
 
 
 def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
@@ -69,13 +86,11 @@ def _empty_regions(dataset: Dataset, settings: DatasetSettings, repository: Path
         regions = load_regions(repository / settings.regions if settings.regions else None)
     except (OSError, ValueError):
         return []  # reported with the regions
-    found = []
-    for participant in settings.participants:
-        try:
-            region_masks(dataset, participant, regions)
-        except (OSError, ValueError) as error:
-            found.append(f"{participant}: {error}")
-    return found
+    return [
+        problem
+        for participant in settings.participants
+        for problem in _error_of(participant, partial(region_masks, dataset, participant, regions))
+    ]
 
 
 def _unusable_ceilings(profile: Profile, repository: Path) -> list[str]:
@@ -89,34 +104,24 @@ def _unusable_ceilings(profile: Profile, repository: Path) -> list[str]:
             n_voxels = dataset.n_voxels(participant)
         except DatasetError:  # the dataset's own problems are listed with it
             continue
-        try:
-            load_published(repository / folder / f"{participant}.npy", n_voxels)
-        except ValueError as error:
-            found.append(f"voxels.published: {error}")
+        array = repository / folder / f"{participant}.npy"
+        found += _error_of("voxels.published", partial(load_published, array, n_voxels))
     return found
 
 
-def _missing_models(profile: Profile, repository: Path) -> list[str]:
-    found = (_missing_model(name, model, repository) for name, model in profile.models.items())
-    return [problem for problem in found if problem]
-
-
-def _missing_model(name: str, model: ModelSettings, repository: Path) -> str | None:
+def _missing_model(name: str, model: ModelSettings, repository: Path) -> list[str]:
     """What is wrong with a model; of a folder here, only whether it holds one."""
     if model.revision is not None:
-        from bthelpers.models.loading import ModelError
         from bthelpers.models.speech import SpeechEncoder  # slow, and rarely needed here
 
-        try:
-            SpeechEncoder.load(model.path, model.revision)
-        except ModelError as error:
-            return f"models.{name}: {error}"
-    elif not (repository / model.path / "config.json").is_file():
-        return (
+        load = partial(SpeechEncoder.load, model.path, model.revision)
+        return _error_of(f"models.{name}", load)
+    if not (repository / model.path / "config.json").is_file():
+        return [
             f"models.{name}.path: {repository / model.path} holds no model (config.json is"
             f" missing); `bthelpers miniature speech --output {model.path}` makes a miniature"
-        )
-    return None
+        ]
+    return []
 
 
 def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
@@ -140,13 +145,8 @@ def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
         except DatasetError as error:
             return [str(error)]
         return found or _empty_regions(dataset, settings, repository)
-    found = []
-    try:
-        refuse_to_replace(repository / settings.root)
-    except DatasetError as error:
-        found.append(f"dataset.root: {error}")
-    if not (repository / spec.lexicon).is_file():
-        found.append(f"dataset.simulate.lexicon: {repository / spec.lexicon} is not there")
+    found = _error_of("dataset.root", partial(refuse_to_replace, repository / settings.root))
+    found += _missing_lexicon("dataset", spec, repository)
     for key, names, simulated in (
         ("participants", settings.participants, spec.participant_names),
         ("splits", settings.splits.stories, spec.story_minutes),
@@ -159,6 +159,13 @@ def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
     return found
 
 
+def _missing_lexicon(
+    section: str, spec: SimulationSpec | CorporaSpec, repository: Path
+) -> list[str]:
+    lexicon = repository / spec.lexicon
+    return [] if lexicon.is_file() else [f"{section}.simulate.lexicon: {lexicon} is not there"]
+
+
 def evaluation_problems(profile: Profile, repository: Path) -> list[str]:
     """Check what evaluations and conditions need beyond the dataset and the models.
 
@@ -167,11 +174,11 @@ def evaluation_problems(profile: Profile, repository: Path) -> list[str]:
     list of str
         A line for everything that is wrong, with its remedy.
     """
-    asked = {evaluation for model in profile.models for evaluation in profile.evaluations_of(model)}
+    steps = {run.step for run in planned_runs(profile)}
     found = _refused_by_whisper(profile, repository) + _missing_targets(profile, repository)
-    if "preference" in asked:
+    if "preference" in steps:
         found += _missing_wordnet(profile)
-    if asked & {"probes", "recognition"}:
+    if any("corpora" in STEPS[step].reads for step in steps):
         found += _unusable_corpora(profile.corpora, repository)
     return found
 
@@ -204,11 +211,10 @@ def _is_whisper(model: ModelSettings, repository: Path) -> bool:
 
 def _missing_targets(profile: Profile, repository: Path) -> list[str]:
     """Other models that a model is tuned towards, loaded as the run will."""
-    asked = {condition for _, _, condition in profile.runs} & {"big-slm", "text-lm"}
+    asked = {condition for _, _, condition in profile.runs} & {*STEPS["targets"].tunes}
     if not asked:
         return []
-    from bthelpers.models.loading import ModelError  # slow, and rarely needed here
-    from bthelpers.tuning.targets import load_big_slm, load_text_lm
+    from bthelpers.tuning.targets import load_big_slm, load_text_lm  # slow, and rarely needed here
 
     loaders = {"big-slm": load_big_slm, "text-lm": load_text_lm}
     found = []
@@ -217,10 +223,7 @@ def _missing_targets(profile: Profile, repository: Path) -> list[str]:
         source = getattr(profile.targets, key)
         if source.revision is None:
             source = replace(source, path=str(repository / source.path))
-        try:
-            loaders[condition](source, profile.tuning)
-        except ModelError as error:
-            found.append(f"targets.{key}: {error}")
+        found += _error_of(f"targets.{key}", partial(loaders[condition], source, profile.tuning))
     return found
 
 
@@ -232,28 +235,16 @@ def _missing_wordnet(profile: Profile) -> list[str]:
         return ["preference.wordnet: words of a real dataset need one, such as omw-en:1.4"]
     from bthelpers.tasks.word_pairs import open_wordnet
 
-    try:
-        open_wordnet(name)
-    except ValueError as error:
-        return [f"preference.wordnet: {error}"]
-    return []
+    return _error_of("preference.wordnet", partial(open_wordnet, name))
 
 
 def _unusable_corpora(settings: CorporaSettings, repository: Path) -> list[str]:
     """Corpora that are not there or not as published; or that cannot be simulated."""
     from bthelpers.tasks.corpora import CORPORA
 
-    root, found = repository / settings.root, []
-    if settings.simulate is not None:
-        lexicon = repository / settings.simulate.lexicon
-        if not lexicon.is_file():
-            found.append(f"corpora.simulate.lexicon: {lexicon} is not there")
+    root, spec = repository / settings.root, settings.simulate
+    found = [] if spec is None else _missing_lexicon("corpora", spec, repository)
     for name, read in CORPORA.items():
-        try:
-            if settings.simulate is None:
-                read(root / name)
-            else:
-                refuse_to_replace(root / name)
-        except ValueError as error:
-            found.append(f"corpora.root: {error}")
+        look = read if spec is None else refuse_to_replace
+        found += _error_of("corpora.root", partial(look, root / name))
     return found

@@ -25,7 +25,7 @@ from bthelpers.params.settings import Profile
 from bthelpers.results.maps import mean_r
 from bthelpers.results.store import Results, Run, read_dataset, write_dataset
 from bthelpers.workflow.run import run_workflow
-from bthelpers.workflow.steps import evaluation_files
+from bthelpers.workflow.steps import evaluation_runs
 
 RECORDED = Path("book/recorded")
 PROFILE = "simulation"  # that `verify` makes a run of again, under the parameters of VERIFY
@@ -68,7 +68,8 @@ def record(repository: Path, profile: str) -> Path:
     """
     results = Results(repository / "results" / profile)
     runs = [run for run in results.list() if run.step not in NOT_RECORDED]
-    missing = set(evaluation_files(results.profile())) - {_file(run) for run in runs}
+    wanted = {file for run in evaluation_runs(results.profile()) for file in run.files}
+    missing = wanted - {_file(run) for run in runs}
     if missing:
         raise ResultsError(
             f"{results.root} lacks {', '.join(sorted(missing))}: `make results PROFILE={profile}`"

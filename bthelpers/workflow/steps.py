@@ -1,170 +1,275 @@
-"""The steps of the workflow: what each reads, writes and depends on."""
+"""The one table of the workflow's steps, and the runs of a profile that follow from it.
+
+The ``Snakefile`` makes its rules of `STEPS`. What a profile plans, what is checked before a run,
+and what outdates its results follow the same table.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from bthelpers.core.files import write_if_changed
-from bthelpers.core.provenance import file_digest
-from bthelpers.data.regions import load_regions
-from bthelpers.params.loading import to_dict
-from bthelpers.params.settings import OF_RESPONSES, PER_PARTICIPANT, ModelSettings, Profile
+from bthelpers.params.settings import PER_PARTICIPANT, Profile
 from bthelpers.results.store import result_folder
 
-NEEDS = {
-    "voxels": "dataset",
-    "tuning": "voxels",
-    "other tuning": "dataset; the other models",  # without responses: not estimated
-    "representations": "tuning; dataset alone for the pretrained model",
-    "alignment": "representations, voxels",
-    "impact": "representations, voxels, alignment",
-    "preference": "tuning, dataset",
-    "probes": "tuning, corpora",
-    "recognition": "tuning, corpora",
-}
 
-# Parameters of each step, by section of the profile or by what `step_parameters` makes of it.
-DEPENDS_ON = {
-    "voxels": ("dataset", "splits", "voxels", "published", "regions"),
-    "representations": ("dataset", "splits", "representation"),
-    "tuning": ("tuning", "splits", "seed"),
-    "targets": ("dataset", "targets", "others"),
-    "stimulus": ("dataset", "stimulus"),
-    "alignment": ("encoding", "statistics", "splits", "seed"),
-    "impact": ("dataset", "impact", "encoding", "statistics", "splits", "seed"),
-    "preference": ("dataset", "splits", "preference", "statistics", "seed"),
-    "probes": ("corpora", "probes", "statistics", "seed"),
-    "recognition": ("corpora", "recognition", "statistics", "seed"),
-}
+@dataclass(frozen=True)
+class Step:
+    """One step of the workflow: a notebook of ``book/runs``, executed for each of its runs.
+
+    Attributes
+    ----------
+    name : str
+    reads : tuple of str
+        Steps whose first file a run reads; 'pretrained' is a model before tuning, and 'model' one
+        in the condition of the run.
+    writes : tuple of str
+        Files of a run, from its folder of results; of a step per profile, from the root that the
+        profile names.
+    parameters : tuple of str
+        What it depends on otherwise: sections of the profile, or of `step_parameters`.
+    per : str
+        There is one run per profile (only where it simulates the section of that name), per
+        participant, or per model and condition, with or without a participant as `result_folder`
+        says.
+    notebook : str, optional
+        Its name without ending, where it is not the step's.
+    tunes : tuple of str
+        Conditions that it brings a model into.
+    variant_of : str, optional
+        The step that it replaces in these conditions: parameters of that one count too, and
+        executed notebooks have its name.
+    priority : int
+        Of runs that could begin, those that most of the others wait for are taken first.
+    gpu : bool
+    megabytes, minutes : int
+        Main memory and time that a cluster's scheduler has to grant a run.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    parameters: tuple[str, ...]
+    per: Literal["profile", "participant", "model"] = "model"
+    notebook: str | None = None
+    tunes: tuple[str, ...] = ()
+    variant_of: str | None = None
+    priority: int = 0
+    gpu: bool = True
+    megabytes: int = 16_000
+    minutes: int = 240
+
+
+# Memory and minutes are upper estimates for base-sized models and one participant of ds003020. Only
+# the 20 GB that tuning holds are measured; 9,000 TRs of 50,000 voxels are 1.8 GB, and a model's
+# representations of them 0.4 GB. They are for a cluster: on one machine nothing follows from them.
+TUNING = Step(
+    "tuning",
+    reads=("pretrained", "voxels"),
+    writes=("model/model.safetensors", "training.nc"),
+    parameters=("tuning", "splits", "seed"),
+    tunes=PER_PARTICIPANT,
+    priority=2,
+    megabytes=24_000,
+    minutes=2880,
+)
+_STEPS = (
+    Step(
+        "dataset",
+        reads=(),
+        writes=("derivative/respdict.json",),
+        parameters=(),
+        per="profile",
+        gpu=False,
+    ),
+    Step(
+        "corpora",
+        reads=(),
+        # One file stands for all corpora. (Snakemake removes what a rule will make, and the
+        # description of a simulated corpus is what allows to replace it.)
+        writes=("speech_commands/testing_list.txt",),
+        parameters=(),
+        per="profile",
+        gpu=False,
+    ),
+    Step(
+        "voxels",
+        reads=("dataset",),
+        writes=("voxels.nc",),
+        parameters=("dataset", "splits", "voxels", "published", "regions"),
+        per="participant",
+        priority=3,
+        gpu=False,
+    ),
+    TUNING,
+    replace(
+        TUNING,
+        name="targets",
+        reads=("pretrained", "dataset"),
+        parameters=("dataset", "targets", "others"),
+        notebook="tuning",
+        tunes=("big-slm", "text-lm"),
+        variant_of="tuning",
+    ),
+    replace(
+        TUNING,
+        name="stimulus",
+        reads=("pretrained", "dataset"),
+        parameters=("dataset", "stimulus"),
+        tunes=("stimulus-tuned",),
+        variant_of="tuning",
+    ),
+    Step(
+        "representations",
+        reads=("model", "dataset"),
+        writes=("representations.nc",),
+        parameters=("dataset", "splits", "representation"),
+        priority=1,
+    ),
+    Step(
+        "alignment",
+        reads=("representations", "voxels"),
+        writes=("alignment.nc",),
+        parameters=("encoding", "statistics", "splits", "seed"),
+    ),
+    Step(
+        "impact",
+        reads=("representations", "voxels", "alignment"),
+        writes=("impact.nc",),
+        parameters=("dataset", "impact", "encoding", "statistics", "splits", "seed"),
+    ),
+    Step(
+        "preference",
+        reads=("model", "dataset"),
+        writes=("preference.nc",),
+        parameters=("dataset", "splits", "preference", "statistics", "seed"),
+    ),
+    Step(
+        "probes",
+        reads=("model", "corpora"),
+        writes=("probes.nc", "low_level_probes.nc"),
+        parameters=("corpora", "probes", "statistics", "seed"),
+    ),
+    Step(
+        "recognition",
+        reads=("model", "corpora"),
+        writes=("recognition.nc",),
+        parameters=("corpora", "recognition", "statistics", "seed"),
+    ),
+)
+STEPS = {step.name: step for step in _STEPS}
+TUNED_BY = {condition: step.name for step in _STEPS for condition in step.tunes}
+# By the depth of its folder, what names a run.
+NAMES = ((), ("participant",), ("model", "condition"), ("model", "participant", "condition"))
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a profile.
+    """One run of a step: what it is called, reads and writes.
 
     Attributes
     ----------
     step : str
-        A key of `NEEDS`.
-    model : str
-        '' for a step that concerns no model.
-    output : str
-        Its data file, from the folder of results.
+        A key of `STEPS`.
+    folder : str
+        Of its data files, from the profile's folder of results: '', participant, model/condition
+        or model/participant/condition.
+
+    Examples
+    --------
+    >>> run = PlannedRun.of("impact", "hubert", "UTS01", "pretrained")
+    >>> run.files
+    ['hubert/UTS01/pretrained/impact.nc']
+    >>> [needed.folder for needed in run.needs]
+    ['hubert/pretrained', 'UTS01', 'hubert/UTS01/pretrained']
     """
 
     step: str
-    model: str
-    output: str
+    folder: str
+
+    @classmethod
+    def of(
+        cls, step: str, model: str = "", participant: str = "", condition: str = ""
+    ) -> PlannedRun:
+        """Run of a step that serves the evaluation of a model for a participant."""
+        folders = {
+            "profile": "",
+            "participant": participant,
+            "model": result_folder(model, participant, condition, step),
+        }
+        return cls(step, folders[STEPS[step].per])
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Model, participant and condition, as far as they name the run and its notebook."""
+        parts = self.folder.split("/") if self.folder else []
+        return dict(zip(NAMES[len(parts)], parts, strict=True))
+
+    @property
+    def files(self) -> list[str]:
+        """Its data files, from the profile's folder of results."""
+        return [f"{self.folder}/{file}" for file in STEPS[self.step].writes]
+
+    @property
+    def log(self) -> str:
+        """Its executed notebook, from the profile's folder of results."""
+        return Path(self.folder, f"{STEPS[self.step].variant_of or self.step}.ipynb").as_posix()
+
+    @property
+    def needs(self) -> list[PlannedRun]:
+        """Runs whose first file it reads."""
+        return [PlannedRun.of(step, **self.names) for step in self._sources if step in STEPS]
+
+    @property
+    def _sources(self) -> list[str]:
+        """What it reads: steps, and 'pretrained'."""
+        model = TUNED_BY.get(self.names.get("condition"), "pretrained")
+        return [model if read == "model" else read for read in STEPS[self.step].reads]
+
+    def outputs(self, profile: Profile) -> list[str]:
+        """Its data files, from the repository's root."""
+        if STEPS[self.step].per == "profile":
+            root = getattr(profile, self.step).root
+            return [f"{root}/{file}" for file in STEPS[self.step].writes]
+        return [f"results/{profile.name}/{file}" for file in self.files]
+
+    def inputs(self, profile: Profile, parameters: Mapping[str, str]) -> list[str]:
+        """Files that it is outdated by, from the repository's root; not its notebook.
+
+        Parameters
+        ----------
+        profile : Profile
+        parameters : mapping of str
+            As `parameter_files` returns.
+        """
+        kinds = [self.step, STEPS[self.step].variant_of]
+        if "pretrained" in self._sources:
+            kinds.append(f"models/{self.names['model']}")
+        files = [needed.outputs(profile)[0] for needed in self.needs]
+        return files + [parameters[kind] for kind in kinds if kind]
+
+
+def evaluation_runs(profile: Profile) -> list[PlannedRun]:
+    """Evaluations of a profile, each once."""
+    runs = (
+        PlannedRun.of(step, model, participant, condition)
+        for model, participant, condition in profile.runs
+        for step in profile.evaluations_of(model)
+    )
+    return list(dict.fromkeys(runs))
 
 
 def planned_runs(profile: Profile) -> list[PlannedRun]:
-    """All runs of a profile but the making of a simulated dataset, in the order of their steps."""
-    participants = profile.dataset.participants
-    runs = [PlannedRun("voxels", "", f"{participant}/voxels.nc") for participant in participants]
-    for model, participant, condition in profile.runs:
-        evaluations = profile.evaluations_of(model)
-        steps = {step: step for step in evaluations}  # data files, without their ending, by step
-        if set(evaluations) & set(OF_RESPONSES):
-            steps["representations"] = "representations"
-        if condition != "pretrained":
-            steps["tuning" if condition in PER_PARTICIPANT else "other tuning"] = "training"
-        for step, file in steps.items():
-            folder = result_folder(model, participant, condition, step)
-            runs.append(PlannedRun(step, model, f"{folder}/{file}.nc"))
-    order = list(NEEDS)
-    return sorted(dict.fromkeys(runs), key=lambda run: order.index(run.step))
+    """All runs of a profile but the making of simulated data, in the order of their steps."""
+    voxels = [PlannedRun("voxels", participant) for participant in profile.dataset.participants]
+    wanted = voxels + evaluation_runs(profile)
+    runs = dict.fromkeys(run for last in wanted for run in _with_needs(last) if run.folder)
+    return sorted(runs, key=lambda run: list(STEPS).index(run.step))
 
 
-def step_parameters(profile: Profile) -> dict[str, dict]:
-    """What each step's results depend on, apart from the results of other steps.
-
-    Files that the profile names, from the repository's root, count by what they hold. A dataset's
-    parameters are also those of the steps that read it: one that is made again may have the same
-    table of stories, which to Snakemake is an unchanged file.
-    """
-    everything = to_dict(profile)
-    others = everything["targets"]
-    known = everything | {
-        "dataset": _dataset_parameters(profile),
-        "corpora": _corpora_parameters(profile),
-        "splits": {key: everything["dataset"][key] for key in ("splits", "absent")},
-        "published": _digests(profile.voxels.published, "*.npy"),
-        "regions": load_regions(profile.dataset.regions),
-        "others": {name: _model_files(model["path"]) for name, model in others.items()},
-    }
-    return {
-        "dataset": known["dataset"],
-        "corpora": known["corpora"],
-        **{step: {name: known[name] for name in names} for step, names in DEPENDS_ON.items()},
-        **{f"models/{name}": _model_parameters(model) for name, model in profile.models.items()},
-    }
-
-
-def _dataset_parameters(profile: Profile) -> dict:
-    settings = to_dict(profile)["dataset"]
-    if settings["simulate"] is None:
-        return {"root": settings["root"]}
-    return {
-        "root": settings["root"],
-        "simulate": settings["simulate"],
-        "lexicon": file_digest(settings["simulate"]["lexicon"]),
-        "regions": load_regions(),  # in which the truth is planted
-        "seed": profile.seed,
-    }
-
-
-def _corpora_parameters(profile: Profile) -> dict:
-    settings = to_dict(profile)["corpora"]
-    if settings["simulate"] is None:
-        return settings
-    lexicon = file_digest(settings["simulate"]["lexicon"])
-    return settings | {"lexicon": lexicon, "seed": profile.seed}
-
-
-def _model_parameters(model: ModelSettings) -> dict:
-    """Name of a pretrained model, digests of its files if they are here, and how it is tuned."""
-    return {
-        "path": model.path,
-        "revision": model.revision,
-        "files": _model_files(model.path),
-        "tuning_stories": model.tuning_stories,
-    }
-
-
-def _model_files(path: str) -> dict[str, str]:
-    return _digests(path, "*.json", "merges.txt", "*.safetensors", "*.bin")
-
-
-def _digests(folder: str | None, *patterns: str) -> dict[str, str]:
-    """Digests of what is in a folder that a profile names, if it names one that is here."""
-    if folder is None:
-        return {}
-    files = (file for pattern in patterns for file in sorted(Path(folder).glob(pattern)))
-    return {file.name: file_digest(file) for file in files}
-
-
-def evaluation_files(profile: Profile) -> list[str]:
-    """Data files of all evaluations of a profile, from its folder of results; each once."""
-    files = [
-        f"{result_folder(model, participant, condition, step)}/{step}.nc"
-        for model, participant, condition in profile.runs
-        for step in profile.evaluations_of(model)
-    ]
-    return list(dict.fromkeys(files))
-
-
-def parameter_files(profile: Profile, folder: Path) -> dict[str, str]:
-    """Write each step's parameters where they changed; a changed file makes its step run again."""
-    write_if_changed(folder.parent / "profile.json", _json(to_dict(profile)))
-    files = {}
-    for step, parameters in step_parameters(profile).items():
-        path = folder / f"{step}.json"
-        write_if_changed(path, _json(parameters))
-        files[step] = str(path)
-    return files
-
-
-def _json(content: dict) -> str:
-    return json.dumps(content, indent=1) + "\n"
+def _with_needs(run: PlannedRun) -> Iterator[PlannedRun]:
+    for needed in run.needs:
+        yield from _with_needs(needed)
+    yield run

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from bthelpers.core.signals import double_gamma
+from bthelpers.core.signals import autocorrelated_noise, double_gamma
 
 
 def naive(age):
@@ -40,3 +40,14 @@ def test_area_is_that_of_the_two_densities():
 
 def test_whole_ages_are_not_truncated():
     assert double_gamma([5]) == pytest.approx([naive(5)])
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.4, 0.9])
+def test_noise_is_autoregressive_and_stationary(coefficient):
+    noise = autocorrelated_noise((400, 2000), coefficient, np.random.default_rng(0))
+    np.testing.assert_allclose(noise.var(axis=1), 1, atol=0.2)  # from the first row on
+    assert noise.var() == pytest.approx(1, abs=0.02)
+    for lag in (1, 2, 5):
+        product = (noise[lag:] * noise[:-lag]).mean()
+        assert product == pytest.approx(coefficient**lag, abs=0.02)
+    assert abs((noise[:, 1:] * noise[:, :-1]).mean()) < 0.01  # voxels are independent

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tiny_dataset import copy_tree, write_silence, write_tree
@@ -16,7 +16,6 @@ from bthelpers.core.errors import DatasetError
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import read_columns
 from bthelpers.encoding.ceiling import invalid_voxels
-from bthelpers.params.splits import Splits
 
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}  # respdict: 10, 7 and 13 response rows
 TEST = "souls"
@@ -89,61 +88,6 @@ def test_repeats_are_those_written(intact):
     for number, repeat in enumerate(repeats):
         expected = response_array("UTS01", TEST, number).astype(np.float32)
         np.testing.assert_array_equal(repeat, expected)
-
-
-@settings(max_examples=60)
-@given(
-    shape=st.one_of(
-        st.tuples(st.integers(1, 40), st.integers(1, 9)),
-        st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 9)),
-    ),
-    dtype=st.sampled_from(["<f8", ">f8", "<f4"]),
-    data=st.data(),
-)
-def test_columns_do_not_depend_on_storage(tmp_path_factory, shape, dtype, data):
-    chunks = data.draw(st.one_of(st.none(), st.tuples(*(st.integers(1, n) for n in shape))))
-    columns = data.draw(st.lists(st.integers(0, shape[-1] - 1), max_size=12))
-    block = data.draw(st.sampled_from([1, 100, 6_000_000]))
-    values = np.random.default_rng(0).standard_normal(shape).astype(dtype)
-    path = tmp_path_factory.mktemp("storage") / "a.hf5"
-    with h5py.File(path, "w") as file, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bthelpers.data.files.BLOCK_BYTES", block)
-        compression = None if chunks is None else "gzip"
-        array = file.create_dataset("data", data=values, chunks=chunks, compression=compression)
-        read = read_columns(array, np.array(columns, int))
-    assert read.dtype == np.float32
-    np.testing.assert_array_equal(read, values[..., columns].astype(np.float32))
-
-
-class CountedReads:
-    """Stands for an HDF5 array and remembers what was read."""
-
-    def __init__(self, shape, chunks):
-        self.shape, self.chunks, self.ndim, self.dtype = shape, chunks, len(shape), np.dtype("f8")
-        self.times = np.zeros(shape, int)
-        self.blocks = []
-
-    def __getitem__(self, index):
-        self.times[index] += 1
-        self.blocks.append(index)
-        return np.zeros(self.times[index].shape)
-
-
-@pytest.mark.parametrize("chunks", [None, (3, 7, 20), (1, 100, 33)])
-def test_each_chunk_is_read_once_and_only_the_span_of_the_columns(monkeypatch, chunks):
-    monkeypatch.setattr("bthelpers.data.files.BLOCK_BYTES", 8 * 41 * 25)
-    array = CountedReads((5, 100, 60), chunks)
-    read_columns(array, np.array([50, 10, 30]))
-    np.testing.assert_array_equal(array.times[..., 10:51], 1)
-    np.testing.assert_array_equal(array.times.sum(axis=(0, 1)), np.repeat([0, 500, 0], [10, 41, 9]))
-    rows_at_once = 25 if chunks is None else chunks[0] * chunks[1]
-    for *rows, _ in array.blocks:
-        assert np.prod([axis.stop - axis.start for axis in rows]) <= max(rows_at_once, 25)
-        if chunks is not None:
-            assert [axis.start % chunk for axis, chunk in zip(rows, chunks[:2], strict=True)] == [
-                0,
-                0,
-            ]
 
 
 def test_a_selection_of_other_responses_is_refused(intact):
@@ -535,31 +479,6 @@ def test_reading_says_the_same(broken, name, read):
     with pytest.raises(DatasetError) as caught:
         read(Dataset(broken))
     assert all(part in str(caught.value) for part in fragments)
-
-
-# Splits
-
-
-def test_splits_are_tuples_in_order():
-    splits = Splits(train=["a", "b"], validation=["c"], test=["d"])
-    assert splits.train == ("a", "b")
-    assert splits.stories == ("a", "b", "c", "d")
-
-
-@pytest.mark.parametrize(
-    ("splits", "message"),
-    [
-        ((["a", "b"], ["b"], ["c"]), "both splits 'train' and 'validation': b"),
-        ((["a"], ["b"], ["a"]), "both splits 'train' and 'test': a"),
-        ((["a"], ["b"], ["b"]), "both splits 'validation' and 'test': b"),
-        ((["a", "a"], ["b"], ["c"]), "'train' names twice: a"),
-        (([], ["b"], ["c"]), "'train': list its stories"),
-        ((["a"], ["b"], "c"), "'test': list its stories, not 'c'"),
-    ],
-)
-def test_wrong_splits(splits, message):
-    with pytest.raises(DatasetError, match=message):
-        Splits(*splits)
 
 
 # Voxels that cannot be modelled

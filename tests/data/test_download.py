@@ -431,7 +431,7 @@ def test_a_small_disk_is_refused_before_any_request(server, tmp_path, monkeypatc
     files = serve(server, file=random_bytes(1000))
     large = RemoteFile("data/large", 3_000_000_000, 32 * "0")
     usage = SimpleNamespace(free=2_500_000_000)
-    monkeypatch.setattr(manifest.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
     message = error_of([*files, large], tmp_path, server)
     assert re.search(r"3\.000 GB are to be downloaded.* 2\.500 GB are free.*make room", message)
     assert server.requests == []
@@ -468,26 +468,6 @@ def test_two_downloads_do_not_write_the_same_files(server, tmp_path):
     fetch(files, tmp_path, server)
     assert "another download is at work" in refusals[0]
     assert contents(tmp_path) == server.contents
-
-
-def test_progress_says_bytes_rate_and_time_left(monkeypatch, capsys):
-    now = [100.0]
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
-    progress = progress_module.ByteProgress("download", 4 * 10**9, 2)
-    now[0] = 101
-    progress.received(10**8)
-    assert capsys.readouterr().err == ""
-    now[0] = 120
-    progress.received(9 * 10**8)
-    line = "download: 1.000 of 4.000 GB, 0 of 2 files (50.0 MB/s, about 0:01:00 left)\n"
-    assert capsys.readouterr().err == line
-    now[0] = 200
-    progress.expect(10**9)
-    progress.received(4 * 10**9)
-    progress.end_file()
-    progress.end_file()
-    line = "5.000 of 5.000 GB, 2 of 2 files (50.0 MB/s, about 0:00:00 left)\n"
-    assert capsys.readouterr().err.endswith(line)
 
 
 COMMAND = """

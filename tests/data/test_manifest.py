@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 from bthelpers.core.errors import DatasetError
-from bthelpers.data import manifest
 from bthelpers.data.manifest import (
     MANIFEST,
     METADATA,
@@ -184,7 +183,7 @@ def test_a_survey_counts_what_is_there_by_size_and_what_is_left_of_the_rest(
     assert f"to be replaced: {left.path}" in str(found)
 
     usage = SimpleNamespace(free=5)
-    monkeypatch.setattr(manifest.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
     found = survey(files, tmp_path / "not" / "yet")
     assert (found.there, found.free) == ([], 5)
     assert found.n_bytes == sum(file.n_bytes for file in files)

@@ -7,13 +7,8 @@ import xarray as xr
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneGroupOut
 
-from bthelpers.encoding.alignment import (
-    StoryResponses,
-    bootstrap_alignment,
-    delayed_features,
-    evaluate_layers,
-    read_responses,
-)
+from bthelpers.encoding.alignment import bootstrap_alignment, evaluate_layers
+from bthelpers.encoding.inputs import EncodingInputs, StoryResponses, delayed_features
 from bthelpers.params.loading import load
 
 PROFILE = load(Path(__file__).parents[2] / "params" / "smoke.yaml")
@@ -93,16 +88,9 @@ def test_a_story_that_is_not_represented_is_an_error(representations):
 
 
 def evaluate(representations, regions, make, encoding=ENCODING, test=("test",), seed=0):
-    return evaluate_layers(
-        representations,
-        responses(TRAINING, make),
-        responses(test, make),
-        CEILING,
-        regions,
-        encoding,
-        STATISTICS,
-        seed,
-    )
+    training, test = responses(TRAINING, make), responses(test, make)
+    inputs = EncodingInputs(training, test, CEILING, regions, encoding, STATISTICS, seed)
+    return evaluate_layers(representations, inputs)
 
 
 def test_a_layer_that_drives_the_responses_predicts_them(representations, regions):
@@ -122,13 +110,22 @@ def test_a_layer_that_drives_the_responses_predicts_them(representations, region
     assert list(alignment["layer"].values) == [0, 1, 2]
 
 
+def test_voxels_have_the_labels_of_the_regions(representations, regions):
+    numbers = [3, 7, 8, 9, 20, 41]
+    found, unlabelled = (
+        evaluate(representations, masks, planted(representations, layer=1, noise=1))
+        for masks in (regions.assign_coords(voxel=numbers), regions)
+    )
+    assert found["voxel"].values.tolist() == numbers
+    xr.testing.assert_identical(found.drop_vars("voxel"), unlabelled.drop_vars("voxel"))
+
+
 def test_alignment_agrees_with_a_naive_pipeline(representations, regions):
     """A ridge per voxel, its penalty chosen by leaving folds of stories out, by scikit-learn."""
     make = planted(representations, layer=1, noise=4)
     train, test = responses(TRAINING, make), responses(["test"], make)
-    alignment = evaluate_layers(
-        representations, train, test, CEILING, regions, ENCODING, STATISTICS, seed=7
-    )
+    inputs = EncodingInputs(train, test, CEILING, regions, ENCODING, STATISTICS, seed=7)
+    alignment = evaluate_layers(representations, inputs)
     folds = [TRAINING.index(story) % 2 for story in train.story_of_row]
     for layer in (0, 1):
         features = representations.sel(layer=layer)
@@ -163,8 +160,10 @@ def test_alignment_agrees_with_a_naive_pipeline(representations, regions):
 def test_the_seed_pairs_the_draws_of_two_models(representations, regions):
     make = planted(representations, layer=1, noise=4)
     train, test = responses(TRAINING, make), responses(["test"], make)
-    arguments = (train, test, CEILING, regions, ENCODING, STATISTICS)
-    first, again, other = (evaluate_layers(representations, *arguments, s) for s in (3, 3, 4))
+    inputs = EncodingInputs(train, test, CEILING, regions, ENCODING, STATISTICS, seed=3)
+    first, again, other = (
+        evaluate_layers(representations, replace(inputs, seed=seed)) for seed in (3, 3, 4)
+    )
     xr.testing.assert_identical(first, again)
     xr.testing.assert_equal(first["alignment"], other["alignment"])
     assert not first["draws"].equals(other["draws"])
@@ -181,9 +180,8 @@ def test_the_first_rows_of_each_test_story_can_be_left_out(representations, regi
 
     def evaluated(test, skip):
         encoding = replace(ENCODING, skip_test_rows=skip)
-        return evaluate_layers(
-            representations, train, test, CEILING, regions, encoding, STATISTICS, 0
-        )
+        inputs = EncodingInputs(train, test, CEILING, regions, encoding, STATISTICS, seed=0)
+        return evaluate_layers(representations, inputs)
 
     spoilt = replace(test, responses=spoilt)
     xr.testing.assert_identical(evaluated(test, skip=6), evaluated(spoilt, skip=6))
@@ -194,24 +192,3 @@ def test_the_first_rows_of_each_test_story_can_be_left_out(representations, regi
 def test_no_warning_is_given(representations, regions, recwarn):
     evaluate(representations, regions, planted(representations, layer=1, noise=1))
     assert [str(warning.message) for warning in recwarn] == []
-
-
-class TwoStories:
-    """Stands for a dataset."""
-
-    def response_times(self, story):
-        return np.arange(len(story) + 3)
-
-    def responses(self, participant, story, voxels):
-        rng = np.random.default_rng(len(participant + story))
-        return rng.normal(5, 2, (len(story) + 3, 8)).astype(np.float32)[:, voxels]
-
-
-def test_responses_are_standardised_within_each_story():
-    voxels = np.array([1, 4, 6])
-    read = read_responses(TwoStories(), "SIM01", ("long", "x"), voxels)
-    assert read.stories == ["long", "x"]
-    assert read.story_of_row == ["long"] * 7 + ["x"] * 4
-    raw = [TwoStories().responses("SIM01", story, voxels) for story in ("long", "x")]
-    np.testing.assert_allclose(read.responses, np.concatenate([*map(zscored, raw)]), atol=1e-5)
-    assert read.responses.dtype == np.float32

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,10 +17,13 @@ from bthelpers.encoding.ceiling import (
     count_published,
     load_published,
     noise_ceiling,
+    participant_voxels,
     published_counts,
     select_voxels,
     voxels_above,
+    voxels_to_model,
 )
+from bthelpers.params.loading import load
 from bthelpers.params.simulation import PUBLISHED_CEILINGS
 from bthelpers.simulation.null_studies import simulated_repeats
 
@@ -78,21 +83,6 @@ def test_low_ceilings_are_right_in_the_median_and_low_in_the_mean(true, n_repeat
     estimated = noise_ceiling(simulated(share_for(true, n_repeats), n_repeats, n_voxels=4000))
     assert np.median(estimated) == pytest.approx(true, abs=0.02)
     assert true - 0.05 < estimated.mean() < true
-
-
-@pytest.mark.parametrize("true", [0.0, 0.3, 0.8, 1.0])
-def test_simulated_repeats_have_the_ceilings_that_were_asked_for(true):
-    n_repeats, n_trs = 4, 40_000
-    ceilings = np.array([true, 0.5, true])
-    repeats = simulated_repeats(ceilings, n_repeats, n_trs, np.random.default_rng(5))
-    assert repeats.shape == (n_repeats, n_trs, 3)
-    np.testing.assert_allclose(repeats.mean(axis=0).var(axis=0), 1, atol=0.03)
-    for voxel, expected in enumerate(ceilings):
-        # What two repeats have in common is signal, of power ceiling^2.
-        common = np.cov(repeats[:, :, voxel])[np.triu_indices(n_repeats, 1)]
-        assert common.mean() == pytest.approx(expected**2, abs=0.03)
-    again = simulated_repeats(ceilings, n_repeats, n_trs, np.random.default_rng(5))
-    np.testing.assert_array_equal(repeats, again)
 
 
 def test_is_the_correlation_of_the_true_signal_with_the_mean_of_the_repeats():
@@ -313,3 +303,104 @@ def test_shipped_counts_are_those_of_the_published_participants():
     excess = np.mean(quantiles, axis=0) - PUBLISHED_CEILINGS
     assert ((excess > -0.001) & (excess < 0.0105)).all()
     assert set(json.loads(ceiling.PUBLISHED.read_text())) >= {"source", "licence", "content"}
+
+
+# Two test stories of 600 voxels, whose regions are the first, second and last third.
+SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
+N_VOXELS = 600
+REGIONS = xr.DataArray(
+    np.arange(N_VOXELS) // 200 == [[0], [1], [2]],
+    {"region": ["late_language", "auditory", "primary_auditory"]},
+    ("region", "voxel"),
+)
+
+
+class Repeated:
+    """Stands for a dataset: signals of all strengths, and voxels that cannot be modelled."""
+
+    def __init__(self, shares):
+        self.shares = shares
+
+    def responses(self, participant, story, voxels=slice(None)):
+        values = np.random.default_rng(len(story)).normal(size=(30, N_VOXELS))
+        values[3, 10], values[:, 20] = np.nan, 0.5
+        if story == "story02":
+            values[:, 30] = 0
+        return values[:, voxels]
+
+    def repeats(self, participant, story, voxels=slice(None)):
+        return simulated(self.shares, n_trs=80, n_voxels=N_VOXELS, seed=int(story[-1]))[..., voxels]
+
+
+@pytest.fixture
+def profile(monkeypatch):
+    """Two test stories, of which SIM02 heard one."""
+    monkeypatch.setattr(ceiling, "region_masks", lambda *_: REGIONS)
+    splits = {
+        "train": ["story01", "story02"],
+        "validation": ["story03"],
+        "test": ["story04", "story05"],
+    }
+    changed = {f"dataset.splits.{split}": stories for split, stories in splits.items()}
+    changed |= {"dataset.participants": ["SIM01", "SIM02"], "voxels.regions": ["late_language"]}
+    return load(SMOKE, changed | {"dataset.absent": {"SIM02": ["story04"]}})
+
+
+@pytest.mark.parametrize(
+    ("participant", "stories"), [("SIM01", ["story04", "story05"]), ("SIM02", ["story05"])]
+)
+def test_voxels_of_a_participant(profile, participant, stories):
+    dataset = Repeated(np.tile(np.linspace(0, 0.5, 200), 3))
+    voxels = participant_voxels(dataset, participant, profile)
+    assert voxels.attrs == {"ceilings": "estimated from the repeats"}
+    by_story = [noise_ceiling(dataset.repeats(participant, story)) for story in stories]
+    np.testing.assert_allclose(voxels["ceiling"], np.mean(by_story, axis=0), atol=1e-12)
+    assert np.flatnonzero(voxels["invalid"]).tolist() == [10, 20, 30]
+    above = (voxels["ceiling"].values > profile.voxels.ceiling) & ~voxels["invalid"].values
+    assert 0 < above.sum() < N_VOXELS - 3
+    np.testing.assert_array_equal(voxels["above"], above)
+    np.testing.assert_array_equal(voxels["tuned"], above & (np.arange(N_VOXELS) < 200))
+    xr.testing.assert_identical(voxels["regions"].drop_attrs(), REGIONS.rename("regions"))
+
+
+def test_published_ceilings_take_the_place_of_estimates(profile, tmp_path):
+    published = np.tile(np.linspace(0, 1, 200), 3)
+    np.save(tmp_path / "SIM01.npy", published)
+    given = load(SMOKE, {"voxels.published": str(tmp_path), "voxels.regions": ["auditory"]})
+    voxels = participant_voxels(Repeated(0.0), "SIM01", given)
+    np.testing.assert_array_equal(voxels["ceiling"], published)
+    assert voxels.attrs == {"ceilings": f"published, {tmp_path}"}
+    assert voxels["tuned"].sum() == voxels["above"][200:400].sum() == (published > 0.4).sum() / 3
+
+
+def test_a_region_without_a_voxel_above_the_threshold_is_an_error(profile):
+    shares = np.where(np.arange(N_VOXELS) < 200, 0.5, 0.0)
+    message = (
+        r"SIM01: no voxel of auditory, primary_auditory has a noise ceiling above 0\.9: lower"
+        r" voxels\.ceiling, or leave it out of dataset\.regions"
+    )
+    with pytest.raises(ValueError, match=message):
+        participant_voxels(Repeated(shares), "SIM01", load(SMOKE, {"voxels.ceiling": 0.9}))
+
+
+def test_voxels_to_model_are_numbered_among_all():
+    rng = np.random.default_rng(0)
+    voxels = xr.Dataset(
+        {
+            "ceiling": ("voxel", rng.uniform(size=N_VOXELS)),
+            "above": ("voxel", rng.uniform(size=N_VOXELS) < 0.5),
+            "regions": REGIONS,
+        }
+    )
+    above = np.flatnonzero(voxels["above"])
+    chosen = voxels_to_model(voxels)
+    np.testing.assert_array_equal(chosen["voxel"], above)
+    np.testing.assert_array_equal(chosen["ceiling"], voxels["ceiling"].values[above])
+    assert chosen.sizes["region"] == 3
+    some = voxels_to_model(voxels, ("primary_auditory", "late_language"))
+    numbers = [voxel for voxel in above if not 200 <= voxel < 400]
+    np.testing.assert_array_equal(some["voxel"], numbers)
+    assert some["region"].values.tolist() == ["primary_auditory", "late_language"]
+    np.testing.assert_array_equal(
+        some["regions"].sel(region="late_language"), np.less(numbers, 200)
+    )

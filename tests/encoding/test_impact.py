@@ -6,8 +6,14 @@ import pytest
 import xarray as xr
 from sklearn.linear_model import Ridge
 
-from bthelpers.encoding.alignment import StoryResponses, evaluate_layers
-from bthelpers.encoding.impact import low_level_impact, remove, residual_alignment, voxel_impact
+from bthelpers.encoding.alignment import evaluate_layers
+from bthelpers.encoding.impact import (
+    low_level_impact,
+    residual_alignment,
+    residualize,
+    voxel_impact,
+)
+from bthelpers.encoding.inputs import EncodingInputs, StoryResponses
 from bthelpers.params.loading import load
 from bthelpers.results.impact import impact_table
 
@@ -71,7 +77,7 @@ def by_story(values, stories, trim=True):
 def test_residual_is_that_of_a_ridge_per_dimension(low_level, representations, n_columns):
     """By scikit-learn: folds are stories a with c, and b."""
     features = low_level(n_columns)
-    found = remove(features, representations, TRAINING, 2, ALPHAS)
+    found = residualize(features, representations, TRAINING, 2, ALPHAS)
     assert found["residual"].dims == ("layer", "tr", "feature")
     assert found["residual"].dtype == np.float32
     X, X_all = by_story(features.values, TRAINING), by_story(features.values, TRS, trim=False)
@@ -110,12 +116,12 @@ def test_residual_is_that_of_a_ridge_per_dimension(low_level, representations, n
 
 def test_test_stories_are_not_fitted(low_level, representations):
     features = low_level(7)
-    before = remove(features, representations, TRAINING, 2, ALPHAS)
+    before = residualize(features, representations, TRAINING, 2, ALPHAS)
     rows = (features["story"] == "test").values
     other_features, other = features.copy(), representations.copy()
     other_features[rows] = np.random.default_rng(9).normal(size=(rows.sum(), 7))
     other[:, rows] = np.random.default_rng(10).normal(size=(2, rows.sum(), 3))
-    after = remove(other_features, other, TRAINING, 2, ALPHAS)
+    after = residualize(other_features, other, TRAINING, 2, ALPHAS)
     np.testing.assert_array_equal(after["residual"][:, ~rows], before["residual"][:, ~rows])
     assert not np.allclose(after["residual"][:, rows], before["residual"][:, rows])
     xr.testing.assert_identical(after["left"], before["left"])
@@ -125,7 +131,7 @@ def test_units_of_a_feature_set_do_not_matter(low_level, representations):
     features = low_level(7)
     scaled = features * xr.where(features["feature_set"] == "few", 1000.0, 1.0)
     first, second = (
-        remove(values, representations, TRAINING, 2, ALPHAS) for values in (features, scaled)
+        residualize(values, representations, TRAINING, 2, ALPHAS) for values in (features, scaled)
     )
     xr.testing.assert_allclose(first, second, atol=1e-4)
 
@@ -136,25 +142,25 @@ def test_what_does_not_vary_is_counted(low_level, representations):
     features[training, 4] = 0.1  # constant in training stories, not in the test story
     features[:, 8] = -140
     dead[0, :, 1] = 0.3
-    found = remove(features, dead, TRAINING, 2, ALPHAS)
+    found = residualize(features, dead, TRAINING, 2, ALPHAS)
     assert (found["columns"], found["constant_columns"]) == (7, 2)
     assert found["constant"].values.tolist() == [1, 0]
     assert found["removed"].values.tolist() == [0, 0]
     assert (found["residual"][0, :, 1] == 0).all()
     assert np.isfinite(found["residual"]).all()
-    without = remove(
+    without = residualize(
         features.isel(feature=[0, 1, 2, 3, 5, 6, 7]), representations, TRAINING, 2, ALPHAS
     )
     np.testing.assert_allclose(found["residual"][1], without["residual"][1], atol=1e-6)
     assert found["left"][0] == pytest.approx(
-        remove(features, dead.isel(feature=[0, 2]), TRAINING, 2, ALPHAS)["left"][0].item()
+        residualize(features, dead.isel(feature=[0, 2]), TRAINING, 2, ALPHAS)["left"][0].item()
     )
 
 
 def test_linear_dimensions_are_removed_and_counted(low_level, representations):
     features, linear = low_level(7), representations.copy()
     linear[1, :, 2] = features.values @ np.arange(1, 8) + 100
-    found = remove(features, linear, TRAINING, 2, ALPHAS)
+    found = residualize(features, linear, TRAINING, 2, ALPHAS)
     assert found["removed"].values.tolist() == [0, 1]
     assert (found["residual"][1, :, 2] == 0).all()
     assert found["residual"][1, :, :2].any("tr").all()
@@ -174,7 +180,7 @@ def test_linear_dimensions_are_removed_and_counted(low_level, representations):
 )
 def test_what_cannot_be_removed_is_an_error(low_level, representations, spoil, message):
     with pytest.raises(ValueError, match=message):
-        remove(*spoil(low_level(7), representations), TRAINING, 2, ALPHAS)
+        residualize(*spoil(low_level(7), representations), TRAINING, 2, ALPHAS)
 
 
 # A planted truth. The test story is long, so that chance alignments are small.
@@ -211,12 +217,10 @@ def planted():
 def aligned(planted, representations, low_level=None):
     """Alignment of representations; of their residuals if there is a low-level feature."""
     _, _, training, test = planted
-    inputs = (training, test, CEILING, REGIONS)
+    inputs = EncodingInputs(training, test, CEILING, REGIONS, ENCODING, STATISTICS, seed=3)
     if low_level is None:
-        return evaluate_layers(representations, *inputs, ENCODING, STATISTICS, seed=3)
-    return residual_alignment(
-        representations, low_level, *inputs, ALPHAS, ENCODING, STATISTICS, seed=3
-    )
+        return evaluate_layers(representations, inputs)
+    return residual_alignment(representations, low_level, inputs, ALPHAS)
 
 
 def test_planted_impact_is_found(planted):
@@ -258,7 +262,7 @@ def test_residuals_are_evaluated_like_representations(planted):
     assert found.attrs == {"not_phones": "sp (3)"}
     assert found["columns"].values.tolist() == [4, N_LATENTS]
     for name, feature in features.items():
-        removal = remove(feature, representations, training.stories, 2, ALPHAS)
+        removal = residualize(feature, representations, training.stories, 2, ALPHAS)
         expected = aligned(planted, removal["residual"].sel(layer=[1, 3]))
         for variable in ("r", "alignment", "draws"):
             xr.testing.assert_identical(

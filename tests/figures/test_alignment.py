@@ -1,12 +1,9 @@
 from itertools import pairwise
-from typing import get_args
 
 import numpy as np
 import pytest
 import xarray as xr
-from drawn_figures import drawn
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.patches import FancyBboxPatch
+from drawn_figures import bars_and_errors, drawn
 
 from bthelpers.data.regions import load_regions
 from bthelpers.figures.alignment import (
@@ -14,15 +11,11 @@ from bthelpers.figures.alignment import (
     alignment_bars,
     family_bars,
     layer_curves,
-    region_title,
     standard_error,
 )
-from bthelpers.figures.ceiling import ceiling_quantiles
-from bthelpers.figures.method import ARROWS, BOXES, method_diagram, training_curves
-from bthelpers.figures.style import STYLES
-from bthelpers.params.settings import Condition
 
 pytestmark = pytest.mark.filterwarnings("error")
+
 CONDITIONS = ["pretrained", "brain-tuned", "block-permuted"]
 REGIONS = list(load_regions())
 
@@ -46,15 +39,6 @@ def legend_texts(owner):
     return [text.get_text() for text in owner.get_texts()]
 
 
-def test_every_condition_and_region_has_its_style():
-    assert set(STYLES) == set(get_args(Condition))
-    assert set(TITLES) == set(REGIONS)
-    for key in ("color", "marker", "line"):
-        assert len({style[key] for style in STYLES.values()}) == len(STYLES)
-    assert region_title("inferior_frontal") == "Inferior frontal"
-    assert region_title("my_own_region") == "My own region"
-
-
 @pytest.mark.parametrize("n_participants", [1, 2, 5])
 def test_standard_error_over_participants(n_participants):
     values = alignments(n_participants)
@@ -72,14 +56,14 @@ def test_bars_stand_for_means_over_layers_and_participants(n_participants, regio
     alignment = alignments(n_participants)
     figure = drawn(alignment_bars(alignment, regions))
     [axes] = figure.axes
-    bars = [container for container in axes.containers if hasattr(container, "patches")]
+    bars, errors = bars_and_errors(axes)
     assert [bar.get_label() for bar in bars] == CONDITIONS
     middles = []
-    for condition, container in zip(CONDITIONS, bars, strict=True):
+    for condition, container, error in zip(CONDITIONS, bars, errors, strict=True):
         chosen = alignment.sel(condition=condition, region=regions).values[:, 1:].mean(axis=1)
         heights = [patch.get_height() for patch in container.patches]
         np.testing.assert_allclose(heights, chosen.mean(axis=0))
-        segments = container.errorbar[2][0].get_segments()
+        segments = error[2][0].get_segments()
         half = chosen.std(axis=0, ddof=1) / np.sqrt(3) if n_participants > 1 else 0
         np.testing.assert_allclose([np.ptp(s[:, 1]) / 2 for s in segments], half, atol=1e-12)
         middles.append([patch.get_x() + patch.get_width() / 2 for patch in container.patches])
@@ -144,94 +128,11 @@ def test_bars_of_families_have_intervals_of_their_draws():
     [axes] = figure.axes
     assert axes.get_title() == TITLES[REGIONS[0]]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b"]
-    bars = [container for container in axes.containers if hasattr(container, "patches")]
-    for k, container in enumerate(bars):
+    for k, (container, error) in enumerate(zip(*bars_and_errors(axes), strict=True)):
         means = families["alignment"].values[:, k, 0]
         np.testing.assert_allclose([p.get_height() for p in container.patches], means)
-        for n, segment in enumerate(container.errorbar[2][0].get_segments()):
+        for n, segment in enumerate(error[2][0].get_segments()):
             low, high = np.percentile(draws[n, k, 0], [2.5, 97.5])
             expected = [min(low, means[n]), max(high, means[n])]
             np.testing.assert_allclose(segment[:, 1], expected)
     assert legend_texts(figure.legends[0]) == CONDITIONS[:2]
-
-
-def training_run(n_epochs, best_epoch):
-    losses = np.random.default_rng(n_epochs).random((2, n_epochs))
-    return xr.Dataset(
-        {
-            "training_loss": ("epoch", losses[0]),
-            "validation_loss": ("epoch", losses[1]),
-            "best_epoch": best_epoch,
-        },
-        coords={"epoch": np.arange(1, n_epochs + 1)},
-    )
-
-
-def test_training_curves_ring_the_kept_epoch():
-    runs = {
-        ("SIM01", "brain-tuned"): training_run(6, best_epoch=4),
-        ("SIM01", "block-permuted"): training_run(3, best_epoch=0),
-        ("SIM02", "brain-tuned"): training_run(1, best_epoch=0),
-        ("SIM02", "block-permuted"): training_run(2, best_epoch=1),
-    }
-    figure = drawn(training_curves(runs))
-    assert [axes.get_title() for axes in figure.axes] == ["SIM01", "SIM02"]
-    for axes in figure.axes:
-        lines = iter(axes.lines)
-        for (participant, condition), run in runs.items():
-            if participant != axes.get_title():
-                continue
-            for name in ("training", "validation"):
-                line = next(lines)
-                assert line.get_label() == f"{condition}, {name}"
-                np.testing.assert_array_equal(line.get_xdata(), run["epoch"])
-                np.testing.assert_array_equal(line.get_ydata(), run[f"{name}_loss"])
-            ring = next(lines)
-            best = int(run["best_epoch"])
-            assert list(ring.get_xdata()) == [best + 1]
-            assert list(ring.get_ydata()) == [run["validation_loss"].values[best]]
-        assert next(lines, None) is None
-    assert figure.get_supxlabel() == "Epoch"
-    assert "error" in figure.axes[0].get_ylabel()
-    assert len(legend_texts(figure.legends[0])) == 4
-
-
-def test_ceilings_of_all_participants_are_shown():
-    rng = np.random.default_rng(0)
-    ceilings = {f"UTS{k:02d}": rng.random(50 + k) for k in range(1, 9)}
-    published = np.linspace(0, 0.9, 21)
-    figure = drawn(ceiling_quantiles(ceilings, published))
-    [axes] = figure.axes
-    first, *others = axes.lines
-    np.testing.assert_allclose(first.get_xdata(), np.arange(0, 101, 5))
-    np.testing.assert_array_equal(first.get_ydata(), published)
-    assert "published" in first.get_label()
-    assert [line.get_label() for line in others] == list(ceilings)
-    for line, values in zip(others, ceilings.values(), strict=True):
-        np.testing.assert_allclose(line.get_ydata(), np.percentile(values, np.arange(0, 101, 5)))
-    styles = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
-    assert len(styles) == 9
-    assert axes.get_xlabel()
-    assert axes.get_ylabel() == "Noise ceiling"
-
-
-def test_the_diagram_of_the_method_is_legible():
-    figure = drawn(method_diagram())
-    [axes] = figure.axes
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
-    extents = [box.get_window_extent(renderer) for box in boxes]
-    texts = [text for text in axes.texts if text.get_text()]
-    assert len(boxes) == len(texts) == len(BOXES)
-    for extent, text in zip(extents, texts, strict=True):
-        inner = text.get_window_extent(renderer)
-        assert extent.x0 <= inner.x0 < inner.x1 <= extent.x1, text.get_text()
-        assert extent.y0 <= inner.y0 < inner.y1 <= extent.y1, text.get_text()
-        assert sum(extent.overlaps(other) for other in extents) == 1  # itself
-        assert figure.bbox.x0 <= extent.x0 < extent.x1 <= figure.bbox.x1
-    arrows = [text for text in axes.texts if not text.get_text()]
-    assert len(arrows) == len(ARROWS)
-    for arrow in arrows:  # each begins and ends beside a box, not in it
-        for point in (arrow.xy, arrow.xyann):
-            x, y = axes.transData.transform(point)
-            assert not any(e.x0 < x < e.x1 and e.y0 < y < e.y1 for e in extents)

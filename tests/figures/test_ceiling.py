@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from drawn_figures import labelled
+from drawn_figures import drawn, labelled
 
 from bthelpers.encoding.ceiling import ceiling_counts
-from bthelpers.figures.ceiling import ceiling_histograms, recovery, voxels_left
+from bthelpers.figures.ceiling import ceiling_histograms, ceiling_quantiles, recovery, voxels_left
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -86,3 +86,22 @@ def test_histograms_of_each_source_have_a_panel_of_their_own():
             np.testing.assert_allclose(shown, expected)
             np.testing.assert_allclose(edges, np.linspace(0, 1, 21))
             assert text == f"{name} ({100 * (values == 0).mean():.0f} % at 0)"
+
+
+def test_ceilings_of_all_participants_are_shown():
+    rng = np.random.default_rng(0)
+    ceilings = {f"UTS{k:02d}": rng.random(50 + k) for k in range(1, 9)}
+    published = np.linspace(0, 0.9, 21)
+    figure = drawn(ceiling_quantiles(ceilings, published))
+    [axes] = figure.axes
+    first, *others = axes.lines
+    np.testing.assert_allclose(first.get_xdata(), np.arange(0, 101, 5))
+    np.testing.assert_array_equal(first.get_ydata(), published)
+    assert "published" in first.get_label()
+    assert [line.get_label() for line in others] == list(ceilings)
+    for line, values in zip(others, ceilings.values(), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), np.percentile(values, np.arange(0, 101, 5)))
+    styles = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
+    assert len(styles) == 9
+    assert axes.get_xlabel()
+    assert axes.get_ylabel() == "Noise ceiling"

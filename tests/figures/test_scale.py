@@ -23,12 +23,22 @@ def compared(seed):
 
 def gains(stories, parameters, seed=0):
     rng, n = np.random.default_rng(seed), len(stories)
-    kinds = {kind: ("model", rng.normal(size=n)) for kind in GAINS}
-    draws = {f"{kind}_draws": (("model", "draw"), rng.normal(size=(n, N_DRAWS))) for kind in GAINS}
     return xr.Dataset(
-        kinds | draws,
-        {"stories": ("model", stories), "parameters": ("model", parameters)},
+        {
+            "value": (("condition", "model"), rng.uniform(0.1, 1, (2, n))),
+            "draws": (("condition", "model", "draw"), rng.uniform(0.1, 1, (2, n, N_DRAWS))),
+        },
+        {
+            "condition": ["pretrained", "brain-tuned"],
+            "stories": ("model", stories),
+            "parameters": ("model", parameters),
+        },
     )
+
+
+def changed(values, kind):
+    old, new = values.transpose("condition", ...).values
+    return new - old if kind == "difference" else 100 * (new - old) / old
 
 
 def error_bars(axes):
@@ -48,8 +58,7 @@ def test_three_models_are_bars_with_intervals():
     for axes, (label, run) in zip(figure.axes, panels.items(), strict=True):
         assert axes.get_ylabel() == label
         np.testing.assert_allclose([bar.get_height() for bar in axes.patches], run["value"])
-        for place, ends in error_bars(axes).items():
-            draws = run["draws"].values[int(place)]
+        for (_, ends), draws in zip(sorted(error_bars(axes).items()), run["draws"], strict=True):
             np.testing.assert_allclose(ends, np.percentile(draws, [2.5, 97.5]))
         assert len(error_bars(axes)) == 3
     [legend] = figure.legends
@@ -83,8 +92,8 @@ def test_gains_are_lines_in_the_order_of_size_or_amount(kind, along, unit):
             places = run[along].values / unit * BESIDE**k
             assert line.get_label() == name
             np.testing.assert_allclose(line.get_xdata(), places)
-            np.testing.assert_allclose(line.get_ydata(), run[kind])
-            for x, draws in zip(places, run[f"{kind}_draws"], strict=True):
+            np.testing.assert_allclose(line.get_ydata(), changed(run["value"], kind))
+            for x, draws in zip(places, changed(run["draws"], kind), strict=True):
                 expected = np.percentile(draws, [2.5, 97.5])
                 np.testing.assert_allclose(error_bars(axes)[round(x, 6)], expected)
         ticks = sorted({value / unit for run in lines.values() for value in run[along].values})

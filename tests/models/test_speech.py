@@ -145,9 +145,9 @@ def test_masking_and_layer_drop_are_off_in_training(family, tmp_path, waveform):
 
 def test_the_model_computes_in_the_precision_that_is_asked_for(encoder, waveform):
     plain = encoder.hidden_states([waveform]).layers[-1]
-    with encoder.arithmetic("float32"):
+    with encoder.autocast("float32"):
         same = encoder.hidden_states([waveform]).layers[-1]
-    with encoder.arithmetic("bfloat16"):
+    with encoder.autocast("bfloat16"):
         half = encoder.hidden_states([waveform]).layers[-1]
     torch.testing.assert_close(same, plain, atol=0, rtol=0)
     assert not torch.equal(half, plain)

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from drawn_figures import bars_and_errors
 
 from bthelpers.core.errors import ResultsError
 from bthelpers.figures.alignment import FEATURE_TITLES, impact_bars
@@ -128,14 +129,13 @@ def test_bars_stand_for_means_over_participants(written):
     figure = impact_bars(impacts, "late_language")
     figure.canvas.draw()
     [axes] = figure.axes
-    bars = [container for container in axes.containers if hasattr(container, "patches")]
-    for condition, container in zip(CONDITIONS, bars, strict=True):
+    for condition, container, error in zip(CONDITIONS, *bars_and_errors(axes), strict=True):
         chosen = impacts["impact"].sel(condition=condition, region="late_language")
         heights = [patch.get_height() for patch in container.patches]
         np.testing.assert_allclose(heights, chosen.mean("participant"))
         draws = impacts["draws"].sel(condition=condition, region="late_language")
         bounds = np.percentile(draws.mean("participant"), [2.5, 97.5], axis=-1).T
-        ends = [segment[:, 1] for segment in container.errorbar[2][0].get_segments()]
+        ends = [segment[:, 1] for segment in error[2][0].get_segments()]
         expected = np.sort(
             [[min(low, h), max(high, h)] for (low, high), h in zip(bounds, heights, strict=True)]
         )

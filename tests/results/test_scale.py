@@ -12,11 +12,13 @@ from bthelpers.core.errors import ResultsError
 from bthelpers.params.loading import load, to_dict
 from bthelpers.params.settings import ModelSettings
 from bthelpers.results import scale
+from bthelpers.results.comparison import change
 from bthelpers.results.scale import (
     COMPARED,
     DIFFERENCE,
     against_large_table,
     amounts,
+    compare_gains,
     gain_table,
     load_against_large,
     load_gains,
@@ -185,7 +187,7 @@ def test_chapters_show_recorded_studies_where_the_profile_has_none(copied, monke
 def test_a_tuned_smaller_model_is_compared_with_a_larger_one(written, evaluation, task):
     results, runs = written
     found = load_against_large(results, "wide", evaluation)
-    found = found if task is None else found.sel(task=task)
+    found = found if task is None else found.sel(task=task, drop=True)
     assert list(found["compared"].values) == list(COMPARED)
     pairs = [("narrow", "pretrained"), ("narrow", "brain-tuned"), ("wide", "pretrained")]
     expected = [measured(runs, *pair, evaluation, PARTICIPANTS, task) for pair in pairs]
@@ -193,8 +195,10 @@ def test_a_tuned_smaller_model_is_compared_with_a_larger_one(written, evaluation
         assert found["value"].sel(compared=name).item() == pytest.approx(value)
         np.testing.assert_allclose(found["draws"].sel(compared=name), draws)
     _, (tuned, tuned_draws), (large, large_draws) = expected
-    assert found["difference"].item() == pytest.approx(tuned - large)
-    np.testing.assert_allclose(found["difference_draws"], tuned_draws - large_draws)
+    row = against_large_table(found).loc[DIFFERENCE]
+    assert row["value"] == pytest.approx(tuned - large)
+    bounds = np.percentile(tuned_draws - large_draws, [2.5, 97.5])
+    np.testing.assert_allclose(row[["value, low", "value, high"]], bounds)
 
 
 def test_the_table_has_intervals_of_values_and_of_their_paired_difference(written):
@@ -252,17 +256,22 @@ def test_gains_are_over_the_pretrained_model_of_that_size(
             runs, reference, "pretrained", evaluation, participants, task
         )
         gain = found.sel(model=name)
-        expected = {
-            "pretrained": before,
-            "tuned": tuned,
-            "difference": tuned - before,
-            "difference_draws": draws - draws_before,
-        }
+        for condition, value in (("pretrained", before), ("brain-tuned", tuned)):
+            np.testing.assert_allclose(gain["value"].sel(condition=condition), value)
+        expected = {"difference": (tuned - before, draws - draws_before)}
         if evaluation != "impact":  # which may be negative
-            expected["percent"] = 100 * (tuned - before) / before
-            expected["percent_draws"] = 100 * (draws - draws_before) / draws_before
-        for variable, values in expected.items():
-            np.testing.assert_allclose(gain[variable], values, err_msg=variable)
+            percent = 100 * (tuned - before) / before, 100 * (draws - draws_before) / draws_before
+            expected["percent"] = percent
+        for kind, (value, draws_of_kind) in expected.items():
+            changed = change(gain, kind).squeeze("condition")
+            np.testing.assert_allclose(changed["value"], value, err_msg=kind)
+            np.testing.assert_allclose(changed["draws"], draws_of_kind, err_msg=kind)
+            compared = compare_gains(gain, kind)
+            assert compared["baseline"] == pytest.approx(before)
+            assert compared["value"] == pytest.approx(tuned)
+            assert compared["change"] == pytest.approx(value)
+            bounds = np.percentile(draws_of_kind, [2.5, 97.5])
+            np.testing.assert_allclose([compared["low"], compared["high"]], bounds)
 
 
 def test_gains_are_listed_with_their_intervals(written):
@@ -270,9 +279,12 @@ def test_gains_are_listed_with_their_intervals(written):
     gains = load_gains(results, ["wide", "wide-1"], "alignment")
     table = gain_table(gains, "difference", "percent")
     assert list(table.index) == [("wide", 3, 800), ("wide-1", 1, 800)]
+    for column, condition in (("pretrained", "pretrained"), ("tuned", "brain-tuned")):
+        np.testing.assert_allclose(table[column], gains["value"].sel(condition=condition))
     for kind in ("difference", "percent"):
-        low, high = np.percentile(gains[f"{kind}_draws"], [2.5, 97.5], axis=1)
-        np.testing.assert_allclose(table[kind], gains[kind])
+        gain = change(gains, kind).squeeze("condition")
+        low, high = np.percentile(gain["draws"], [2.5, 97.5], axis=1)
+        np.testing.assert_allclose(table[kind], gain["value"])
         np.testing.assert_allclose(table[f"{kind}, low"], low)
         np.testing.assert_allclose(table[f"{kind}, high"], high)
     of_tasks = gain_table(load_gains(results, ["wide", "wide-1"], "probes"), "difference")
@@ -312,18 +324,18 @@ def test_models_must_share_a_participant(copied):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("altered", "message"),
     [
         (lambda run: run.assign(n_clips=run["n_clips"] + 1), "n_clips"),
         (lambda run: run.isel(draw=slice(N_DRAWS - 1)), "draw"),
         (lambda run: run.assign_coords(task=["action", "word"]), "task"),
     ],
 )
-def test_models_must_be_tested_alike(copied, change, message):
+def test_models_must_be_tested_alike(copied, altered, message):
     results, runs = copied
     for participant, condition in product(PARTICIPANTS, BOTH):
         which = "narrow", participant, condition, "probes"
-        write(results, which, change(runs[which]))
+        write(results, which, altered(runs[which]))
     with pytest.raises(ValueError, match=message):
         load_against_large(results, "wide", "probes")
 

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 from full_disk import largest_file
-from safetensors.torch import save_file
 
 from bthelpers.core.errors import ResultsError
-from bthelpers.core.files import atomic_folder, atomic_path, atomic_write_text, write_if_changed
+from bthelpers.core.files import atomic_write_text
 from bthelpers.params import loading as params
 from bthelpers.results.store import Results, Run, read_dataset, result_folder, write_dataset
 
@@ -65,77 +63,6 @@ def test_a_failed_rename_leaves_nothing(tmp_path, dataset, monkeypatch):
     with pytest.raises(ResultsError, match="No space left on device"):
         write_dataset(dataset, tmp_path / "voxels.nc", {})
     assert names(tmp_path) == []
-
-
-def test_an_error_of_the_caller_is_passed_on_and_leaves_nothing(tmp_path):
-    def fail(context):
-        with context as temporary:
-            if temporary.is_dir():
-                temporary = temporary / "file"
-            temporary.write_text("half")
-            raise KeyError("of the caller")
-
-    for context in (atomic_path(tmp_path / "a"), atomic_folder(tmp_path / "b")):
-        with pytest.raises(KeyError):
-            fail(context)
-    assert names(tmp_path) == []
-
-
-def test_what_a_killed_run_left_is_replaced(tmp_path):
-    (tmp_path / ".a.txt.part").write_text("hal")
-    (tmp_path / ".model.part").mkdir()
-    (tmp_path / ".model.part" / "half").write_text("hal")
-    (tmp_path / ".model.old").mkdir()
-    atomic_write_text(tmp_path / "a.txt", "whole")
-    with atomic_folder(tmp_path / "model") as temporary:
-        (temporary / "config.json").write_text("{}")
-    assert names(tmp_path) == ["a.txt", "model"]
-    assert names(tmp_path / "model") == ["config.json"]
-
-
-def test_a_folder_is_replaced_as_a_whole(tmp_path):
-    folder = tmp_path / "deep" / "model"
-    with atomic_folder(folder) as temporary:
-        (temporary / "old").write_text("1")
-    with atomic_folder(folder) as temporary:
-        (temporary / "sub").mkdir()
-        (temporary / "sub" / "new").write_text("2")
-        assert names(folder) == ["old"]
-    assert names(folder) == ["sub"]
-    assert names(folder.parent) == ["model"]
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda path: path.write_bytes(bytes(1000)),
-        lambda path: torch.save({"weights": torch.zeros(1000)}, path),
-        lambda path: save_file({"weights": torch.zeros(1000)}, path),
-    ],
-)
-def test_a_folder_that_does_not_fit_leaves_the_old_one(tmp_path, write):
-    folder = tmp_path / "model"
-    with atomic_folder(folder) as temporary:
-        (temporary / "weights").write_text("old")
-    with (
-        pytest.raises(ResultsError, match="model was not written"),
-        atomic_folder(folder) as temporary,
-        largest_file(100),
-    ):
-        write(temporary / "weights")
-    assert (folder / "weights").read_text() == "old"
-    assert names(tmp_path) == ["model"]
-
-
-def test_text_that_is_the_same_keeps_its_date(tmp_path):
-    path = tmp_path / "profile.json"
-    assert write_if_changed(path, "ä\n")
-    os.utime(path, ns=(1, 1))
-    assert not write_if_changed(path, "ä\n")
-    assert path.stat().st_mtime_ns == 1
-    assert write_if_changed(path, "b\n")
-    assert path.read_text(encoding="utf-8") == "b\n"
-    assert path.stat().st_mtime_ns != 1
 
 
 def test_a_missing_file_names_the_command_that_makes_it(tmp_path):

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from drawn_figures import drawn
+from drawn_figures import bars_and_errors, drawn
 
 from bthelpers.core.errors import ResultsError
 from bthelpers.figures.tasks import score_bars, score_by_layer
 from bthelpers.params.loading import load, to_dict
+from bthelpers.results.runs import over_layers
 from bthelpers.results.store import Results, read_dataset, result_folder, write_dataset
 from bthelpers.results.tasks import (
     by_task,
@@ -18,7 +19,6 @@ from bthelpers.results.tasks import (
     load_downstream,
     load_low_level,
     load_recognition,
-    over_layers,
 )
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
@@ -283,16 +283,16 @@ def test_bars_show_conditions_intervals_participants_and_the_naive_model(written
     for axes, (title, panel) in zip(figure.axes, panels.items(), strict=True):
         assert axes.get_title() == title
         conditions = list(panel["condition"].values)
-        bars, errors = axes.containers[:-1], axes.containers[-1]
+        bars, errors = bars_and_errors(axes)
         assert [bar.get_label() for bar in bars] == conditions
-        (segments,) = errors[2]
         dots = iter(line.get_ydata() for line in axes.lines if line.get_marker() == ".")
-        for bar, condition, segment in zip(bars, conditions, segments.get_segments(), strict=True):
+        for bar, condition, error in zip(bars, conditions, errors, strict=True):
+            [segment] = error[2][0].get_segments()
             values = panel[score].sel(condition=condition)
             assert bar[0].get_height() == pytest.approx(values.mean().item())
             assert segment[:, 1] == pytest.approx(naive_interval(panel, score, condition), rel=1e-5)
             if condition == "brain-tuned":
-                np.testing.assert_allclose(next(dots), values)
+                np.testing.assert_allclose([next(dots)[0] for _ in values], values)
         assert next(dots, None) is None
         dashed = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
         assert dashed == ([panel["naive_f1_macro"].item()] if step == "probes" else [])

@@ -13,8 +13,7 @@ import yaml
 from praatio import textgrid
 from scipy.signal import lfilter, resample_poly
 
-from bthelpers.core.progress import Progress
-from bthelpers.core.signals import autocorrelated_noise, double_gamma
+from bthelpers.core.signals import double_gamma
 from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
 from bthelpers.encoding.acoustics import articulation, log_mel
@@ -282,17 +281,6 @@ def lag_one(rows):
     return (centred[1:] * centred[:-1]).sum(axis=0) / (centred**2).sum(axis=0)
 
 
-@pytest.mark.parametrize("coefficient", [0.0, 0.4, 0.9])
-def test_noise_is_autoregressive_and_stationary(coefficient):
-    noise = autocorrelated_noise((400, 2000), coefficient, np.random.default_rng(0))
-    np.testing.assert_allclose(noise.var(axis=1), 1, atol=0.2)  # from the first row on
-    assert noise.var() == pytest.approx(1, abs=0.02)
-    for lag in (1, 2, 5):
-        product = (noise[lag:] * noise[:-lag]).mean()
-        assert product == pytest.approx(coefficient**lag, abs=0.02)
-    assert abs((noise[:, 1:] * noise[:, :-1]).mean()) < 0.01  # voxels are independent
-
-
 def test_noise_in_the_data_has_the_planted_coefficient(small_dataset, small_spec):
     """Of voxels without signal, against naive noise of as many rows: short ones bias downwards."""
     silent = truth(small_dataset, "SIM01").ceiling.values == 0
@@ -469,18 +457,6 @@ def test_shares_of_the_signals():
         found = explained(signals, regressors)
         for start, share in enumerate(shares):
             assert found[start::3].mean() == pytest.approx(share, abs=0.03), (kind, start)
-
-
-def test_progress_counts_on_standard_error(capsys):
-    progress = Progress("tuning", 2)
-    progress.advance("epoch 1")
-    progress.advance()
-    printed = capsys.readouterr()
-    first, second = printed.err.splitlines()
-    assert printed.out == ""
-    assert first.startswith("tuning: 1 of 2 epoch 1")
-    assert second.startswith("tuning: 2 of 2")
-    assert "about 0 s left" in second
 
 
 def test_a_dataset_that_was_not_simulated_is_never_replaced(tmp_path, small_spec):

@@ -1,6 +1,5 @@
 import json
 import math
-import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel
 
 from bthelpers.cli import main
@@ -24,12 +24,12 @@ from bthelpers.simulation.speech_miniature import (
     cluster,
     masked_prediction_loss,
     miniature_config,
+    minimise,
     pretraining_stories,
     random_miniature,
     save_miniature,
     standardized_waveform,
 )
-from bthelpers.tuning.contrastive import span_mask
 
 LEXICON = Path(__file__).parents[2] / "params" / "lexicons" / "english.yaml"
 SETTINGS = {
@@ -68,34 +68,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-# Masks, clusters, loss
-
-
-@pytest.mark.parametrize(("probability", "length"), [(0.1, 5), (0.3, 1), (0.02, 10)])
-def test_spans_cover_as_many_tokens_as_they_should(probability, length):
-    mask = span_mask((4000, 60), probability, length, np.random.default_rng(0)).numpy()
-    assert mask.dtype == bool
-    # A token stays if no span starts at it or at the length - 1 tokens before it.
-    starts = np.minimum(np.arange(60) + 1, length)
-    expected = 1 - (1 - probability) ** starts
-    np.testing.assert_allclose(mask.mean(axis=0), expected, atol=0.04)
-    assert mask.mean() == pytest.approx(expected.mean(), abs=0.01)
-
-
-def test_spans_have_the_given_length():
-    mask = span_mask((3000, 40), 0.01, 5, np.random.default_rng(0)).numpy()
-    text = ["".join("x" if masked else " " for masked in row) for row in mask]
-    lengths = [len(run) for row in text for run in re.findall(r"x+(?= )", row)]
-    assert min(lengths) == 5
-    assert np.mean(np.equal(lengths, 5)) > 0.9  # the others are spans that touch
-
-
-def test_mask_follows_its_generator():
-    first, second, third = (
-        span_mask((8, 50), 0.1, 5, np.random.default_rng(seed)) for seed in (0, 0, 1)
-    )
-    assert torch.equal(first, second)
-    assert not torch.equal(first, third)
+# Clusters, loss
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3])
@@ -141,6 +114,26 @@ def test_clusters_are_found_whatever_a_story_is_scaled_by():
     assert [labels[0][kinds[0] == k][0] for k in range(3)] == [
         labels[1][kinds[1] == k][0] for k in range(3)
     ]
+
+
+def test_steps_follow_a_warmed_up_cosine_and_are_logged():
+    settings = PretrainingSettings(learning_rate=0.5, warmup_steps=4)
+    weight = torch.nn.Parameter(torch.tensor([2.0]))
+    rates, lines = [], []
+    handle = register_optimizer_step_post_hook(
+        lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
+    )
+    losses = minimise(
+        lambda: (weight.square().sum(), ", a note"), [weight], settings, 150, lines.append
+    )
+    handle.remove()
+    steps = np.arange(150)
+    falling = np.maximum(0.02, 0.5 * (1 + np.cos(np.pi * steps / 150)))
+    np.testing.assert_allclose(rates, 0.5 * np.minimum(1, (steps + 1) / 4) * falling)
+    assert losses[0] == 4
+    assert losses[-1] < 0.1
+    logged = [f"step {k + 1} of 150, loss {losses[k]:.3f}, a note" for k in (0, 100, 149)]
+    assert lines == logged
 
 
 # Stories

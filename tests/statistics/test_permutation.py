@@ -15,15 +15,9 @@ from bthelpers.params.loading import load, to_dict
 from bthelpers.results.alignment import significance_table
 from bthelpers.results.store import Results, write_dataset
 from bthelpers.simulation.null_studies import (
-    attainable_level,
-    equal_models,
-    null_intervals,
-    null_over_participants,
-    null_over_voxels,
     rejection_rates,
 )
 from bthelpers.statistics import permutation as significance
-from bthelpers.statistics.correlation import pearson_r
 from bthelpers.statistics.permutation import permutation_p
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
@@ -160,67 +154,6 @@ def test_permutation_finds_related_voxels():
     predicted = autocorrelated_noise((240, 200), 0.8, rng)
     actual = 0.5 * predicted + autocorrelated_noise((240, 200), 0.4, rng)
     assert (permutation_p(predicted, actual, 50, 500, seed=0) < 0.01).mean() > 0.95
-
-
-@settings(max_examples=30)
-@given(st.lists(st.booleans(), min_size=1, max_size=60))
-def test_rates_have_the_intervals_of_clopper_and_pearson(trials):
-    rates = rejection_rates({"all": np.ones(5, bool), "some": trials})
-    assert list(rates.index) == ["all", "some"]
-    n, k = len(trials), sum(trials)
-    low = stats.beta.ppf(0.025, k, n - k + 1) if k else 0
-    high = stats.beta.ppf(0.975, k + 1, n - k) if k < n else 1
-    assert rates.loc["some"].tolist() == pytest.approx([100 * k / n, 100 * low, 100 * high, n])
-    assert rates.loc["all", ["rate", "high"]].tolist() == [100, 100]
-
-
-@pytest.mark.parametrize("n", [1, 5, 6, 8])
-def test_the_attainable_level_is_that_of_all_choices_of_signs(n):
-    values = np.arange(1, n + 1)
-    p = [stats.wilcoxon(values * signs).pvalue for signs in product([-1, 1], repeat=n)]
-    assert attainable_level(n) == np.mean(np.array(p) <= 0.05)
-
-
-def test_equal_models_are_as_correlated_as_said():
-    rng = np.random.default_rng(0)
-    for one_story in (False, True):
-        studies = [equal_models(3, 4, one_story, rng) for _ in range(60)]
-        a, b, actual = np.concatenate(studies, axis=1)
-        np.testing.assert_allclose(np.var([a, b, actual]), 1, atol=0.05)
-        for predicted in (a, b):
-            r = pearson_r(predicted.reshape(-1, 12), actual.reshape(-1, 12))
-            np.testing.assert_allclose(r, 0.5, atol=0.03)
-        between_voxels = np.corrcoef(actual[:, 0].T)[np.triu_indices(4, 1)]
-        np.testing.assert_allclose(between_voxels, 0.3, atol=0.05)
-        between_participants = np.corrcoef(actual[:, 0, 0], actual[:, 1, 0])[0, 1]
-        assert between_participants == pytest.approx(0.5 * one_story, abs=0.05)
-        assert (a[:, 0] == a[:, 1]).all() == one_story
-
-
-def test_wilcoxon_over_voxels_finds_differences_between_equal_models():
-    few, many = (
-        rate(null_over_voxels(150, n_voxels, np.random.default_rng(0))) for n_voxels in (10, 100)
-    )
-    assert few["low"] > 0.05
-    assert many["low"] > few["high"]
-
-
-@pytest.mark.parametrize("n_participants", [6, 8])
-def test_wilcoxon_over_participants_is_calibrated(n_participants):
-    found = rate(null_over_participants(300, n_participants, False, np.random.default_rng(0)))
-    assert found["low"] <= attainable_level(n_participants) <= found["high"]
-
-
-def test_wilcoxon_over_participants_does_not_generalise_from_their_one_story():
-    found = rate(null_over_participants(100, 8, True, np.random.default_rng(0)))
-    assert found["low"] > 0.05
-
-
-def test_bootstrap_intervals_cover_less_than_they_say():
-    missed = null_intervals(200, block=10, n_draws=300, rng=np.random.default_rng(0))
-    rates = rejection_rates({"missed": missed}).loc["missed"]
-    assert missed.shape == (200,)
-    assert 5 < rates["rate"] < rates["high"] < 16
 
 
 def write_results(root, p_of):

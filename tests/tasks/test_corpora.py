@@ -8,8 +8,10 @@ from itertools import chain
 import numpy as np
 import pytest
 import soundfile
+import xarray as xr
 
 from bthelpers.core.errors import DatasetError, MissingError
+from bthelpers.core.timing import Interval
 from bthelpers.tasks.clips import SPLITS, Clip, read_waveform
 from bthelpers.tasks.corpora import (
     COMMANDS,
@@ -17,10 +19,12 @@ from bthelpers.tasks.corpora import (
     CREMA_D_UNUSABLE,
     EMOTIONS,
     SLURP_ACTIONS,
+    probe_tasks,
     read_crema_d,
     read_slurp,
     read_speech_commands,
 )
+from bthelpers.tasks.timit import PHONES, TimitClip
 
 # Trees in the published layouts
 
@@ -328,3 +332,55 @@ def test_folder_a_level_too_high(intact, name):
 def test_missing_folder(tmp_path, name):
     with pytest.raises(MissingError, match=re.escape(f"{tmp_path / name} is missing: get ")):
         CORPORA[name](tmp_path / name)
+
+
+def test_probes_have_features_and_truth_of_the_same_clips():
+    sentences = {"SA1": "aa sil", "SX2": "b aa b", "SI3": "", "SA2": "z"}
+    clips = {
+        "timit": [
+            TimitClip(
+                name,
+                name,
+                "train",
+                None,
+                name[:2],
+                text="",
+                words=(),
+                phones=tuple(Interval(0, 1, phone) for phone in phones.split()),
+            )
+            for name, phones in sentences.items()
+        ],
+        **{
+            corpus: [Clip(label, label, "train", None, label) for label in labels]
+            for corpus, labels in {
+                "slurp": ["joke", "game"],
+                "speech_commands": ["yes", "no", "up"],
+                "crema_d": ["SAD"],
+            }.items()
+        },
+    }
+    features = {
+        corpus: xr.DataArray(
+            np.random.default_rng(0).normal(size=(2, len(of_corpus), 3)),
+            {"clip": [clip.name for clip in of_corpus]},
+            ("layer", "clip", "feature"),
+        )
+        for corpus, of_corpus in clips.items()
+    }
+    tasks = probe_tasks(clips, features)
+    assert {task: truth.tolist() for task, (_, truth) in tasks.items() if task != "phones"} == {
+        "sentence type": ["SA", "SX", "SI", "SA"],
+        "action": ["joke", "game"],
+        "word": ["yes", "no", "up"],
+        "emotion": ["SAD"],
+    }
+    assert list(tasks) == ["sentence type", "action", "phones", "word", "emotion"]
+    of_task = ["timit", "slurp", None, "speech_commands", "crema_d"]
+    for (given, _), corpus in zip(tasks.values(), of_task, strict=True):
+        if corpus is not None:
+            xr.testing.assert_identical(given, features[corpus])
+    given, present = tasks["phones"]
+    xr.testing.assert_identical(given, features["timit"].sel(clip=["SX2", "SI3"]))
+    assert present.shape == (2, len(PHONES))
+    found = [{PHONES[k] for k in np.flatnonzero(row)} for row in present]
+    assert found == [{"aa", "b"}, set()]

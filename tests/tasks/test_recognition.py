@@ -13,7 +13,7 @@ from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import RecognitionSettings
 from bthelpers.tasks import recognition as module
 from bthelpers.tasks.clips import read_waveform
-from bthelpers.tasks.recognition import RecognitionRun, Recognizer, evaluate, fine_tune
+from bthelpers.tasks.recognition import FineTuning, Recognizer, evaluate, fine_tune
 from bthelpers.tasks.timit import TimitClip
 
 SETTINGS = RecognitionSettings(
@@ -195,7 +195,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_result(
     dropping, training, validation, undisturbed, tmp_path
 ):
     checkpoint = tmp_path / "checkpoint.pt"
-    stopped = RecognitionRun(dropping, training, validation, SETTINGS, seed=0)
+    stopped = FineTuning(dropping, training, validation, SETTINGS, seed=0).trainer
     stopped.train_epoch()
     stopped.save(checkpoint)
     loss = stopped.training_loss[0]
@@ -210,7 +210,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_result(
 def test_the_checkpoint_of_another_run_is_not_taken_up(
     dropping, training, validation, tmp_path, change
 ):
-    first = RecognitionRun(dropping, training, validation, SETTINGS, seed=0)
+    first = FineTuning(dropping, training, validation, SETTINGS, seed=0).trainer
     first.train_epoch()
     first.save(tmp_path / "checkpoint.pt")
     arguments = {
@@ -227,7 +227,7 @@ def test_the_checkpoint_of_another_run_is_not_taken_up(
         "validation": {"validation": validation[1:]},
         "model": {"encoder": SpeechEncoder(tiny_model("wavlm"))},
     }
-    run = RecognitionRun(**(arguments | other[change]))
+    run = FineTuning(**(arguments | other[change])).trainer
     run.restore(tmp_path / "checkpoint.pt")
     assert run.training_loss == []
 

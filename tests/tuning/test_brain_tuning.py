@@ -19,7 +19,7 @@ from bthelpers.simulation.speech_miniature import miniature_config
 from bthelpers.tuning import brain_tuning as tuning
 from bthelpers.tuning.brain_tuning import brain_tune
 from bthelpers.tuning.examples import Examples, TuningStory, pooled_features
-from bthelpers.tuning.trainer import linear_warmup_decay
+from bthelpers.tuning.trainer import Trainer, linear_warmup_decay
 
 SETTINGS = replace(
     load(Path(__file__).parents[2] / "params" / "smoke.yaml").tuning,
@@ -145,7 +145,7 @@ def test_both_rates_follow_the_schedule(encoder, training, validation):
     transformer, head = np.transpose(rates)
     assert len(rates) == 3 * 4
     np.testing.assert_allclose(transformer / head, settings.transformer_lr / settings.head_lr)
-    # a chunk's random offset could add a stretch to each of the three stories: 27 in 5 steps
+    # a chunk's random offset could add a segment to each of the three stories: 27 in 5 steps
     expected = [linear_warmup_decay(step, 15, settings.warmup) for step in range(12)]
     np.testing.assert_allclose(head / settings.head_lr, expected)
     assert head.max() <= settings.head_lr
@@ -155,11 +155,11 @@ def scripted(monkeypatch, losses):
     """Have the validation losses be those; returns the weights after each epoch."""
     states, losses = [], iter(losses)
 
-    def validate(loop):
-        states.append(weights(loop.encoder))
+    def validate(run):
+        states.append(weights(run.encoder))
         return next(losses)
 
-    monkeypatch.setattr(tuning.TuningRun, "validate", validate)
+    monkeypatch.setattr(tuning.BrainTuning, "validate", validate)
     return states
 
 
@@ -258,7 +258,7 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_result(
     resumed = brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint)
     assert_equal_bits(resumed, undisturbed)
     with monkeypatch.context() as patch:  # all epochs are done: none is done again
-        patch.setattr(tuning.TuningRun, "train_epoch", None)
+        patch.setattr(Trainer, "train_epoch", None)
         assert_equal_bits(
             brain_tune(encoder, training, validation, SETTINGS, 3, checkpoint), undisturbed
         )
@@ -331,7 +331,7 @@ def test_the_seed_decides(encoder, training, validation):
 
 
 @pytest.mark.parametrize("sharing", ["window", "chunk"])
-def test_how_many_stretches_go_through_at_once_does_not_matter(
+def test_how_many_segments_go_through_at_once_does_not_matter(
     encoder, training, validation, sharing
 ):
     many = replace(SETTINGS, sharing=sharing, batch_trs=11)
@@ -380,11 +380,11 @@ def test_dropout_is_on_while_tuning(training, validation):
 
 def test_every_epoch_cuts_the_stories_anew(encoder, training, validation, monkeypatch):
     offsets = []
-    stretches = Examples.stretches
+    segments = Examples.segments
     monkeypatch.setattr(
         Examples,
-        "stretches",
-        lambda self, first: offsets.append([*first]) or stretches(self, first),
+        "segments",
+        lambda self, first: offsets.append([*first]) or segments(self, first),
     )
     brain_tune(encoder, training, validation, replace(SETTINGS, epochs=8, patience=8), seed=0)
     drawn = [first for first in offsets if any(first)]  # those of features are all zero
@@ -426,24 +426,6 @@ def test_standardised_features_are_those_of_the_pretrained_model(encoder, traini
     if standardize:
         expected = (expected - expected.mean(axis=0)) / expected.std(axis=0, ddof=1)
     np.testing.assert_allclose(outputs, expected, atol=1e-3)
-
-
-def test_pooled_features_come_story_after_story(encoder, training):
-    features = {}
-    for sharing in ("window", "chunk"):
-        examples = Examples(encoder, training, replace(SETTINGS, sharing=sharing))
-        features[sharing] = pooled_features(encoder, examples)
-    assert features["window"].shape == features["chunk"].shape == (sum(ROWS), 16)
-    assert not torch.equal(features["window"], features["chunk"])
-    examples = Examples(encoder, training, replace(SETTINGS, sharing="window"))
-    naive = []
-    for story, token_windows in enumerate(examples.windows):
-        for start, stop in token_windows:
-            with torch.no_grad():
-                window = examples.frames[story].window(start, stop)[None]
-                states = encoder.last_layer(window, stop - start)
-            naive.append(states[0].mean(dim=0))
-    torch.testing.assert_close(features["window"], torch.stack(naive), atol=1e-5, rtol=1e-4)
 
 
 def test_stories_of_other_voxels_are_an_error(encoder, training, validation):

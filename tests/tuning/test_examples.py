@@ -16,7 +16,14 @@ from bthelpers.core.timing import SAMPLE_RATE, TR, response_times
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
 from bthelpers.simulation.speech_miniature import miniature_config
-from bthelpers.tuning.examples import POOLING, Examples, TuningStory, permute_blocks, read_stories
+from bthelpers.tuning.examples import (
+    POOLING,
+    Examples,
+    TuningStory,
+    permute_blocks,
+    pooled_features,
+    read_stories,
+)
 
 SETTINGS = load(Path(__file__).parents[2] / "params" / "smoke.yaml").tuning
 WINDOW = replace(SETTINGS, sharing="window", pooling="mean", window=4.0)
@@ -75,17 +82,17 @@ def tokens_of_row(encoder, row, window=4.0):
 
 def test_by_window_each_tr_is_pooled_over_the_sound_before_it(encoder, stories, by_window):
     direct = tiny_model()
-    stretches = by_window.stretches([0, 0, 0])
-    assert len(stretches) == sum(LENGTHS)
-    for stretch in stretches[:3] + stretches[-2:]:
-        [row] = stretch.rows
+    segments = by_window.segments([0, 0, 0])
+    assert len(segments) == sum(LENGTHS)
+    for segment in segments[:3] + segments[-2:]:
+        [row] = segment.rows
         tokens = tokens_of_row(encoder, row)
-        sound = stories[stretch.story].waveform
+        sound = stories[segment.story].waveform
         first, last = tokens[0] * encoder.hop, tokens[-1] * encoder.hop + encoder.receptive_field
         assert 0 <= round((FIRST + row * TR) * SAMPLE_RATE) - last < encoder.hop
         with torch.no_grad():
-            frames = by_window.window(stretch)[None]
-            pooled = by_window.pooling(stretch) @ encoder.last_layer(frames, frames.shape[2])[0]
+            frames = by_window.window(segment)[None]
+            pooled = by_window.pooling(segment) @ encoder.last_layer(frames, frames.shape[2])[0]
             samples = torch.from_numpy(standardized(sound)[first:last])
             expected = direct(samples[None]).last_hidden_state[0].mean(dim=0)
         torch.testing.assert_close(pooled[0], expected, atol=1e-5, rtol=1e-4)
@@ -94,34 +101,34 @@ def test_by_window_each_tr_is_pooled_over_the_sound_before_it(encoder, stories, 
 @settings(max_examples=30)
 @given(st.tuples(*(st.integers(0, 3) for _ in LENGTHS)))
 def test_chunks_cover_every_tr_exactly_once(by_chunk, offsets):
-    stretches = by_chunk.stretches(offsets)
+    segments = by_chunk.segments(offsets)
     for number, (n_rows, offset) in enumerate(zip(LENGTHS, offsets, strict=True)):
-        rows = [s.rows for s in stretches if s.story == number]
+        rows = [s.rows for s in segments if s.story == number]
         np.testing.assert_array_equal(np.concatenate(rows), np.arange(n_rows))
         assert all(len(r) == 4 for r in rows[1:-1])
         assert len(rows[0]) == min(offset or 4, n_rows)
     lengths: dict[int, int] = {}
-    for s in stretches:
+    for s in segments:
         assert 0 <= s.start < s.stop <= by_chunk.frames[s.story].n_frames
-        if s.start > 0:  # stretches of as many TRs make one batch
+        if s.start > 0:  # segments of as many TRs make one batch
             assert lengths.setdefault(len(s.rows), s.stop - s.start) == s.stop - s.start
 
 
 @settings(max_examples=30)
 @given(st.tuples(*(st.integers(0, 3) for _ in LENGTHS)))
 def test_chunks_pool_the_tokens_of_each_window(encoder, by_chunk, offsets):
-    for stretch in by_chunk.stretches(offsets):
-        weights = by_chunk.pooling(stretch).numpy()
-        assert weights.shape == (len(stretch.rows), stretch.stop - stretch.start)
+    for segment in by_chunk.segments(offsets):
+        weights = by_chunk.pooling(segment).numpy()
+        assert weights.shape == (len(segment.rows), segment.stop - segment.start)
         np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
-        for row, weight in zip(stretch.rows, weights, strict=True):
+        for row, weight in zip(segment.rows, weights, strict=True):
             tokens = tokens_of_row(encoder, row)
-            np.testing.assert_array_equal(stretch.start + np.flatnonzero(weight), tokens)
+            np.testing.assert_array_equal(segment.start + np.flatnonzero(weight), tokens)
 
 
 def test_a_chunk_of_one_tr_is_its_window(encoder, stories, by_window):
     chunks = Examples(encoder, stories, replace(CHUNK, chunk_trs=1))
-    for one, other in zip(chunks.stretches([0] * 3), by_window.stretches([0] * 3), strict=True):
+    for one, other in zip(chunks.segments([0] * 3), by_window.segments([0] * 3), strict=True):
         assert (one.story, one.start, one.stop) == (other.story, other.start, other.stop)
         torch.testing.assert_close(chunks.pooling(one), by_window.pooling(other))
 
@@ -129,8 +136,8 @@ def test_a_chunk_of_one_tr_is_its_window(encoder, stories, by_window):
 def test_weights_follow_the_haemodynamic_response(encoder, stories):
     """A token counts by its age, in the middle of its hop; those beyond the undershoot do not."""
     examples = Examples(encoder, stories, replace(WINDOW, window=20.0, pooling="hrf"))
-    stretch = examples.stretches([0] * 3)[-1]
-    [weights] = examples.pooling(stretch).numpy()
+    segment = examples.segments([0] * 3)[-1]
+    [weights] = examples.pooling(segment).numpy()
     ages = (np.arange(len(weights))[::-1] + 0.5) * encoder.hop / SAMPLE_RATE
     expected = np.maximum(gamma.pdf(ages, 6) - gamma.pdf(ages, 16) / 6, 0)
     np.testing.assert_allclose(weights, expected / expected.sum(), atol=1e-6)
@@ -141,15 +148,15 @@ def test_weights_follow_the_haemodynamic_response(encoder, stories):
 
 def test_windows_of_early_trs_begin_with_the_sound(encoder, stories):
     examples = Examples(encoder, stories, replace(WINDOW, window=16.0))
-    stretch = examples.stretches([0] * 3)[0]
-    assert stretch.start == 0
-    np.testing.assert_array_equal(np.arange(stretch.stop), tokens_of_row(encoder, 0, window=16.0))
-    np.testing.assert_allclose(examples.pooling(stretch).numpy(), 1 / stretch.stop, rtol=1e-5)
+    segment = examples.segments([0] * 3)[0]
+    assert segment.start == 0
+    np.testing.assert_array_equal(np.arange(segment.stop), tokens_of_row(encoder, 0, window=16.0))
+    np.testing.assert_allclose(examples.pooling(segment).numpy(), 1 / segment.stop, rtol=1e-5)
 
 
-def test_responses_are_those_of_the_stretches(by_chunk, stories):
-    stretches = by_chunk.stretches([3, 0, 1])
-    batch = [stretches[k] for k in (-1, 0, 3)]
+def test_responses_are_those_of_the_segments(by_chunk, stories):
+    segments = by_chunk.segments([3, 0, 1])
+    batch = [segments[k] for k in (-1, 0, 3)]
     expected = np.concatenate([stories[s.story].responses[s.rows] for s in batch])
     np.testing.assert_array_equal(by_chunk.responses(batch).numpy(), expected)
 
@@ -175,7 +182,7 @@ def test_responses_that_are_not_finite_are_an_error(bad):
 
 def test_a_story_of_one_response_may_come_first(encoder, stories):
     examples = Examples(encoder, stories[1:], CHUNK)
-    assert [len(s.rows) for s in examples.stretches([0, 0])] == [1, 4, 4, 4, 4, 4, 2]
+    assert [len(s.rows) for s in examples.segments([0, 0])] == [1, 4, 4, 4, 4, 4, 2]
 
 
 def test_rows_that_do_not_match_the_trs_are_an_error():
@@ -237,3 +244,18 @@ def test_stories_are_read_standardised_one_by_one():
         )
         assert read.responses.dtype == np.float32
         np.testing.assert_array_equal(read.times, response_times(29))
+
+
+def test_pooled_features_come_story_after_story(encoder, stories, by_window):
+    chunks = Examples(encoder, stories, CHUNK)
+    features, shared = (pooled_features(encoder, examples) for examples in (by_window, chunks))
+    assert features.shape == shared.shape == (sum(LENGTHS), 32)
+    assert not torch.equal(features, shared)
+    naive = []
+    for story, token_windows in enumerate(by_window.windows):
+        for start, stop in token_windows:
+            with torch.no_grad():
+                window = by_window.frames[story].window(start, stop)[None]
+                states = encoder.last_layer(window, stop - start)
+            naive.append(states[0].mean(dim=0))
+    torch.testing.assert_close(features, torch.stack(naive), atol=1e-5, rtol=1e-4)

@@ -8,18 +8,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import CONVOLUTIONAL_SIZE, tiny_extractor, tiny_model
+from tiny_models import tiny_extractor, tiny_model
+from tiny_pretraining import saved, tiny_pretraining
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from transformers import AutoModel, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForPreTraining
+from transformers import AutoModel
 
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import ModelSettings, StimulusSettings
 from bthelpers.tuning import stimulus_tuning as stimulus
-from bthelpers.tuning.contrastive import FROM_CHECKPOINT, NEW, Contrast, distractors, load_contrast
-from bthelpers.tuning.stimulus_tuning import StimulusRun, draw_mask, stimulus_tune, window_starts
-from bthelpers.tuning.trainer import linear_warmup_decay
+from bthelpers.tuning.contrastive import FROM_CHECKPOINT, NEW, Contrast
+from bthelpers.tuning.stimulus_tuning import StimulusTuning, draw_mask, stimulus_tune, window_starts
+from bthelpers.tuning.trainer import Trainer, linear_warmup_decay
 
 SETTINGS = StimulusSettings(
     window=1.5,
@@ -32,22 +33,6 @@ SETTINGS = StimulusSettings(
     mask_length=4,
     precision="float32",
 )
-CODES = {
-    "num_negatives": 6,
-    "num_codevectors_per_group": 5,
-    "codevector_dim": 8,
-    "proj_codevector_dim": 12,
-    "diversity_loss_weight": 0.3,
-}
-NO_DROPOUT = {f"{name}_dropout": 0.0 for name in ("hidden", "attention", "activation", "feat_proj")}
-
-
-def tiny_pretraining(**changes):
-    """A random Wav2vec2 with its quantizer."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = Wav2Vec2Config(**(CONVOLUTIONAL_SIZE | CODES | NO_DROPOUT | changes))
-        return Wav2Vec2ForPreTraining(config).eval()
 
 
 def sounds(*seconds, seed=0):
@@ -63,14 +48,6 @@ def sounds(*seconds, seed=0):
 
 
 TRAINING, VALIDATION = sounds(5.3, 3.1), sounds(2.2, seed=1)
-
-
-def saved(model, folder):
-    """Where a model was saved, and what is loaded from there."""
-    model.save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
-    source = ModelSettings(str(folder), None)
-    return SpeechEncoder.load(source.path), source
 
 
 @pytest.fixture(scope="module")
@@ -95,66 +72,6 @@ def assert_equal_bits(one, other):
     assert one.training_loss == other.training_loss
     assert one.validation_loss == other.validation_loss
     assert (one.best_epoch, one.quantizer) == (other.best_epoch, other.quantizer)
-
-
-# Losses
-
-
-def masked_inputs(model, seed=0):
-    """Normalised frames, last layer and mask, as `StimulusRun.loss` makes them of a sound."""
-    rng = np.random.default_rng(seed)
-    sound = torch.from_numpy(rng.normal(size=(3, SAMPLE_RATE)).astype(np.float32))
-    n_tokens = model.wav2vec2.feature_extractor(sound).shape[2]
-    mask = torch.from_numpy(rng.random((3, n_tokens)) < [[0.2], [0.5], [0.9]])
-    output = model.wav2vec2(sound, mask_time_indices=mask)
-    return sound, mask, output
-
-
-@pytest.mark.parametrize("codes", [5, 1])
-def test_the_loss_is_that_of_transformers(codes):
-    """Where there is one code, all distractors are like the right one and do not count."""
-    model = tiny_pretraining(num_codevectors_per_group=codes)
-    sound, mask, output = masked_inputs(model)
-    loss = Contrast(model)(
-        output.last_hidden_state, output.extract_features, mask, np.random.default_rng(7)
-    )
-    drawn = distractors(mask.sum(dim=1).tolist(), 6, np.random.default_rng(7))
-    negatives = torch.zeros(*mask.shape, 6, dtype=torch.long)
-    negatives[mask] = mask.flatten().nonzero()[:, 0][drawn]
-    theirs = model(sound, mask_time_indices=mask, sampled_negative_indices=negatives)
-    torch.testing.assert_close(loss, theirs.loss / mask.sum())
-    if codes == 1:
-        torch.testing.assert_close(loss, torch.tensor(0.3 * (2 - 2) / 2))
-
-
-def test_the_loss_teaches_all_that_it_adds():
-    model = tiny_pretraining()
-    _, mask, output = masked_inputs(model)
-    contrast = Contrast(model).train()
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    contrast(output.last_hidden_state, output.extract_features, mask, rng).backward()
-    for parameter in contrast.parameters():
-        assert parameter.grad.abs().sum() > 0
-    assert contrast.quantizer.temperature == 0.5
-
-
-@given(st.lists(st.integers(2, 9), min_size=1, max_size=4), st.integers(1, 5), st.integers(0, 99))
-def test_distractors_are_other_tokens_of_the_window(n_masked, number, seed):
-    drawn = distractors(n_masked, number, np.random.default_rng(seed)).numpy()
-    assert drawn.shape == (sum(n_masked), number)
-    window = np.repeat(np.arange(len(n_masked)), n_masked)
-    for token, others in enumerate(drawn):
-        assert (others != token).all()
-        assert (window[others] == window[token]).all()
-
-
-def test_every_other_token_is_as_likely():
-    drawn = distractors([2, 5], 4000, np.random.default_rng(0)).numpy()
-    for token in range(2, 7):
-        share = np.bincount(drawn[token], minlength=7) / 4000
-        assert share[token] == 0
-        np.testing.assert_allclose(np.delete(share[2:], token - 2), 0.25, atol=0.03)
 
 
 # Windows and masks
@@ -185,7 +102,7 @@ def test_masks_are_spans_of_two_tokens_or_more(probability, length, seed):
 def test_what_surrounds_a_token_comes_to_tell_it():
     """Where the codes, which are the targets, stay as they are."""
     pretraining = tiny_pretraining(num_negatives=20)
-    run = StimulusRun(
+    run = StimulusTuning(
         SpeechEncoder(pretraining.wav2vec2),
         Contrast(pretraining),
         sounds(9.0, 8.0),
@@ -195,8 +112,9 @@ def test_what_surrounds_a_token_comes_to_tell_it():
     )
     run.encoder.model.feature_projection.requires_grad_(False)
     for _ in range(10):
-        run.train_epoch()
-    assert run.validation_loss[-1] < run.validation_loss[0] - 0.1
+        run.trainer.train_epoch()
+    losses = run.trainer.validation_loss
+    assert losses[-1] < losses[0] - 0.1
 
 
 def test_all_but_the_front_end_is_tuned(wav2vec2):
@@ -246,7 +164,7 @@ def scripted(monkeypatch, losses):
         states.append(copy.deepcopy(run.encoder.model.state_dict()))
         return next(losses)
 
-    monkeypatch.setattr(stimulus.StimulusRun, "validate", validate)
+    monkeypatch.setattr(stimulus.StimulusTuning, "validate", validate)
     return states
 
 
@@ -288,7 +206,7 @@ def test_every_family_goes_on_after_an_interruption(families, family, tmp_path, 
     torch.rand(7)  # another process has other global random numbers
     assert_equal_bits(tune(families[family], checkpoint=checkpoint), undisturbed)
     with monkeypatch.context() as patch:  # all epochs are done: none is done again
-        patch.setattr(stimulus.StimulusRun, "train_epoch", None)
+        patch.setattr(Trainer, "train_epoch", None)
         assert_equal_bits(tune(families[family], checkpoint=checkpoint), undisturbed)
     assert [file.name for file in checkpoint.parent.iterdir()] == ["checkpoint.pt"]
     assert undisturbed.quantizer == (FROM_CHECKPOINT if family == "wav2vec2" else NEW)
@@ -331,30 +249,6 @@ def test_lower_precision_gives_nearly_the_same(wav2vec2):
     )
     assert full.training_loss != half.training_loss
     np.testing.assert_allclose(full.training_loss, half.training_loss, rtol=0.05)
-
-
-# Quantizers
-
-
-def test_the_quantizer_of_the_checkpoint_is_taken(wav2vec2):
-    contrast, origin = load_contrast(*wav2vec2, seed=5)
-    assert origin == FROM_CHECKPOINT
-    expected = Contrast(tiny_pretraining()).state_dict()
-    for name, value in contrast.state_dict().items():
-        assert torch.equal(value, expected[name])
-
-
-@pytest.mark.parametrize("family", ["wav2vec2", "hubert"])
-def test_a_model_without_a_quantizer_gets_a_new_one(family, tmp_path):
-    model = saved(tiny_model(family), tmp_path)
-    (first, origin), (again, _), (other, _) = (load_contrast(*model, seed) for seed in (1, 1, 2))
-    assert origin == NEW
-    for name, value in first.state_dict().items():
-        assert value.isfinite().all()
-        assert torch.equal(value, again.state_dict()[name])
-    assert not torch.equal(first.quantizer.codevectors, other.quantizer.codevectors)
-    assert tuple(first.project_states.weight.shape) == (256, 32)
-    assert first.quantizer.weight_proj.in_features == 16
 
 
 # Bad input

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,17 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import zscore
 from tiny_models import WHISPER_SECONDS, tiny_extractor, tiny_model
-from tokenizers import AddedToken
-from tokenizers.processors import ByteLevel
 from transformers import (
     AutoConfig,
     GPT2Config,
     GPT2Model,
-    GPT2Tokenizer,
     LlamaConfig,
     LlamaModel,
     WhisperModel,
-    WhisperTokenizer,
 )
 
 from bthelpers.core.timing import SAMPLE_RATE, Interval, response_times
@@ -310,64 +305,6 @@ def test_unknown_words_are_counted(folder):
 # Tokenizers in the published form
 
 
-def byte_level(words, special):
-    """Vocabulary and merges that make each word, with the blank before it, one token."""
-    tokens, merges = {}, []
-    for word in words:
-        letters = ["\u0120", *word]
-        for letter in letters:
-            tokens.setdefault(letter, len(tokens))
-        for k in range(1, len(letters)):
-            pair = ("".join(letters[:k]), letters[k])
-            tokens.setdefault("".join(pair), len(tokens))
-            if pair not in merges:
-                merges.append(pair)
-    return tokens | {name: len(tokens) + k for k, name in enumerate(special)}, merges
-
-
-def test_gpt2_begins_with_its_end_of_text(tmp_path):
-    tokens, merges = byte_level(WORDS, ["<|endoftext|>"])
-    end = tokens["<|endoftext|>"]
-    changes = {"vocab_size": len(tokens), "bos_token_id": end, "eos_token_id": end}
-    tiny_gpt2(**changes).save_pretrained(tmp_path)
-    GPT2Tokenizer(tokens, merges).save_pretrained(tmp_path)
-    reader = read(TextReader, tmp_path, 1)
-    assert reader.beginning == [end]
-    assert reader.unknown({"cat"}) == []
-    expected = [*(tokens[letter] for letter in "cat"), tokens["\u0120dog"]]
-    direct = tiny_gpt2(**changes).eval()
-    with torch.no_grad():
-        states = direct(torch.tensor([[end, *expected]]), output_hidden_states=True).hidden_states
-    expected = np.concatenate([state[0, 1:].mean(dim=0).numpy() for state in states[1:]])
-    np.testing.assert_allclose(reader.represent(["cat dog"], [])[0], expected, atol=1e-5)
-
-
-def test_whisper_is_told_to_transcribe_english(tmp_path):
-    told = ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
-    tokens, merges = byte_level(WORDS, ["<|endoftext|>", *told])
-    end = tokens["<|endoftext|>"]
-    changes = {"vocab_size": len(tokens), "pad_token_id": end, "eos_token_id": end}
-    model = tiny_model("whisper", **changes, bos_token_id=end, decoder_start_token_id=end + 1)
-    model.save_pretrained(tmp_path)
-    tiny_extractor("whisper").save_pretrained(tmp_path)
-    special = [AddedToken(name, special=True) for name in told]
-    WhisperTokenizer(tokens, merges, extra_special_tokens=special).save_pretrained(tmp_path)
-    decoder = read(WhisperDecoder, tmp_path)
-    assert decoder.beginning == [tokens[name] for name in told]
-    sound = np.random.default_rng(0).normal(size=SAMPLE_RATE).astype(np.float32)
-    given = [*decoder.beginning, tokens["\u0120the"], tokens["\u0120cat"]]
-    features = tiny_extractor("whisper")(sound, sampling_rate=SAMPLE_RATE, return_tensors="pt")
-    with torch.no_grad():
-        states = model(
-            features.input_features,
-            decoder_input_ids=torch.tensor([given]),
-            output_hidden_states=True,
-        ).decoder_hidden_states
-    np.testing.assert_allclose(
-        decoder.represent(["the cat"], [sound])[0], states[1][0, 4:].mean(dim=0), atol=1e-5
-    )
-
-
 # Bad input
 
 
@@ -402,51 +339,9 @@ def test_a_missing_folder_is_an_error_that_says_what_to_do(tmp_path, condition, 
         TARGETS[condition](inputs_of(tmp_path), SPLITS)
 
 
-def test_a_model_of_another_kind_is_an_error(folder, tmp_path):
-    with pytest.raises(ModelError, match="gpt2 cannot be loaded: a gpt2 is no Whisper"):
-        read(WhisperDecoder, folder / "gpt2")
-    tiny_model("hubert").save_pretrained(tmp_path)
-    for path, kind in [(tmp_path, "hubert"), (folder / "whisper", "whisper")]:
-        with pytest.raises(ModelError, match=f"cannot be loaded: a {kind} is no text model"):
-            read(TextReader, path, 1)
-
-
 def test_too_few_layers_for_the_step_are_an_error(folder):
     with pytest.raises(ModelError, match=r"has 3 layers: lower `targets\.text_lm\.layer_step`"):
         TARGETS["text-lm"](inputs_of(folder, targets=settings_of(folder, layer_step=4)), SPLITS)
-
-
-def test_a_tokenizer_without_a_beginning_is_an_error(tmp_path):
-    tiny_gpt2().save_pretrained(tmp_path)
-    tokenizer = word_tokenizer(TOKENS)
-    tokenizer.backend_tokenizer.post_processor = ByteLevel()
-    tokenizer.bos_token = None
-    tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="no token that a text begins with"):
-        read(TextReader, tmp_path, 1)
-
-
-@pytest.mark.parametrize("kind", ["gpt2", "whisper"])
-def test_a_folder_without_a_tokenizer_is_an_error(kind, folder, tmp_path):
-    for file in (folder / kind).iterdir():
-        if "tokenizer" not in file.name:
-            (tmp_path / file.name).write_bytes(file.read_bytes())
-    kinds = {"whisper": (WhisperDecoder,), "gpt2": (TextReader, 1)}
-    reader, *options = kinds[kind]
-    with pytest.raises(ModelError, match=r"it has no tokenizer \(tokenizer\.json is missing"):
-        read(reader, tmp_path, *options)
-
-
-def test_weights_that_do_not_fit_their_configuration_are_an_error(folder, tmp_path):
-    for file in (folder / "gpt2").iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"n_layer": 4}))
-    with pytest.raises(ModelError, match=r"\d+ are missing, such as h\.3"):
-        read(TextReader, tmp_path, 1)
-    (tmp_path / "model.safetensors").write_bytes(b"cut off")
-    with pytest.raises(ModelError, match=f"{tmp_path} cannot be loaded"):
-        read(TextReader, tmp_path, 1)
 
 
 @pytest.mark.parametrize("condition", ["big-slm", "text-lm"])

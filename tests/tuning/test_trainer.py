@@ -1,6 +1,6 @@
 import copy
 import math
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,17 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bthelpers.tuning.trainer import EpochRun, cut, linear_warmup_decay
+from bthelpers.tuning.trainer import (
+    Schedule,
+    Trainer,
+    batched,
+    linear_warmup_decay,
+    mean_over_items,
+    run_digest,
+    shuffled_batches,
+)
 
-SETTINGS = SimpleNamespace(epochs=4, warmup=0.3)
+EPOCHS, BATCHES = 4, 3
+STEPS = EPOCHS * BATCHES
+SCHEDULE = Schedule(EPOCHS, BATCHES, warmup=0.3)
 RATES = 0.3, 0.01
-BATCHES, STEPS = 3, 12
 
 
-class Encoder(nn.Module):
-    """What a run asks of a speech model."""
-
-    device = torch.device("cpu")
+class Line(nn.Module):
+    """A line with dropout."""
 
     def __init__(self):
         super().__init__()
@@ -29,93 +36,89 @@ class Encoder(nn.Module):
             self.line.weight[:] = torch.arange(6.0).reshape(2, 3)
             self.line.bias[:] = 1
 
-    def copy(self):
-        return copy.deepcopy(self)
-
     def forward(self, x):
         return self.line(self.dropout(x))
 
 
-def groups(encoder):
-    weights = encoder.line.weight, encoder.line.bias
+def groups(model):
+    weights = model.line.weight, model.line.bias
     return [{"params": [one], "lr": lr} for one, lr in zip(weights, RATES, strict=True)]
 
 
-def loss_of(encoder, seed):
+def loss_of(model, seed):
     inputs = torch.from_numpy(np.random.default_rng(seed).normal(size=(5, 3))).float()
-    return 100 * encoder(inputs).square().mean()  # steep: gradients are clipped
+    return 100 * model(inputs).square().mean()  # steep: gradients are clipped
 
 
-class Run(EpochRun):
+def trainer(schedule=SCHEDULE, seed=0, run="a run", **changes):
     """Drives a line to zero."""
+    model = Line()
 
-    rates = "`line.rate`"
-    kept = ("model",)
+    def backward(batch, rng):
+        assert model.training
+        loss = loss_of(model, batch)
+        loss.backward()
+        return loss.item()
 
-    def __init__(self, encoder, settings=SETTINGS, seed=0, names=("line",), sound=(1.0,)):
-        super().__init__(encoder, settings, seed)
-        self._identify(names, [encoder], [np.array(sound)])
-        self._optimise({"model": self.encoder}, groups(self.encoder), STEPS)
+    def validate():
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        return loss_of(model, 99).item()
 
-    def _batches(self, rng):
-        return rng.permutation(BATCHES).tolist()
-
-    def _pass(self, batches, rng):
-        losses = []
-        for batch in batches:
-            loss = loss_of(self.encoder, batch)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self._descend()
-            losses.append(loss.item())
-        return float(np.mean(losses))
-
-    def validate(self):
-        assert not self.encoder.training
-        return loss_of(self.encoder, 99).item()
+    pieces = {
+        "modules": {"model": model},
+        "groups": groups(model),
+        "batches": lambda rng: rng.permutation(BATCHES).tolist(),
+        "backward": backward,
+        "validate": validate,
+        "rates": "`line.rate`",
+        "kept": ("model",),
+        "average": lambda losses: float(np.mean(losses)),
+    }
+    return Trainer(schedule=schedule, seed=seed, run=run, **(pieces | changes))
 
 
-def plain_loop(encoder, seed):
+def plain_loop(model, seed):
     """Losses, and weights after each epoch, by PyTorch alone."""
-    optimizer = torch.optim.AdamW(groups(encoder), weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(groups(model), weight_decay=0.0, fused=True)
     losses, weights, step = [], [], 0
-    for epoch in range(SETTINGS.epochs):
+    for epoch in range(EPOCHS):
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(BATCHES)
         torch.manual_seed(int(rng.integers(2**31)))
-        encoder.train()
+        model.train()
         for batch in order.tolist():
             for group, rate in zip(optimizer.param_groups, RATES, strict=True):
-                group["lr"] = rate * linear_warmup_decay(step, STEPS, SETTINGS.warmup)
+                group["lr"] = rate * linear_warmup_decay(step, STEPS, SCHEDULE.warmup)
             optimizer.zero_grad()
-            loss_of(encoder, batch).backward()
-            gradient = encoder.line.weight.grad
+            loss_of(model, batch).backward()
+            gradient = model.line.weight.grad
             assert gradient.norm() > 1
             gradient *= 1 / (gradient.norm() + 1e-6)
             optimizer.step()
             step += 1
-        encoder.eval()
-        losses.append(loss_of(encoder, 99).item())
-        weights.append(copy.deepcopy(encoder.state_dict()))
+        model.eval()
+        losses.append(loss_of(model, 99).item())
+        weights.append(copy.deepcopy(model.state_dict()))
     return losses, weights
 
 
 def test_a_run_is_the_plain_loop_and_keeps_the_best_epoch():
-    run = Run(Encoder(), seed=3)
-    run.train(None)
+    run = trainer(seed=3)
+    run.train()
     with torch.random.fork_rng():
-        losses, weights = plain_loop(Encoder(), seed=3)
+        losses, weights = plain_loop(Line(), seed=3)
     np.testing.assert_allclose(run.validation_loss, losses, rtol=1e-5)
     assert run.best_epoch == int(np.argmin(losses))
-    for name, value in run.encoder.state_dict().items():
+    for name, value in run.modules["model"].state_dict().items():
         torch.testing.assert_close(value, weights[run.best_epoch][name])
-    assert not run.encoder.training
+    assert not run.modules["model"].training
 
 
-@pytest.mark.parametrize("done", range(1, SETTINGS.epochs + 1))
+@pytest.mark.parametrize("done", range(1, EPOCHS + 1))
 def test_a_run_that_was_stopped_goes_on_to_the_same_result(tmp_path, done):
-    undisturbed, stopped, resumed = (Run(Encoder()) for _ in range(3))
-    undisturbed.train(None)
+    undisturbed, stopped, resumed = (trainer() for _ in range(3))
+    undisturbed.train()
     for _ in range(done):
         stopped.train_epoch()
     stopped.save(tmp_path / "checkpoint.pt")
@@ -123,39 +126,87 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(tmp_path, done):
     resumed.train(tmp_path / "checkpoint.pt")
     assert resumed.training_loss == undisturbed.training_loss
     assert resumed.validation_loss == undisturbed.validation_loss
-    assert torch.equal(resumed.encoder.line.weight, undisturbed.encoder.line.weight)
+    weights = (one.modules["model"].line.weight for one in (resumed, undisturbed))
+    assert torch.equal(*weights)
+
+
+def test_a_checkpoint_of_another_run_is_not_taken_up(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    trainer().train(checkpoint)
+    for run, taken in (("a run", True), ("another run", False)):
+        resumed = trainer(run=run)
+        resumed.restore(checkpoint)
+        assert resumed.finished == taken
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"seed": 1},
-        {"settings": SimpleNamespace(epochs=4, warmup=0.2)},
-        {"names": ("other",)},
-        {"sound": (2.0,)},
+        {"plain": [Schedule(EPOCHS, BATCHES, 0.2), 0, "line"]},
+        {"plain": [SCHEDULE, 1, "line"]},
+        {"plain": [SCHEDULE, 0, "other"]},
+        {"modules": [nn.Identity()]},
+        {"arrays": [np.array([2.0])]},
+        {"arrays": [torch.ones(2)]},
     ],
-    ids=lambda other: next(iter(other)),
+    ids=["settings", "seed", "name", "weights", "sound", "more sound"],
 )
-def test_a_checkpoint_of_another_run_is_not_taken_up(tmp_path, other):
-    checkpoint = tmp_path / "checkpoint.pt"
-    Run(Encoder()).train(checkpoint)
-    for changes, taken in (({}, True), (other, False)):
-        run = Run(Encoder(), **changes)
-        run.restore(checkpoint)
-        assert run.finished == taken
+def test_a_run_is_told_by_all_that_it_depends_on(other):
+    depends = {"plain": [SCHEDULE, 0, "line"], "modules": [Line()], "arrays": [np.ones(1)]}
+    assert run_digest(**depends) == run_digest(**depends)
+    assert run_digest(**depends) != run_digest(**(depends | other))
 
 
-@pytest.mark.parametrize("part", ["_pass", "validate"])
-def test_a_loss_that_is_not_finite_is_an_error(monkeypatch, part):
+@pytest.mark.parametrize(
+    ("patience", "losses"),
+    [(None, [1.0, 2.0, 3.0, 4.0]), (2, [1.0, 2.0, 3.0]), (1, [2.0, 1.0, 1.0])],
+)
+def test_training_stops_when_patience_is_over(patience, losses):
+    validate = iter([*losses, 9.0]).__next__
+    run = trainer(replace(SCHEDULE, patience=patience), validate=validate)
+    run.train()
+    assert run.validation_loss == losses
+
+
+def test_a_module_that_is_not_kept_ends_as_the_last_epoch_left_it():
+    losses = iter([1.0, 2.0])
+    left = []
+    run = trainer(Schedule(2, BATCHES, 0.3), kept=())
+
+    def validate():
+        left.append(copy.deepcopy(run.modules["model"].state_dict()))
+        return next(losses)
+
+    run.validate = validate
+    run.train()
+    assert run.best_epoch == 0
+    for name, value in run.modules["model"].state_dict().items():
+        assert torch.equal(value, left[1][name])
+
+
+@pytest.mark.parametrize("part", ["average", "validate"])
+def test_a_loss_that_is_not_finite_is_an_error(part):
     losses = iter([1.0, math.nan])
-    monkeypatch.setattr(Run, part, lambda *_: next(losses))
     with pytest.raises(ValueError, match=r"epoch 2 is not finite: .*lower `line\.rate`"):
-        Run(Encoder()).train(None)
+        trainer(**{part: lambda *_: next(losses)}).train()
+
+
+def test_batches_are_shuffled_by_their_generator():
+    first, again, other = (
+        shuffled_batches(range(20), 6, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    assert [len(batch) for batch in first] == [6, 6, 6, 2]
+    assert sorted(item for batch in first for item in batch) == list(range(20))
+
+
+def test_the_mean_counts_every_item_once():
+    assert mean_over_items([(3.0, 2), (4.0, 1), (0.0, 1)]) == 7 / 4
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))
 def test_pieces_are_full_but_the_last(items, size):
-    pieces = cut(items, size)
+    pieces = batched(items, size)
     assert [item for piece in pieces for item in piece] == items
     assert all(len(piece) == size for piece in pieces[:-1])
     assert all(0 < len(piece) <= size for piece in pieces)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bthelpers.results.store import read_dataset, write_dataset
 from bthelpers.workflow import book as sphinx_results
-from bthelpers.workflow.book import choose_cache, fingerprint, make_results
+from bthelpers.workflow.book import choose_cache, fingerprint, make_results, write_reference
 
 CONFIG = """\
 title: A book
@@ -175,3 +175,20 @@ def test_only_the_last_used_caches_are_kept(tmp_path):
     choose_cache(caches, "d")
     assert sorted(path.name for path in caches.iterdir()) == ["a", "c", "d", "global.db"]
     assert (caches / "a" / "outputs").read_text() == "a"
+
+
+def test_the_reference_has_a_page_for_each_package_that_lists_its_modules(tmp_path):
+    book = Path(sphinx_results.__file__).parents[2] / "book"
+    (tmp_path / "_templates").symlink_to(book / "_templates")
+    write_reference(tmp_path)
+    packages = {file.parent for file in (book.parent / "bthelpers").rglob("__init__.py")}
+    pages = {".".join(package.relative_to(book.parent).parts): package for package in packages}
+    assert {path.stem for path in (tmp_path / "api").iterdir()} == set(pages)
+    for name, package in pages.items():
+        page = tmp_path / "api" / f"{name}.rst"
+        modules = {f"{name}.{module.stem}" for module in package.glob("[a-z]*.py")}
+        listed = re.findall(r"automodule:: (\S+)\n   :members:", page.read_text())
+        assert set(listed) == modules
+    written = page.stat().st_mtime_ns
+    write_reference(tmp_path)
+    assert page.stat().st_mtime_ns == written

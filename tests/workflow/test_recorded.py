@@ -17,7 +17,7 @@ from bthelpers.params.settings import ModelSettings
 from bthelpers.results.store import Results, Run, read_dataset, write_dataset
 from bthelpers.workflow import recorded
 from bthelpers.workflow.recorded import compact, differences, essential, record, verify
-from bthelpers.workflow.steps import evaluation_files
+from bthelpers.workflow.steps import evaluation_runs
 
 ROOT = Path(__file__).parents[2]
 RUN = Run("mini", "SIM01", "brain-tuned", "alignment")
@@ -240,7 +240,7 @@ def test_the_shipped_record_belongs_to_the_shipped_parameters():
     profile = load(ROOT / "params/simulation.yaml")
     assert essential(shipped.profile()) == essential(profile)
     files = {recorded._file(run) for run in shipped.list()}
-    assert files >= set(evaluation_files(profile))
+    assert files >= {file for run in evaluation_runs(profile) for file in run.files}
     for run in shipped.list():
         assert read_dataset(shipped.root / recorded._file(run)).attrs["commit"]
 

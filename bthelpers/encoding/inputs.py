@@ -1,0 +1,159 @@
+"""What an encoding model is fitted to and tested on: features and responses at TRs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from bthelpers.core.timing import fir_delay, trim, zscore
+from bthelpers.data.dataset import Dataset
+from bthelpers.params.settings import EncodingSettings, Profile, StatisticsSettings
+
+
+@dataclass(frozen=True)
+class StoryResponses:
+    """Responses to some stories, one after another.
+
+    Attributes
+    ----------
+    stories : list of str
+    responses : float32 array of shape (tr, voxel)
+        Standardised within each story.
+    story_of_row : list of str
+        The story of each row.
+    """
+
+    stories: list[str]
+    responses: np.ndarray
+    story_of_row: list[str]
+
+
+def read_responses(
+    dataset: Dataset, participant: str, stories: list[str], voxels: np.ndarray
+) -> StoryResponses:
+    """Read and standardise the responses of voxels, given by number, to the given stories.
+
+    Each story goes to its rows of one array: to join pieces, they and the whole would be held.
+    """
+    lengths = [len(dataset.response_times(story)) for story in stories]
+    responses = np.empty((sum(lengths), len(voxels)), np.float32)
+    for rows, story in zip(np.split(responses, np.cumsum(lengths)[:-1]), stories, strict=True):
+        rows[:] = zscore(dataset.responses(participant, story, voxels))
+    return StoryResponses(list(stories), responses, np.repeat(stories, lengths).tolist())
+
+
+def delayed_features(
+    representation: xr.DataArray, stories: list[str], delays: tuple[int, ...]
+) -> np.ndarray:
+    """Features at each response row: delayed, trimmed, standardised within each story.
+
+    Delays come before trimming, so that a story's first rows see the sound before them.
+
+    Parameters
+    ----------
+    representation : DataArray (tr, feature)
+        One layer at all TRs, with the coordinate ``story``.
+    stories : list of str
+    delays : tuple of int
+        In TRs.
+
+    Returns
+    -------
+    array of shape (tr, delay x feature), in the order of ``stories``
+
+    Raises
+    ------
+    ValueError
+        If the representation lacks a story.
+    """
+    values, story_of_tr = representation.values, representation["story"].values
+    require_stories(representation, stories)
+    return np.concatenate(
+        [zscore(trim(fir_delay(values[story_of_tr == story], delays))) for story in stories]
+    )
+
+
+def require_stories(representation: xr.DataArray, stories: Iterable[str]) -> None:
+    """Raise a ValueError that names the stories that a representation lacks, if there are any."""
+    if missing := sorted(set(stories) - set(representation["story"].values)):
+        raise ValueError(f"the representation lacks the stories {', '.join(missing)}")
+
+
+def at_trs(dataset: Dataset, stories: Sequence[str], values: np.ndarray) -> xr.DataArray:
+    """Label values (..., tr, feature) of stories, one after another, by ``story`` and ``time``."""
+    times = [dataset.tr_times(story) for story in stories]
+    return xr.DataArray(
+        values.astype(np.float32),
+        dims=("layer", "tr", "feature")[-values.ndim :],
+        coords={
+            "story": ("tr", np.repeat(stories, [len(of_story) for of_story in times])),
+            "time": ("tr", np.concatenate(times), {"units": "s"}),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class EncodingInputs:
+    """All that the alignment of a model's layers is computed from, but the model.
+
+    Inputs that differ in no field pair the bootstrap draws of two models or conditions.
+
+    Attributes
+    ----------
+    training, test : StoryResponses
+        Of voxels with a positive noise ceiling.
+    ceiling : array of shape (voxel,)
+        Noise ceilings.
+    regions : bool DataArray (region, voxel)
+        Voxels of each region; their labels are the result's.
+    encoding : EncodingSettings
+    statistics : StatisticsSettings
+    seed : int
+        Of the bootstrap and the permutations.
+    """
+
+    training: StoryResponses
+    test: StoryResponses
+    ceiling: np.ndarray
+    regions: xr.DataArray
+    encoding: EncodingSettings
+    statistics: StatisticsSettings
+    seed: int
+
+    def __str__(self) -> str:
+        """How many TRs to fit to and to test on, and voxels."""
+        n_training, n_test = len(self.training.responses), len(self.test.responses)
+        return f"{n_training:,} + {n_test:,} TRs, {len(self.ceiling):,} voxels"
+
+
+def read_inputs(
+    dataset: Dataset, participant: str, voxels: xr.Dataset, parameters: Profile
+) -> EncodingInputs:
+    """Read a participant's responses to the training and test stories of a profile.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    participant : str
+    voxels : Dataset
+        ``ceiling`` (voxel) and ``regions`` (region, voxel) of the voxels to read, labelled by their
+        numbers, as of `bthelpers.encoding.ceiling.voxels_to_model`.
+    parameters : Profile
+    """
+    splits = parameters.dataset.splits_of(participant)
+    training, test = (
+        read_responses(dataset, participant, stories, voxels["voxel"].values)
+        for stories in (splits.train, splits.test)
+    )
+    return EncodingInputs(
+        training,
+        test,
+        voxels["ceiling"].values,
+        voxels["regions"],
+        parameters.encoding,
+        parameters.statistics,
+        parameters.seed,
+    )

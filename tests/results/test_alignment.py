@@ -1,0 +1,136 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+from alignment_results import ABOVE, CONDITIONS, MODEL, PARTICIPANTS, REGIONS, write_results
+from scipy import stats
+
+from bthelpers.params.loading import to_dict
+from bthelpers.params.settings import ModelSettings
+from bthelpers.results.alignment import (
+    change_table,
+    load_alignment,
+    load_families,
+    signed_rank_table,
+)
+from bthelpers.results.runs import source
+from bthelpers.results.store import Results, write_dataset
+
+
+def percent(new, old):
+    return 100 * (new - old) / old
+
+
+def test_the_table_holds_a_row_per_condition_layers_and_participant(alignments, written):
+    table = change_table(alignments, "early_auditory")
+    assert table.index.names == ["condition", "layers", "participant"]
+    assert list(table.columns) == ["change (%)", "low", "high"]
+    assert len(table) == 2 * 2 * 2
+    assert "pretrained" not in table.index.get_level_values("condition")
+    chosen = {"mean over layers": slice(1, None), "last layer": slice(-1, None)}
+    for (condition, layers, participant), row in table.iterrows():
+        new, old = (
+            written[participant, which].sel(region="early_auditory").isel(layer=chosen[layers])
+            for which in (condition, "pretrained")
+        )
+        means = [run["alignment"].values.mean() for run in (new, old)]
+        assert row["change (%)"] == pytest.approx(percent(*means))
+        # draws are paired: the change of each draw, then its quantiles
+        draws = percent(*(run["draws"].values.mean(axis=0) for run in (new, old)))
+        assert [row["low"], row["high"]] == pytest.approx([*np.quantile(draws, [0.025, 0.975])])
+
+
+def test_a_change_from_nothing_has_no_interval(alignments):
+    some = alignments.copy(deep=True)
+    some["draws"].loc[{"participant": "SIM01", "condition": "pretrained", "draw": 3}] = -0.1
+    table = change_table(some, "late_language")
+    of_first, of_other = (table.xs(p, level="participant") for p in ("SIM01", "SIM02"))
+    assert of_first[["low", "high"]].isna().all(axis=None)
+    assert of_first["change (%)"].notna().all()
+    assert of_other.notna().all(axis=None)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_tests_are_over_voxels_and_over_participants(results, written, region):
+    table = signed_rank_table(results, MODEL, region, "brain-tuned")
+    assert list(table.index) == [*PARTICIPANTS, "all participants"]
+    # voxels of the region that are above the threshold: 12 is the first of the other region
+    inside = ABOVE < 12 if region == "late_language" else ABOVE >= 12
+    means = []
+    for participant in PARTICIPANTS:
+        ceiling = results.voxels(participant)["ceiling"].values[ABOVE]
+        new, old = (
+            (written[participant, condition]["r"].values[1:].mean(axis=0) / ceiling)[inside]
+            for condition in ("brain-tuned", "pretrained")
+        )
+        expected = stats.wilcoxon(new, old)
+        row = table.loc[participant]
+        assert (row["over"], row["n"]) == ("voxels", inside.sum())
+        assert (row["statistic"], row["p"]) == (expected.statistic, expected.pvalue)
+        means.append((new.mean(), old.mean()))
+    expected = stats.wilcoxon(*np.transpose(means))
+    last = table.loc["all participants"]
+    assert (last["over"], last["n"], last["p"]) == ("participants", 2, expected.pvalue)
+
+
+def test_one_participant_is_no_sample_of_participants(tmp_path):
+    write_results(tmp_path / "smoke", participants=["SIM01"])
+    results = Results(tmp_path / "smoke")
+    assert list(signed_rank_table(results, MODEL, REGIONS[0], "brain-tuned").index) == ["SIM01"]
+    assert load_alignment(results, MODEL).sizes["participant"] == 1
+
+
+@pytest.fixture(scope="module")
+def two_models(tmp_path_factory):
+    """Results of two models; the second has four layers, one participant and two conditions."""
+    results = Results(tmp_path_factory.mktemp("families") / "smoke")
+    written = write_results(results.root)
+    shared = ModelSettings("other", None, ("SIM01",), ("pretrained", "brain-tuned"))
+    models = {MODEL: ModelSettings("mini", None), "other": shared}
+    profile = replace(results.profile(), models=models)
+    (results.root / "profile.json").write_text(json.dumps(to_dict(profile)))
+    for condition in shared.conditions:
+        run = written["SIM01", condition]
+        deeper = xr.concat([run, run.isel(layer=[1])], "layer").assign_coords(layer=np.arange(5))
+        path = results.root / "other" / "SIM01" / condition / "alignment.nc"
+        written["other", condition] = deeper
+        write_dataset(deeper, path, {})
+    return results, written
+
+
+def test_families_are_compared_on_what_they_share(two_models):
+    results, written = two_models
+    families = load_families(results)
+    assert families["alignment"].dims == ("model", "condition", "region")
+    assert list(families["condition"].values) == ["pretrained", "brain-tuned"]
+    for model, owner in ((MODEL, "SIM01"), ("other", "other")):
+        for condition in families["condition"].values:
+            for name in ("alignment", "draws"):
+                expected = written[owner, condition][name].values[1:].mean(axis=0)
+                found = families[name].sel(model=model, condition=condition)
+                np.testing.assert_allclose(found, expected)
+    alone = load_families(results, [MODEL])
+    assert list(alone["condition"].values) == CONDITIONS
+    expected = [
+        np.mean([written[name, condition]["alignment"].values[1:] for name in PARTICIPANTS], (0, 1))
+        for condition in CONDITIONS
+    ]
+    np.testing.assert_allclose(alone["alignment"].sel(model=MODEL), expected)
+    assert source(results, MODEL, "other") == (
+        "Invented (SIM01); models hubert-mini, other; profile smoke"
+    )
+    assert list(load_alignment(results, "other")["participant"].values) == ["SIM01"]
+
+
+def test_families_that_share_nothing_are_an_error(two_models):
+    results, _ = two_models
+    profile = results.profile()
+    apart = {
+        name: replace(model, participants=(participant,))
+        for (name, model), participant in zip(profile.models.items(), PARTICIPANTS, strict=True)
+    }
+    (results.root / "profile.json").write_text(json.dumps(to_dict(replace(profile, models=apart))))
+    with pytest.raises(ValueError, match="the models share no participant or no condition"):
+        load_families(results)

@@ -1,0 +1,231 @@
+"""One table of steps: what is planned, what is executed, and what outdates it."""
+
+import re
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+from trial_repository import OF_MODEL_ALONE, OF_RESPONSES, REPOSITORY, Trial
+
+from bthelpers.params.loading import load
+from bthelpers.params.settings import Condition, Evaluation
+from bthelpers.workflow.steps import STEPS, PlannedRun, evaluation_runs, planned_runs
+
+EVERY_RUN = {
+    "smoke/dataset",
+    "smoke/corpora",
+    "smoke/SIM01/voxels",
+    *(f"smoke/mini/pretrained/{step}" for step in OF_MODEL_ALONE),
+    *(f"smoke/mini/SIM01/pretrained/{step}" for step in OF_RESPONSES),
+    *(
+        f"smoke/mini/SIM01/{condition}/{step}"
+        for condition in ("brain-tuned", "block-permuted")
+        for step in ("tuning", *OF_MODEL_ALONE, *OF_RESPONSES)
+    ),
+    *(
+        f"smoke/mini/{condition}/{step}"
+        for condition in ("big-slm", "stimulus-tuned")
+        for step in ("tuning", *OF_MODEL_ALONE)
+    ),
+    *(
+        f"smoke/mini/SIM01/{condition}/{step}"
+        for condition in ("big-slm", "stimulus-tuned")
+        for step in OF_RESPONSES
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("profile", "counts"),
+    [
+        ("smoke", (1, 6, 2, 1, 13, 13, 6, 6, 7, 6)),
+        ("demo", (3, 6, 0, 0, 8, 10, 0, 0, 0, 0)),
+        ("paper", (8, 88, 6, 2, 101, 192, 168, 76, 0, 0)),
+    ],
+)
+def test_every_run_is_planned_once_and_after_what_it_needs(profile, counts):
+    order = [name for name, step in STEPS.items() if step.per != "profile"]
+    runs = planned_runs(load(REPOSITORY / f"params/{profile}.yaml"))
+    assert tuple(sum(run.step == step for run in runs) for step in order) == counts
+    assert len({file for run in runs for file in run.files}) == sum(
+        len(STEPS[run.step].writes) for run in runs
+    )
+    steps = [run.step for run in runs]
+    assert steps == sorted(steps, key=order.index)
+    for position, run in enumerate(runs):
+        assert {needed for needed in run.needs if needed.folder} <= set(runs[:position])
+
+
+def test_planned_runs_are_those_of_the_workflow():
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "profile=smoke"]
+    listed = subprocess.run([*command, "--summary"], cwd=REPOSITORY, capture_output=True, text=True)
+    outputs = {line.split("\t")[0] for line in listed.stdout.splitlines()[1:]}
+    found = {o.removeprefix("results/smoke/") for o in outputs if o.startswith("results/")}
+    runs = planned_runs(load(REPOSITORY / "params/smoke.yaml"))
+    assert {file for run in runs for file in run.files} == found
+
+
+def test_a_step_reads_what_other_steps_write_and_depends_on_parameters_that_there_are():
+    profile = load(REPOSITORY / "params/smoke.yaml")
+    for name, step in STEPS.items():
+        assert set(step.reads) <= {*STEPS, "pretrained", "model"}
+        assert step.variant_of in (None, *STEPS)
+        assert (REPOSITORY / f"book/runs/{step.notebook or name}.md").is_file()
+    tuned = [condition for step in STEPS.values() for condition in step.tunes]
+    assert sorted(["pretrained", *tuned]) == sorted(get_args(Condition))
+    assert set(get_args(Evaluation)) <= STEPS.keys()
+    evaluations = evaluation_runs(profile)
+    assert len(set(evaluations)) == len(evaluations)
+    assert set(evaluations) == {r for r in planned_runs(profile) if r.step in get_args(Evaluation)}
+
+
+def test_a_run_reads_what_was_made_for_its_model_participant_and_condition():
+    profile = load(REPOSITORY / "params/smoke.yaml")
+    parameters = {name: f"{name}.json" for name in (*STEPS, "models/m")}
+
+    def read(step, condition):
+        return PlannedRun.of(step, "m", "S", condition).inputs(profile, parameters)
+
+    root = "results/smoke"
+    dataset, voxels = "data/smoke/derivative/respdict.json", f"{root}/S/voxels.nc"
+    corpora = "data/smoke_corpora/speech_commands/testing_list.txt"
+    tuned = "model/model.safetensors"
+    assert read("voxels", "") == [dataset, "voxels.json"]
+    assert read("tuning", "brain-tuned") == [voxels, "tuning.json", "models/m.json"]
+    assert read("targets", "big-slm") == [dataset, "targets.json", "tuning.json", "models/m.json"]
+    assert read("probes", "pretrained") == [corpora, "probes.json", "models/m.json"]
+    assert read("probes", "text-lm") == [f"{root}/m/text-lm/{tuned}", corpora, "probes.json"]
+    assert read("probes", "brain-tuned")[0] == f"{root}/m/S/brain-tuned/{tuned}"
+    assert read("impact", "stimulus-tuned") == [
+        f"{root}/m/stimulus-tuned/representations.nc",
+        voxels,
+        f"{root}/m/S/stimulus-tuned/alignment.nc",
+        "impact.json",
+    ]
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    """All runs are done."""
+    trial = Trial(tmp_path_factory.mktemp("repository"))
+    assert trial.planned() == EVERY_RUN
+    assert not (trial.root / "data").exists()
+    trial.snakemake()
+    return trial
+
+
+def test_every_run_is_executed_once_with_its_parameters(trial):
+    calls = trial.calls()
+    assert calls.keys() == EVERY_RUN
+    assert len((trial.root / "calls").read_text().splitlines()) == len(EVERY_RUN)
+    assert calls["smoke/dataset"] == {"profile": "smoke"}
+    assert calls["smoke/SIM01/voxels"] == {"profile": "smoke", "participant": "SIM01"}
+    pretrained = {"profile": "smoke", "model": "mini", "condition": "pretrained"}
+    assert calls["smoke/mini/pretrained/representations"] == pretrained
+    assert calls["smoke/mini/big-slm/tuning"] == pretrained | {"condition": "big-slm"}
+    for step in ("tuning", "representations", "alignment"):
+        assert calls[f"smoke/mini/SIM01/block-permuted/{step}"] == {
+            "profile": "smoke",
+            "model": "mini",
+            "participant": "SIM01",
+            "condition": "block-permuted",
+        }
+
+
+def test_a_cluster_is_told_what_a_run_takes(trial):
+    trial.write({"tuning.epochs": 4})
+    jobs = trial.snakemake("-n").split("\n\n")
+    [tuning] = [job for job in jobs if "mini/SIM01/brain-tuned/tuning.ipynb" in job]
+    assert "priority: 2" in tuning
+    assert re.search(r"resources: .*gpu=1, mem_mb=24000, .*runtime=2880", tuning)
+
+
+def test_whatever_reaches_the_shell_is_quoted():
+    shell = (REPOSITORY / "Snakefile").read_text().partition("shell:")[2]
+    assert re.findall(r"{(.*?)}", shell) == ["input.notebook:q", "params.named:q", "log:q"]
+
+
+def of_steps(*steps):
+    return {run for run in EVERY_RUN if run.rpartition("/")[2] in steps}
+
+
+# What was tuned, on responses and otherwise; stimulus-tuning has parameters of its own.
+TO_RESPONSES = {run for run in EVERY_RUN if "brain-tuned" in run or "block-permuted" in run}
+TO_MODELS = {run for run in EVERY_RUN if "big-slm" in run}
+TUNED = {run for run in EVERY_RUN if "/mini/" in run and "pretrained" not in run}
+OF_VOXELS = {"smoke/SIM01/voxels"} | TO_RESPONSES | of_steps(*OF_RESPONSES)
+OF_MODEL = {run for run in EVERY_RUN if "/mini/" in run}
+OF_CORPORA = of_steps("probes", "recognition")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"voxels.ceiling": 0.5}, OF_VOXELS),
+        ({"tuning.epochs": 2}, TUNED),
+        ({"targets.text_lm.epochs": 2}, TO_MODELS),
+        ({"stimulus.epochs": 2}, TUNED - TO_RESPONSES - TO_MODELS),
+        ({"representation.stride": 0.5}, of_steps("representations", *OF_RESPONSES)),
+        ({"encoding.folds": 2}, of_steps(*OF_RESPONSES)),
+        ({"corpora.simulate.crema_d_actors": 6}, OF_CORPORA | {"smoke/corpora"}),
+        (
+            {"models": {"two": {"path": "organisation/two", "revision": "1"}}},
+            {run.replace("/mini/", "/two/") for run in OF_MODEL},
+        ),
+        (
+            {"models": {"mini": {"path": "weights", "revision": None, "tuning_stories": 2}}},
+            OF_MODEL,
+        ),
+    ],
+    ids=[
+        "voxels",
+        "tuning",
+        "targets",
+        "stimulus",
+        "representation",
+        "encoding",
+        "corpora",
+        "models",
+        "tuning_stories",
+    ],
+)
+def test_changed_parameters_make_outdated_runs_again_and_no_others(trial, overrides, expected):
+    trial.write(overrides)
+    assert trial.planned() == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("regions.yaml", "late_language: [A5]\nearly_auditory: [A1]\n", OF_VOXELS),
+        ("weights/model.safetensors", "others", OF_MODEL),
+        ("book/runs/alignment.md", "jupytext: changed", of_steps(*OF_RESPONSES)),
+    ],
+)
+def test_changed_files_make_outdated_runs_again_and_no_others(trial, file, text, expected):
+    trial.write({})
+    before = (trial.root / file).read_text()
+    (trial.root / file).write_text(text)
+    planned = trial.planned()
+    (trial.root / file).write_text(before)
+    assert planned == expected
+
+
+def test_results_of_the_same_parameters_are_not_made_again(trial):
+    """Also where the parameters were others in between, and where fewer runs are asked for."""
+    trial.write({"tuning.epochs": 3})
+    trial.snakemake("-n")
+    trial.write({"conditions": ["pretrained", "brain-tuned"]})
+    assert trial.planned() == set()
+
+
+def test_a_workflow_that_was_interrupted_after_the_dataset_makes_the_rest(trial, tmp_path):
+    """The dataset that was made again has the same table of stories, but other responses."""
+    interrupted = trial.copy(tmp_path / "repository")
+    interrupted.write({"dataset.simulate.noise_autocorrelation": 0.2})
+    interrupted.snakemake("data/smoke/derivative/respdict.json")
+    untouched = {"smoke/dataset", "smoke/corpora"} | {
+        f"smoke/mini/pretrained/{step}" for step in ("probes", "recognition")
+    }
+    assert interrupted.planned() == EVERY_RUN - untouched
