@@ -1,0 +1,44 @@
+"""What is read first is light: it does not load PyTorch, which takes seconds."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("bthelpers/*/__init__.py"))
+SHOWN = [
+    f"bthelpers.{package}.{path.stem}"
+    for package in ("results", "figures")
+    for path in sorted(ROOT.glob(f"bthelpers/{package}/*.py"))
+]
+
+
+def loads_torch(statement):
+    code = f"import sys; {statement}; sys.exit('torch' in sys.modules)"
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        [f"bthelpers.{package}" for package in PACKAGES],
+        ["bthelpers.results", "bthelpers.figures"],
+        [name.removesuffix(".__init__") for name in SHOWN],
+        ["bthelpers.cli"],
+    ],
+    ids=["packages", "results and figures", "their modules", "command line"],
+)
+def test_no_torch_is_loaded(modules):
+    assert loads_torch(f"import {', '.join(modules)}") == 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["check", "nowhere", "--profile", "smoke"]])
+def test_no_torch_is_loaded_by_commands_that_need_none(words):
+    called = f"from bthelpers.cli import main\ntry: main({words})\nexcept SystemExit: pass"
+    assert loads_torch(f"exec({called!r})") == 0
+
+
+def test_what_needs_torch_is_noticed():
+    assert loads_torch("import bthelpers.models.speech") == 1
