@@ -1,21 +1,15 @@
 import json
 import shutil
-import tracemalloc
 
 import h5py
 import nibabel
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from tiny_dataset import copy_tree, write_silence, write_tree
 
 from bthelpers.core.errors import DatasetError
 from bthelpers.data.dataset import Dataset
-from bthelpers.data.files import read_columns
-from bthelpers.encoding.ceiling import invalid_voxels
 
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}  # respdict: 10, 7 and 13 response rows
 TEST = "souls"
@@ -95,17 +89,6 @@ def test_a_selection_of_other_responses_is_refused(intact):
         with pytest.raises(ValueError, match=r"legacy\.hf5 has 6 voxels, and the selection") as e:
             Dataset(intact).responses("UTS01", "legacy", voxels)
         assert "make it again" in str(e.value)
-
-
-def test_reading_few_voxels_takes_little_memory(tmp_path):
-    shape = (2000, 9000)  # 144 MB, of which HDF5 stores none
-    with h5py.File(tmp_path / "a.hf5", "w") as file:
-        array = file.create_dataset("data", shape, "f8")
-        tracemalloc.start()
-        read_columns(array, np.arange(0, 9000, 900))
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < 8_000_000
 
 
 def test_rows_and_times(intact):
@@ -479,25 +462,3 @@ def test_reading_says_the_same(broken, name, read):
     with pytest.raises(DatasetError) as caught:
         read(Dataset(broken))
     assert all(part in str(caught.value) for part in fragments)
-
-
-# Voxels that cannot be modelled
-
-
-@given(
-    arrays(
-        float,
-        st.tuples(st.integers(1, 3), st.integers(2, 5), st.integers(1, 6)),
-        elements=st.sampled_from([0.0, 1.0, np.nan, np.inf]),
-    )
-)
-def test_invalid_voxels_by_loop(responses):
-    expected = [
-        any(
-            not np.isfinite(repeat[:, voxel]).all() or len(set(repeat[:, voxel])) == 1
-            for repeat in responses
-        )
-        for voxel in range(responses.shape[-1])
-    ]
-    np.testing.assert_array_equal(invalid_voxels(responses), expected)
-    np.testing.assert_array_equal(invalid_voxels(responses[0]), invalid_voxels(responses[:1]))
