@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import h5py
 import nibabel
@@ -9,8 +10,13 @@ import soundfile
 from tiny_dataset import copy_tree, write_silence, write_tree
 
 from bthelpers.core.errors import DatasetError
-from bthelpers.data.dataset import Dataset
+from bthelpers.core.timing import response_times
+from bthelpers.data.dataset import MONO, Dataset
+from bthelpers.data.manifest import read_manifest
+from bthelpers.params.loading import load
 
+ROOT = Path(__file__).parents[2]
+RESPDICT = json.loads((ROOT / "bthelpers/data/ds003020/respdict.json").read_text())
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}  # respdict: 10, 7 and 13 response rows
 TEST = "souls"
 PARTICIPANTS = ("UTS01", "UTS02")
@@ -462,3 +468,29 @@ def test_reading_says_the_same(broken, name, read):
     with pytest.raises(DatasetError) as caught:
         read(Dataset(broken))
     assert all(part in str(caught.value) for part in fragments)
+
+
+def test_stimuli_that_are_published_in_one_channel_are_so_expected(tmp_path):
+    story = "metsmagic"
+    assert story in MONO
+    write_tree(tmp_path, {story: RESPDICT[story]}, {}, None)
+    path = tmp_path / f"stimuli/{story}.wav"
+    with pytest.raises(ValueError, match=r"is 44100 Hz, PCM_16, 2 channel.* is .* 1 channel"):
+        Dataset(tmp_path).require_audio(story)
+    write_silence(path, soundfile.info(path).duration, channels=1)
+    assert Dataset(tmp_path).require_audio(story) == path
+
+
+def test_the_stories_in_one_channel_are_those_whose_files_are_too_short_for_two():
+    n_bytes = {file.path: file.n_bytes for file in read_manifest()}
+    seconds = {
+        story: n_bytes[f"stimuli/{story}.wav"] / (44_100 * 2 * 2) - response_times(n)[-1]
+        for story, n in RESPDICT.items()
+    }
+    assert sorted(story for story, spare in seconds.items() if spare < 0) == sorted(MONO)
+
+
+def test_no_story_of_the_papers_is_in_one_channel_and_all_are_published():
+    stories = set(load(ROOT / "params/paper.yaml").dataset.splits.stories)
+    assert not stories & set(MONO)
+    assert stories < set(RESPDICT)
