@@ -63,3 +63,11 @@ def write_negative_draw(written):
 
 def drop_in_percent(original, residual):
     return 100 * (original - residual) / original
+
+
+def invented_alignment(values, draws, layers=(1, 2)):
+    """Alignment (feature, layer, region) or (layer, region) of given values, and draws."""
+    dims = ("feature", "layer", "region")[-np.ndim(values) :]
+    labels = {"feature": ["x", "y", "z"], "layer": list(layers), "region": ["language", "auditory"]}
+    coords = {dim: labels[dim][: np.shape(values)[place]] for place, dim in enumerate(dims)}
+    return xr.Dataset({"alignment": (dims, values), "draws": ((*dims, "draw"), draws)}, coords)

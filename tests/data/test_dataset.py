@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 import soundfile
-from tiny_dataset import copy_tree, write_silence, write_tree
+from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
 
 from bthelpers.core.errors import DatasetError
 from bthelpers.core.timing import response_times
@@ -16,7 +16,6 @@ from bthelpers.data.manifest import read_manifest
 from bthelpers.params.loading import load
 
 ROOT = Path(__file__).parents[2]
-RESPDICT = json.loads((ROOT / "bthelpers/data/ds003020/respdict.json").read_text())
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}  # respdict: 10, 7 and 13 response rows
 TEST = "souls"
 PARTICIPANTS = ("UTS01", "UTS02")

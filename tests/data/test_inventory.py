@@ -1,4 +1,3 @@
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
-from tiny_dataset import copy_tree, write_silence, write_tree
+from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
 
 from bthelpers.data import files as formats
 from bthelpers.data.dataset import Dataset
@@ -16,7 +15,6 @@ from bthelpers.params.loading import load
 from bthelpers.params.splits import Splits
 
 ROOT = Path(__file__).parents[2]
-RESPDICT = json.loads((ROOT / "bthelpers/data/ds003020/respdict.json").read_text())
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}
 PARTICIPANTS = {"UTS01": 6, "UTS02": 7}
 TEST = "souls"

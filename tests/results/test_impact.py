@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from impact_results import (
@@ -7,12 +9,13 @@ from impact_results import (
     PARTICIPANTS,
     REGIONS,
     drop_in_percent,
+    invented_alignment,
     write_negative_draw,
     write_results,
 )
 
 from bthelpers.core.errors import ResultsError
-from bthelpers.results.impact import impact_change_table, load_impacts
+from bthelpers.results.impact import impact_change_table, impact_table, load_impacts
 
 
 @pytest.fixture
@@ -66,3 +69,31 @@ def test_a_condition_without_a_ratio_has_no_difference(written):
     table = impact_change_table(impacts, "joint", "late_language")
     assert table.loc[("block-permuted", "SIM01")].drop("brain-tuned (%)").isna().all()
     assert table.loc[("block-permuted", "SIM02")].notna().all()
+
+
+def test_the_table_holds_impacts_and_their_intervals():
+    rng = np.random.default_rng(0)
+    before, after = rng.uniform(0.1, 1, (2, 2)), rng.uniform(-0.1, 1, (3, 2, 2))
+    draws, drawn_after = rng.uniform(0.1, 1, (2, 2, 50)), rng.uniform(-0.1, 1, (3, 2, 2, 50))
+    table = impact_table(invented_alignment(before, draws), invented_alignment(after, drawn_after))
+    for feature, layer, region in product(range(3), range(2), range(2)):
+        chosen = (feature, layer, region)
+        each = 100 * (1 - drawn_after[chosen] / draws[layer, region])
+        row = table.loc[("xyz"[feature], layer + 1, ["language", "auditory"][region])]
+        assert row.tolist() == [
+            pytest.approx(before[layer, region]),
+            pytest.approx(after[chosen]),
+            pytest.approx(100 * (1 - after[chosen] / before[layer, region])),
+            *map(pytest.approx, np.quantile(each, [0.025, 0.975])),
+            "",
+        ]
+
+
+def test_regions_that_may_not_be_aligned_have_a_remark(recwarn):
+    draws = np.full((2, 2, 40), 0.1)
+    draws[0, 1, :3] = [0, -0.01, -1]
+    original = invented_alignment(np.full((2, 2), 0.1), draws)
+    residual = invented_alignment(np.full((1, 2, 2), 0.04), draws[None] / 2)
+    remarks = impact_table(original, residual)["remark"].tolist()
+    assert remarks == ["", "no ratio: original alignment not above 0 in 3 of 40 draws", "", ""]
+    assert [str(warning.message) for warning in recwarn] == []
