@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 from safetensors.numpy import load_file
 
-COMMAND = [sys.executable, "-m", "bthelpers.workflow.run", "smoke"]
+COMMAND = [sys.executable, "-m", "bthelpers", "run", "smoke"]
 FOLDERS = (Path("results/smoke"), Path("data/smoke"))
 
 
