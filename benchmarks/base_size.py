@@ -26,7 +26,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from test_base_size import BASE  # noqa: E402
+from base_models import BASE  # noqa: E402
 
 from bthelpers.core.timing import TR  # noqa: E402
 from bthelpers.models.speech import SpeechEncoder  # noqa: E402

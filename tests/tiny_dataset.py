@@ -12,8 +12,10 @@ from nibabel.freesurfer import write_annot
 from nibabel.gifti import GiftiDataArray, GiftiImage
 from praatio import textgrid
 
+from bthelpers.data.manifest import PACKAGED
 from bthelpers.data.regions import GLASSER_AREAS
 
+RESPDICT = json.loads((PACKAGED / "respdict.json").read_text())  # of all published stories
 N_VERTICES = 3
 COLOURS = np.column_stack([np.arange(1, 182), np.arange(181), np.zeros((181, 2))]).astype(int)
 

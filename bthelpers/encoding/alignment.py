@@ -14,9 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from bthelpers.core.progress import Progress
 from bthelpers.encoding.inputs import EncodingInputs, delayed_features
 from bthelpers.encoding.ridge import fit_ridge, story_folds
-from bthelpers.statistics.bootstrap import _VOXELS_AT_ONCE, _resampled_r, resampling_counts
+from bthelpers.statistics.bootstrap import resampling_counts
 from bthelpers.statistics.correlation import pearson_r
 from bthelpers.statistics.permutation import permutation_p
+
+# Voxels resampled at once: a thousand draws of them are 16 MB in float64.
+_VOXELS_AT_ONCE = 2048
 
 
 def layer_alignment(
@@ -239,3 +242,20 @@ def bootstrap_alignment(
         alignment += weights[:, some] @ r.T
     coords = {"region": masks["region"], "draw": np.arange(n_draws)}
     return xr.DataArray(alignment, coords, dims=("region", "draw"), name="alignment")
+
+
+def _resampled_r(
+    predicted: NDArray, actual: NDArray, starts: NDArray, counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Correlations (draw, voxel) from sums over blocks, without forming the resampled series."""
+    n_trs = counts @ np.diff(starts, append=len(actual))
+
+    def mean(x: NDArray) -> NDArray:
+        return counts @ np.add.reduceat(x, starts, axis=0) / n_trs[:, None]
+
+    # Centred and in float64, or the differences of moments below would cancel digits.
+    p = predicted - predicted.mean(axis=0, dtype=np.float64)
+    y = actual - actual.mean(axis=0, dtype=np.float64)
+    covariance = mean(p * y) - mean(p) * mean(y)
+    variances = (mean(p * p) - mean(p) ** 2) * (mean(y * y) - mean(y) ** 2)
+    return covariance / np.sqrt(variances)

@@ -96,7 +96,14 @@ def _cc_max(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
     return ceiling
 
 
-def _require_ceilings(ceiling: NDArray, where: str | Path) -> None:
+def require_ceilings(ceiling: NDArray, where: str | Path) -> None:
+    """Refuse noise ceilings that are NaN or outside of 0 to 1, naming where they are.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
     wrong = ~((ceiling >= 0) & (ceiling <= 1))
     if wrong.any():
         raise ValueError(
@@ -139,7 +146,7 @@ def load_published(path: str | Path, n_voxels: int) -> NDArray[np.float64]:
             f" shape ({n_voxels},), one per voxel of the participant: name the file of this"
             " participant"
         )
-    _require_ceilings(ceiling, path)
+    require_ceilings(ceiling, path)
     return np.array(ceiling, dtype=np.float64)
 
 
@@ -157,7 +164,7 @@ def ceiling_counts(ceiling: ArrayLike) -> xr.DataArray:
         If a ceiling is NaN or outside of 0 to 1.
     """
     ceiling = np.asarray(ceiling)
-    _require_ceilings(ceiling, "counting voxels")
+    require_ceilings(ceiling, "counting voxels")
     counts = np.bincount(np.searchsorted(_HUNDREDTHS, ceiling), minlength=len(_HUNDREDTHS))
     return xr.DataArray(counts, coords={"ceiling": _HUNDREDTHS})
 

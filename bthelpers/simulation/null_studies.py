@@ -12,7 +12,7 @@ from scipy import stats
 
 from bthelpers.core.signals import autocorrelated_noise
 from bthelpers.encoding.alignment import bootstrap_alignment
-from bthelpers.encoding.ceiling import _require_ceilings
+from bthelpers.encoding.ceiling import require_ceilings
 from bthelpers.statistics.bootstrap import interval
 from bthelpers.statistics.correlation import pearson_r
 from bthelpers.statistics.permutation import LEVEL
@@ -48,7 +48,7 @@ def simulated_repeats(
         If a ceiling is NaN or outside of 0 to 1.
     """
     ceiling = np.asarray(ceiling)
-    _require_ceilings(ceiling, "simulated voxels")
+    require_ceilings(ceiling, "simulated voxels")
     signal = rng.standard_normal((n_trs, len(ceiling)))
     noise = rng.standard_normal((n_repeats, n_trs, len(ceiling)))
     return ceiling * signal + np.sqrt(n_repeats * (1 - ceiling**2)) * noise

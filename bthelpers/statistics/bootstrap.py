@@ -6,31 +6,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-# Voxels resampled at once: a thousand draws of them are 16 MB in float64.
-_VOXELS_AT_ONCE = 2048
-
 
 def resampling_counts(n_items: int, n_draws: int, seed: int) -> NDArray[np.float64]:
     """How often each item is in each bootstrap draw of as many, with replacement: (draw, item)."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_items, np.full(n_items, 1 / n_items), size=n_draws).astype(float)
-
-
-def _resampled_r(
-    predicted: NDArray, actual: NDArray, starts: NDArray, counts: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Correlations (draw, voxel) from sums over blocks, without forming the resampled series."""
-    n_trs = counts @ np.diff(starts, append=len(actual))
-
-    def mean(x: NDArray) -> NDArray:
-        return counts @ np.add.reduceat(x, starts, axis=0) / n_trs[:, None]
-
-    # Centred and in float64, or the differences of moments below would cancel digits.
-    p = predicted - predicted.mean(axis=0, dtype=np.float64)
-    y = actual - actual.mean(axis=0, dtype=np.float64)
-    covariance = mean(p * y) - mean(p) * mean(y)
-    variances = (mean(p * p) - mean(p) ** 2) * (mean(y * y) - mean(y) ** 2)
-    return covariance / np.sqrt(variances)
 
 
 def interval(draws: xr.DataArray, level: float = 0.95) -> xr.DataArray:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from claim_results import MODELS, ReadOnce, invented, write_profile
 
+from bthelpers.claims.iclr2025 import CLAIMS
+from bthelpers.claims.verdicts import evaluate_claims
 from bthelpers.results.store import Results, result_folder, write_dataset
 
 
@@ -27,3 +29,8 @@ def written(tmp_path_factory):
 def copied(written, tmp_path):
     """The same results, to be changed."""
     return Results(shutil.copytree(written.root, tmp_path / "results"))
+
+
+@pytest.fixture(scope="module")
+def published(written):
+    return evaluate_claims(written, CLAIMS)

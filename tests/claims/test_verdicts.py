@@ -5,9 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from claim_results import MODEL, MODELS, N_DRAWS, PARTICIPANTS, REGIONS, REPOSITORY, write_profile
+from claim_results import MODEL, MODELS, N_DRAWS, PARTICIPANTS, REGIONS, write_profile
 
-from bthelpers.claims.iclr2025 import CLAIMS
 from bthelpers.claims.quantities import (
     BY_STORIES,
     NAIVE,
@@ -19,7 +18,6 @@ from bthelpers.claims.quantities import (
 )
 from bthelpers.claims.verdicts import (
     COLUMNS,
-    FAMILIES,
     SIMULATED,
     UNCLEAR,
     VERDICTS,
@@ -214,30 +212,6 @@ def test_a_missing_file_is_an_error_that_names_it(copied):
 )
 def test_a_family_is_read_off_the_names(model, path, family):
     assert family_of(model, path) == family
-
-
-@pytest.fixture(scope="module")
-def published(written):
-    return evaluate_claims(written, CLAIMS)
-
-
-def test_every_published_claim_is_tested(written, published):
-    """The results hold everything of HuBERT, and Whisper's alignment."""
-    for topic, claims in CLAIMS.items():
-        for claim in claims:
-            rows = published[(published["topic"] == topic) & (published["claim"] == claim.text)]
-            if "HuBERT" in claim.families or claim.measure.evaluation == "alignment":
-                assert rows["value"].notna().any(), claim.text
-            assert set(claim.families) <= set(FAMILIES)
-            assert claim.source
-    assert not published["verdict"].isna().any()
-    assert not published["verdict"].str.contains(f"{MODEL} without").any()
-
-
-def test_the_chapter_shows_every_topic():
-    chapter = (REPOSITORY / "book" / "13_claims.md").read_text(encoding="utf-8")
-    for topic in CLAIMS:
-        assert f'of_topic["{topic}"]' in chapter
 
 
 def test_verdicts_are_counted_by_topic():

@@ -1,37 +1,32 @@
-import json
 import os
 import shutil
 
-import matplotlib.pyplot as plt
 import nibabel
 import numpy as np
 import pytest
+from anatomy_dataset import (
+    PARTICIPANT,
+    VOXEL_SIZE_MM,
+    files_of,
+    make_read_only,
+    midthickness,
+    transform_folder,
+    write_anatomy,
+)
 from scipy.spatial import cKDTree
 
 from bthelpers.core.errors import DatasetError
 from bthelpers.data.cortex import parcels, pycortex_subject, region_masks
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.regions import load_regions
-from bthelpers.figures.flatmap import flatmap, symmetric_limits
-from bthelpers.simulation.anatomy import write_atlas, write_participant_anatomy
 
-PARTICIPANT = "sim01"
-VOXEL_SIZE_MM = 8.0
 FOUR_PARTS = ["angular_gyrus", "lateral_temporal", "inferior_frontal", "middle_frontal"]
-
-
-def write_dataset(root, seed):
-    write_atlas(root)
-    n_voxels = write_participant_anatomy(root, PARTICIPANT, VOXEL_SIZE_MM, seed=seed)
-    transforms = {PARTICIPANT: f"{PARTICIPANT}_auto"}
-    (root / "derivative/subject_xfms.json").write_text(json.dumps(transforms))
-    return n_voxels
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("anatomy")
-    write_dataset(root, seed=1)
+    write_anatomy(root, seed=1)
     return Dataset(root)
 
 
@@ -58,25 +53,6 @@ def voxel_mm(dataset):
     image = nibabel.load(transform_folder(dataset) / "mask_thick.nii.gz")
     zyx = np.argwhere(np.asarray(image.dataobj).T)
     return nibabel.affines.apply_affine(image.affine, zyx[:, ::-1])
-
-
-def transform_folder(dataset):
-    return dataset.pycortex_store / PARTICIPANT / "transforms" / f"{PARTICIPANT}_auto"
-
-
-def midthickness(dataset):
-    """Points (vertex, 3) halfway through the cortex, left then right, from FreeSurfer's files."""
-    folder = dataset.freesurfer_subjects / PARTICIPANT / "surf"
-    white, pial = (
-        np.vstack(
-            [nibabel.freesurfer.read_geometry(folder / f"{h}.{name}")[0] for h in ("lh", "rh")]
-        )
-        for name in ("white", "pial")
-    )
-    return (white + pial) / 2
-
-
-# The written anatomy
 
 
 # Voxels of regions
@@ -215,25 +191,11 @@ def test_interrupted_work_leaves_no_cache(copied):
     assert not list(copied.pycortex_store.parent.glob(".pycortex-*"))
 
 
-@pytest.fixture
-def read_only(copied, monkeypatch):
-    """A dataset that cannot be written, with neither caches nor the folders pycortex makes."""
-    subject = copied.pycortex_store / PARTICIPANT
-    for name in ("cache", "views"):
-        shutil.rmtree(subject / name)
-    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith(str(copied.root)))
-    return copied
-
-
-def files_of(root):
-    return {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-
-
-def test_read_only_store_is_used_and_left_alone(read_only, voxel_parcels, draw):
-    before = files_of(read_only.root)
-    np.testing.assert_array_equal(parcels(read_only, PARTICIPANT), voxel_parcels)
-    draw(voxel_parcels == "L_A1", dataset=read_only)
-    assert files_of(read_only.root) == before
+def test_read_only_store_is_used_and_left_alone(copied, monkeypatch, voxel_parcels):
+    make_read_only(copied, monkeypatch)
+    before = files_of(copied.root)
+    np.testing.assert_array_equal(parcels(copied, PARTICIPANT), voxel_parcels)
+    assert files_of(copied.root) == before
 
 
 def test_outdated_mapping_is_made_again(copied, voxel_parcels):
@@ -256,95 +218,3 @@ def test_folders_may_be_links(copied, tmp_path, voxel_parcels):
         folder.symlink_to(tmp_path / folder.name)
     np.testing.assert_array_equal(parcels(copied, PARTICIPANT), voxel_parcels)
     assert (subject / "cache").is_dir()
-
-
-# Flatmaps
-
-
-@pytest.fixture
-def draw(dataset):
-    """Draw a flatmap and return its figure and the image of the values."""
-
-    def draw(values, dataset=dataset, **kwargs):
-        figure = flatmap(dataset, PARTICIPANT, values, label="alignment (correlation)", **kwargs)
-        return figure, figure.axes[0].get_images()[1].get_array().filled(np.nan)
-
-    yield draw
-    plt.close("all")
-
-
-def test_flatmap_shows_all_values(dataset, draw):
-    figure, image = draw(np.full(dataset.n_voxels(PARTICIPANT), 0.25), vmin=0, vmax=1)
-    assert 0.3 < np.isfinite(image).mean() < 0.9  # the rest lies off the cortex
-    np.testing.assert_allclose(image[np.isfinite(image)], 0.25)
-    colour_bar = figure.axes[1]
-    assert colour_bar.get_xlabel() == "alignment (correlation)"
-    figure.canvas.draw()
-    assert len(np.unique(np.asarray(figure.canvas.buffer_rgba())[..., :3])) > 20
-
-
-def test_flatmap_leaves_nan_blank(dataset, draw, voxel_parcels):
-    left = np.char.startswith(voxel_parcels, "L_")
-    _, image = draw(np.where(left, 1.0, np.nan), vmin=0, vmax=1)
-    half = image.shape[1] // 2
-    assert np.isfinite(image[:, :half]).mean() > 0.3
-    assert np.isfinite(image[:, half:]).mean() < 0.03  # both hemispheres share midline voxels
-
-
-def test_flatmap_puts_visual_cortex_in_the_middle(dataset, draw, voxel_parcels):
-    early_visual = np.isin(voxel_parcels, ["L_V1", "R_V1"])
-    _, image = draw(np.where(early_visual, 1.0, np.nan), vmin=0, vmax=1)
-    columns = np.nonzero(np.isfinite(image).any(axis=0))[0] / image.shape[1]
-    assert columns.min() > 0.25
-    assert columns.max() < 0.75
-
-
-def test_flatmap_outlines_surround_their_region(dataset, draw, masks):
-    regions = {"early_auditory": load_regions()["early_auditory"]}
-    inside = masks.sel(region="early_auditory").values
-    figure, image = draw(np.where(inside, 1.0, np.nan), vmin=0, vmax=1, outlines=regions)
-    axes = figure.axes[0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["early auditory"]
-    (outline,) = axes.collections
-    left, right, bottom, top = axes.get_images()[1].get_extent()
-    rows, columns = np.nonzero(np.isfinite(image))
-    pixels = np.stack(
-        [
-            left + (columns + 0.5) / image.shape[1] * (right - left),
-            top - (rows + 0.5) / image.shape[0] * (top - bottom),
-        ],
-        axis=1,
-    )
-    within = sum(path.contains_points(pixels).astype(int) for path in outline.get_paths())
-    assert within.mean() > 0.7  # coarse voxels reach over the border of their parcel
-
-
-@pytest.mark.parametrize(
-    ("limits", "arrows"),
-    [((0, 1), "neither"), ((0.5, 1), "min"), ((0, 0.5), "max"), ((0.4, 0.5), "both")],
-)
-def test_colour_bar_shows_that_values_lie_beyond(dataset, draw, limits, arrows):
-    values = np.linspace(0, 1, dataset.n_voxels(PARTICIPANT))
-    figure, _ = draw(values, vmin=limits[0], vmax=limits[1])
-    assert figure.axes[0].get_images()[1].colorbar.extend == arrows
-
-
-def test_flatmap_into_given_axes(dataset, draw):
-    figure, axes = plt.subplots(1, 2)
-    returned, _ = draw(np.zeros(dataset.n_voxels(PARTICIPANT)), ax=axes[0])
-    assert returned is figure
-    assert not axes[1].get_images()
-
-
-def test_flatmap_of_wrong_values(dataset):
-    with pytest.raises(ValueError, match="voxels, got values"):
-        flatmap(dataset, PARTICIPANT, np.zeros(3), label="")
-    with pytest.raises(ValueError, match="no finite value"):
-        flatmap(dataset, PARTICIPANT, np.full(dataset.n_voxels(PARTICIPANT), np.nan), label="")
-
-
-def test_symmetric_limits():
-    values = np.array([-3.0, 1.0, np.nan, 2.0])
-    assert symmetric_limits(values, quantile=1) == (-3, 3)
-    low, high = symmetric_limits(values, quantile=0.5)
-    assert (low, high) == (-2, 2)

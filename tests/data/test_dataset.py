@@ -1,22 +1,21 @@
 import json
 import shutil
-import tracemalloc
+from pathlib import Path
 
 import h5py
 import nibabel
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from tiny_dataset import copy_tree, write_silence, write_tree
+from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
 
 from bthelpers.core.errors import DatasetError
-from bthelpers.data.dataset import Dataset
-from bthelpers.data.files import read_columns
-from bthelpers.encoding.ceiling import invalid_voxels
+from bthelpers.core.timing import response_times
+from bthelpers.data.dataset import MONO, Dataset
+from bthelpers.data.manifest import read_manifest
+from bthelpers.params.loading import load
 
+ROOT = Path(__file__).parents[2]
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}  # respdict: 10, 7 and 13 response rows
 TEST = "souls"
 PARTICIPANTS = ("UTS01", "UTS02")
@@ -95,17 +94,6 @@ def test_a_selection_of_other_responses_is_refused(intact):
         with pytest.raises(ValueError, match=r"legacy\.hf5 has 6 voxels, and the selection") as e:
             Dataset(intact).responses("UTS01", "legacy", voxels)
         assert "make it again" in str(e.value)
-
-
-def test_reading_few_voxels_takes_little_memory(tmp_path):
-    shape = (2000, 9000)  # 144 MB, of which HDF5 stores none
-    with h5py.File(tmp_path / "a.hf5", "w") as file:
-        array = file.create_dataset("data", shape, "f8")
-        tracemalloc.start()
-        read_columns(array, np.arange(0, 9000, 900))
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < 8_000_000
 
 
 def test_rows_and_times(intact):
@@ -481,23 +469,27 @@ def test_reading_says_the_same(broken, name, read):
     assert all(part in str(caught.value) for part in fragments)
 
 
-# Voxels that cannot be modelled
+def test_stimuli_that_are_published_in_one_channel_are_so_expected(tmp_path):
+    story = "metsmagic"
+    assert story in MONO
+    write_tree(tmp_path, {story: RESPDICT[story]}, {}, None)
+    path = tmp_path / f"stimuli/{story}.wav"
+    with pytest.raises(ValueError, match=r"is 44100 Hz, PCM_16, 2 channel.* is .* 1 channel"):
+        Dataset(tmp_path).require_audio(story)
+    write_silence(path, soundfile.info(path).duration, channels=1)
+    assert Dataset(tmp_path).require_audio(story) == path
 
 
-@given(
-    arrays(
-        float,
-        st.tuples(st.integers(1, 3), st.integers(2, 5), st.integers(1, 6)),
-        elements=st.sampled_from([0.0, 1.0, np.nan, np.inf]),
-    )
-)
-def test_invalid_voxels_by_loop(responses):
-    expected = [
-        any(
-            not np.isfinite(repeat[:, voxel]).all() or len(set(repeat[:, voxel])) == 1
-            for repeat in responses
-        )
-        for voxel in range(responses.shape[-1])
-    ]
-    np.testing.assert_array_equal(invalid_voxels(responses), expected)
-    np.testing.assert_array_equal(invalid_voxels(responses[0]), invalid_voxels(responses[:1]))
+def test_the_stories_in_one_channel_are_those_whose_files_are_too_short_for_two():
+    n_bytes = {file.path: file.n_bytes for file in read_manifest()}
+    seconds = {
+        story: n_bytes[f"stimuli/{story}.wav"] / (44_100 * 2 * 2) - response_times(n)[-1]
+        for story, n in RESPDICT.items()
+    }
+    assert sorted(story for story, spare in seconds.items() if spare < 0) == sorted(MONO)
+
+
+def test_no_story_of_the_papers_is_in_one_channel_and_all_are_published():
+    stories = set(load(ROOT / "params/paper.yaml").dataset.splits.stories)
+    assert not stories & set(MONO)
+    assert stories < set(RESPDICT)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import h5py
 import numpy as np
 import pytest
@@ -60,3 +62,14 @@ def test_each_chunk_is_read_once_and_only_the_span_of_the_columns(monkeypatch, c
                 0,
                 0,
             ]
+
+
+def test_reading_few_voxels_takes_little_memory(tmp_path):
+    shape = (2000, 9000)  # 144 MB, of which HDF5 stores none
+    with h5py.File(tmp_path / "a.hf5", "w") as file:
+        array = file.create_dataset("data", shape, "f8")
+        tracemalloc.start()
+        read_columns(array, np.arange(0, 9000, 900))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 8_000_000

@@ -1,4 +1,3 @@
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,18 +6,15 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
-from tiny_dataset import copy_tree, write_silence, write_tree
+from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
 
-from bthelpers.core.timing import response_times
 from bthelpers.data import files as formats
-from bthelpers.data.dataset import MONO, Dataset
+from bthelpers.data.dataset import Dataset
 from bthelpers.data.inventory import print_check, take_inventory
-from bthelpers.data.manifest import read_manifest
 from bthelpers.params.loading import load
 from bthelpers.params.splits import Splits
 
 ROOT = Path(__file__).parents[2]
-RESPDICT = json.loads((ROOT / "bthelpers/data/ds003020/respdict.json").read_text())
 STORIES = {"avatar": 30, "legacy": 27, "souls": 33}
 PARTICIPANTS = {"UTS01": 6, "UTS02": 7}
 TEST = "souls"
@@ -244,29 +240,3 @@ def test_a_selection_is_read_at_full_size_by_small_blocks(full_size, monkeypatch
     block = Dataset(full_size).repeats("UTS02", "wheretheressmoke", np.arange(800, 1000))
     assert block.shape == (10, 291, 200)
     assert sum(shapes) <= responses.shape[0] * 94_251 * 8 + block.size * 8
-
-
-def test_stimuli_that_are_published_in_one_channel_are_so_expected(tmp_path):
-    story = "metsmagic"
-    assert story in MONO
-    write_tree(tmp_path, {story: RESPDICT[story]}, {}, None)
-    path = tmp_path / f"stimuli/{story}.wav"
-    with pytest.raises(ValueError, match=r"is 44100 Hz, PCM_16, 2 channel.* is .* 1 channel"):
-        Dataset(tmp_path).require_audio(story)
-    write_silence(path, soundfile.info(path).duration, channels=1)
-    assert Dataset(tmp_path).require_audio(story) == path
-
-
-def test_the_stories_in_one_channel_are_those_whose_files_are_too_short_for_two():
-    n_bytes = {file.path: file.n_bytes for file in read_manifest()}
-    seconds = {
-        story: n_bytes[f"stimuli/{story}.wav"] / (44_100 * 2 * 2) - response_times(n)[-1]
-        for story, n in RESPDICT.items()
-    }
-    assert sorted(story for story, spare in seconds.items() if spare < 0) == sorted(MONO)
-
-
-def test_no_story_of_the_papers_is_in_one_channel_and_all_are_published():
-    stories = set(paper().dataset.splits.stories)
-    assert not stories & set(MONO)
-    assert stories < set(RESPDICT)

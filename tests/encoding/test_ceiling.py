@@ -10,11 +10,13 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from bthelpers.encoding import ceiling
 from bthelpers.encoding.ceiling import (
     ceiling_counts,
     count_published,
+    invalid_voxels,
     load_published,
     noise_ceiling,
     participant_voxels,
@@ -404,3 +406,22 @@ def test_voxels_to_model_are_numbered_among_all():
     np.testing.assert_array_equal(
         some["regions"].sel(region="late_language"), np.less(numbers, 200)
     )
+
+
+@given(
+    arrays(
+        float,
+        st.tuples(st.integers(1, 3), st.integers(2, 5), st.integers(1, 6)),
+        elements=st.sampled_from([0.0, 1.0, np.nan, np.inf]),
+    )
+)
+def test_invalid_voxels_by_loop(responses):
+    expected = [
+        any(
+            not np.isfinite(repeat[:, voxel]).all() or len(set(repeat[:, voxel])) == 1
+            for repeat in responses
+        )
+        for voxel in range(responses.shape[-1])
+    ]
+    np.testing.assert_array_equal(invalid_voxels(responses), expected)
+    np.testing.assert_array_equal(invalid_voxels(responses[0]), invalid_voxels(responses[:1]))

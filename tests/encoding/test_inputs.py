@@ -4,16 +4,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from delayed_stories import invented_representations, naive_features, zscored
 
-from bthelpers.encoding.inputs import at_trs, read_inputs, read_responses
+from bthelpers.encoding.inputs import at_trs, delayed_features, read_inputs, read_responses
 from bthelpers.params.loading import load
 from bthelpers.params.splits import Splits
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
 
 
-def zscored(x):
-    return (x - x.mean(axis=0)) / x.std(axis=0)
+@pytest.fixture(scope="module")
+def representations():
+    return invented_representations()
 
 
 class TwoStories:
@@ -74,3 +76,16 @@ def test_inputs_are_the_responses_of_the_voxels_to_the_stories_that_were_heard()
     settings = (inputs.encoding, inputs.statistics, inputs.seed)
     assert settings == (profile.encoding, profile.statistics, profile.seed)
     assert str(inputs) == "11 + 7 TRs, 3 voxels"
+
+
+@pytest.mark.parametrize("delays", [(1, 2, 3, 4, 5), (2,), (4, 1), (0, 12)])
+def test_features_are_delayed_before_they_are_trimmed(representations, delays):
+    layer = representations.sel(layer=1)
+    features = delayed_features(layer, ["c", "a"], delays)
+    assert features.shape == (60 - 15 + 45 - 15, 4 * len(delays))
+    np.testing.assert_allclose(features, naive_features(layer, ["c", "a"], delays), atol=1e-5)
+
+
+def test_a_story_that_is_not_represented_is_an_error(representations):
+    with pytest.raises(ValueError, match="the representation lacks the stories e, f"):
+        delayed_features(representations.sel(layer=0), ["a", "f", "e"], (1,))

@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import impact_results
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,12 +8,16 @@ from drawn_figures import bars_and_errors, drawn
 
 from bthelpers.data.regions import load_regions
 from bthelpers.figures.alignment import (
+    FEATURE_TITLES,
     TITLES,
     alignment_bars,
     family_bars,
+    impact_bars,
     layer_curves,
+    region_title,
     standard_error,
 )
+from bthelpers.results.impact import load_impacts
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -33,6 +38,12 @@ def alignments(n_participants=3, n_layers=5, conditions=CONDITIONS):
         },
         dims=("participant", "condition", "layer", "region"),
     )
+
+
+def test_every_region_has_its_title():
+    assert set(TITLES) == set(REGIONS)
+    assert region_title("inferior_frontal") == "Inferior frontal"
+    assert region_title("my_own_region") == "My own region"
 
 
 def legend_texts(owner):
@@ -136,3 +147,40 @@ def test_bars_of_families_have_intervals_of_their_draws():
             expected = [min(low, means[n]), max(high, means[n])]
             np.testing.assert_allclose(segment[:, 1], expected)
     assert legend_texts(figure.legends[0]) == CONDITIONS[:2]
+
+
+def test_bars_of_impact_stand_for_means_over_participants(tmp_path):
+    impacts = load_impacts(impact_results.write_results(tmp_path)[0], impact_results.MODEL)
+    figure = drawn(impact_bars(impacts, "late_language"))
+    [axes] = figure.axes
+    for condition, container, error in zip(
+        impact_results.CONDITIONS, *bars_and_errors(axes), strict=True
+    ):
+        chosen = impacts["impact"].sel(condition=condition, region="late_language")
+        heights = [patch.get_height() for patch in container.patches]
+        np.testing.assert_allclose(heights, chosen.mean("participant"))
+        draws = impacts["draws"].sel(condition=condition, region="late_language")
+        bounds = np.percentile(draws.mean("participant"), [2.5, 97.5], axis=-1).T
+        ends = [segment[:, 1] for segment in error[2][0].get_segments()]
+        expected = np.sort(
+            [[min(low, h), max(high, h)] for (low, high), h in zip(bounds, heights, strict=True)]
+        )
+        np.testing.assert_allclose(ends, expected)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+        FEATURE_TITLES[f] for f in impact_results.FEATURES
+    ]
+    assert axes.get_ylabel() == "Low-level impact (%)"
+
+
+def test_a_condition_without_a_ratio_has_no_bar(tmp_path):
+    written = impact_results.write_results(tmp_path)
+    impact_results.write_negative_draw(written)
+    impacts = load_impacts(written[0], impact_results.MODEL)
+    [axes] = drawn(impact_bars(impacts, "late_language")).axes
+    heights = {
+        container.get_label(): [patch.get_height() for patch in container.patches]
+        for container in axes.containers
+        if hasattr(container, "patches")
+    }
+    assert np.isnan(heights["block-permuted"]).all()
+    assert np.isfinite([heights["pretrained"], heights["brain-tuned"]]).all()

@@ -5,12 +5,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from base_models import BASE
 from huggingface_hub import errors as hub
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, standardized, tiny_extractor, tiny_model
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+)
 
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.loading import ModelError
@@ -351,3 +358,32 @@ def test_a_model_that_the_hub_does_not_give_is_an_error_with_a_remedy(cause, rem
         ModelError, match=f"facebook/x at abc cannot be loaded .something long.: .*{remedy}"
     ):
         SpeechEncoder.load("facebook/x", "abc")
+
+
+EXTRACTORS = {"whisper": WhisperFeatureExtractor(80)}
+
+
+@pytest.mark.parametrize("family", BASE)
+def test_base_models_are_saved_loaded_and_give_what_transformers_gives(family, tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = SpeechEncoder(BASE[family]().eval())
+    assert (encoder.n_layers, encoder.hidden_size) == (12, 768)
+    assert encoder.hop == 320
+    encoder.save(tmp_path / "model", {})
+    direct = copy.deepcopy(encoder._whole)
+    encoder.front_end.complete(direct)
+    loaded = SpeechEncoder.load(tmp_path / "model")
+    rng = np.random.default_rng(0)
+    sounds = [rng.normal(0, 0.1, n).astype(np.float32) for n in (SAMPLE_RATE, 7_000)]
+    layers, lengths = loaded.hidden_states(sounds)
+    extractor = EXTRACTORS.get(family, Wav2Vec2FeatureExtractor(do_normalize=True))
+    inputs = extractor(sounds[0], sampling_rate=SAMPLE_RATE, return_tensors="pt")
+    with torch.no_grad():
+        model = direct.encoder if family == "whisper" else direct
+        expected = model(*inputs.values(), output_hidden_states=True).hidden_states
+    alone = loaded.hidden_states(sounds[1:]).layers
+    for ours, theirs, single in zip(layers, expected, alone, strict=True):
+        length = lengths[0]
+        torch.testing.assert_close(ours[0, :length], theirs[0, :length], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(ours[1, : lengths[1]], single[0], atol=1e-5, rtol=1e-5)

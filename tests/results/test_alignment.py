@@ -1,19 +1,30 @@
 import json
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 import xarray as xr
-from alignment_results import ABOVE, CONDITIONS, MODEL, PARTICIPANTS, REGIONS, write_results
+from alignment_results import (
+    ABOVE,
+    CONDITIONS,
+    MODEL,
+    PARTICIPANTS,
+    REGIONS,
+    SMOKE,
+    write_results,
+)
 from scipy import stats
 
-from bthelpers.params.loading import to_dict
+from bthelpers.core.errors import ResultsError
+from bthelpers.params.loading import load, to_dict
 from bthelpers.params.settings import ModelSettings
 from bthelpers.results.alignment import (
     change_table,
     load_alignment,
     load_families,
     signed_rank_table,
+    significance_table,
 )
 from bthelpers.results.runs import source
 from bthelpers.results.store import Results, write_dataset
@@ -134,3 +145,66 @@ def test_families_that_share_nothing_are_an_error(two_models):
     (results.root / "profile.json").write_text(json.dumps(to_dict(replace(profile, models=apart))))
     with pytest.raises(ValueError, match="the models share no participant or no condition"):
         load_families(results)
+
+
+def write_p_values(root, p_of):
+    """A results folder in which `p_of(rng)` gives p (layer, voxel) of each run."""
+    rng = np.random.default_rng(0)
+    overrides = {"dataset.participants": PARTICIPANTS, "conditions": CONDITIONS}
+    root.mkdir(parents=True)
+    (root / "profile.json").write_text(json.dumps(to_dict(load(SMOKE, overrides))))
+    written = {}
+    for participant in PARTICIPANTS:
+        masks = np.stack([np.arange(30) < 12, np.arange(30) % 2 == 1])
+        voxels = xr.Dataset(
+            {"regions": (("region", "voxel"), masks)}, {"region": ["late_language", "odd"]}
+        )
+        write_dataset(voxels, root / participant / "voxels.nc", {"dataset": "Invented"})
+        for condition in CONDITIONS:
+            run = p_of(rng)
+            written[participant, condition] = run.get("p")
+            write_dataset(run, root / MODEL / participant / condition / "alignment.nc", {})
+    return written
+
+
+def random_p(rng):
+    p = rng.uniform(size=(4, len(ABOVE))) ** 4
+    p[2, 3] = np.nan
+    return xr.Dataset(
+        {"p": (("layer", "voxel"), p.astype(np.float32))},
+        {"layer": np.arange(4), "voxel": ABOVE},
+    )
+
+
+def benjamini_hochberg(p, q):
+    """Which hypotheses are rejected, by the procedure's own words."""
+    passing = [k for k in range(1, len(p) + 1) if np.sort(p)[k - 1] <= q * k / len(p)]
+    return p <= np.sort(p)[passing[-1] - 1] if passing else np.zeros(len(p), bool)
+
+
+@pytest.mark.parametrize("region", ["late_language", "odd"])
+def test_the_table_holds_shares_of_voxels_that_pass_over_the_whole_brain(tmp_path, region):
+    written = write_p_values(tmp_path / "smoke", random_p)
+    table = significance_table(Results(tmp_path / "smoke"), MODEL, region)
+    assert list(table.columns) == ["voxels", "without p", "significant (%)"]
+    layers_of = {"mean over layers": slice(1, None), "last layer": slice(-1, None)}
+    assert list(table.index) == list(product(CONDITIONS, layers_of, PARTICIPANTS))
+    inside = ABOVE < 12 if region == "late_language" else ABOVE % 2 == 1
+    defined = np.arange(20) != 3  # the voxel that has no p in one layer: number 7
+    for (condition, layers, participant), row in table.iterrows():
+        p = written[participant, condition].values[layers_of[layers]]
+        passed = [benjamini_hochberg(of_layer[defined], 0.05) for of_layer in p]
+        share = np.mean(np.array(passed)[:, inside[defined]])
+        assert row["significant (%)"] == pytest.approx(100 * share)
+        assert row["voxels"] == (inside & defined).sum()
+        assert row["without p"] == (inside & ~defined).sum() == 1
+    assert 0 < table["significant (%)"].min() < table["significant (%)"].max() < 100
+
+
+def test_results_without_p_are_an_error_that_names_them(tmp_path):
+    write_p_values(tmp_path / "smoke", lambda rng: random_p(rng).rename(p="r"))
+    with pytest.raises(ResultsError) as caught:
+        significance_table(Results(tmp_path / "smoke"), MODEL, "odd")
+    named = tmp_path / "smoke" / MODEL / "SIM02" / "pretrained" / "alignment.nc"
+    assert f"{named} holds no p-values" in str(caught.value)
+    assert "`bthelpers run" in str(caught.value)

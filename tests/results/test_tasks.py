@@ -1,96 +1,29 @@
-import json
 import shutil
 from itertools import product
-from pathlib import Path
 
 import numpy as np
+import preference_results
 import pytest
 import xarray as xr
-from drawn_figures import bars_and_errors, drawn
+from task_results import CONDITIONS, LOADERS, PARTICIPANTS, TASKS, write_results
 
 from bthelpers.core.errors import ResultsError
-from bthelpers.figures.tasks import score_bars, score_by_layer
-from bthelpers.params.loading import load, to_dict
 from bthelpers.results.runs import over_layers
-from bthelpers.results.store import Results, read_dataset, result_folder, write_dataset
+from bthelpers.results.store import Results, read_dataset, write_dataset
 from bthelpers.results.tasks import (
-    by_task,
     change_table,
+    late_change_table,
     load_downstream,
     load_low_level,
+    load_preferences,
     load_recognition,
 )
-
-SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
-PARTICIPANTS = ["SIM02", "SIM01"]
-CONDITIONS = ["pretrained", "brain-tuned", "big-slm"]
-TASKS, N_LAYERS, N_DRAWS = ["action", "emotion"], 3, 100
-SPLITS = ["train", "validation", "test"]
-
-
-def invented_probes(rng, *scores):
-    """Scores of probes; draws lie about them, so that they hold each other's labels."""
-    shape = len(TASKS), N_LAYERS + 1
-    run = xr.Dataset(coords={"task": TASKS, "layer": np.arange(N_LAYERS + 1), "split": SPLITS})
-    for score in scores:
-        values = rng.uniform(0.2, 0.8, shape)
-        draws = values[..., None] + rng.normal(0, 0.05, (*shape, N_DRAWS))
-        run[score] = ("task", "layer"), values
-        run[f"{score}_draws"] = ("task", "layer", "draw"), draws.astype(np.float32)
-        run[f"naive_{score}"] = "task", np.array([0.03, 0.11])
-    return run.assign(
-        C=(("task", "layer"), 10.0 ** rng.integers(-3, 2, shape)),
-        n_constant_features=(("task", "layer"), rng.integers(0, 3, shape)),
-        n_clips=(("task", "split"), [[90, 30, 30], [60, 20, 25]]),
-        n_outputs=("task", [46, 6]),
-        n_constant=("task", [0, 0]),
-        n_untested=("task", [1, 0]),
-    )
-
-
-def invented_recognition(rng):
-    wer = rng.uniform(0.3, 1.2)
-    return xr.Dataset(
-        {
-            "wer": wer,
-            "accuracy": 1 - wer,
-            "wer_draws": ("draw", (wer + rng.normal(0, 0.05, N_DRAWS)).astype(np.float32)),
-            "n_clips": ("split", [90, 30, 30]),
-            "n_words": 210,
-            "n_infeasible": 1,
-            "n_infeasible_training": 2,
-            "validation_wer": ("epoch", rng.uniform(0.3, 1.2, 4)),
-        },
-        {"split": SPLITS},
-    )
-
-
-STEPS = {
-    "probes": lambda rng: invented_probes(rng, "f1_macro", "f1_weighted"),
-    "low_level_probes": lambda rng: invented_probes(rng, "r2"),
-    "recognition": invented_recognition,
-}
-LOADERS = {
-    "probes": load_downstream,
-    "low_level_probes": load_low_level,
-    "recognition": load_recognition,
-}
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """Results of one model, and the runs that were written there, by file. To be read only."""
-    root = tmp_path_factory.mktemp("results")
-    profile = load(SMOKE, {"dataset.participants": PARTICIPANTS, "conditions": CONDITIONS})
-    model = next(iter(profile.models))
-    (root / "profile.json").write_text(json.dumps(to_dict(profile)))
-    rng, runs = np.random.default_rng(0), {}
-    for step, participant, condition in product(STEPS, PARTICIPANTS, CONDITIONS):
-        file = root / result_folder(model, participant, condition, step) / f"{step}.nc"
-        if file not in runs:
-            runs[file] = STEPS[step](rng)
-            write_dataset(runs[file], file, {"dataset": "invented corpora"})
-    return Results(root), model, runs
+    return write_results(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture
@@ -262,65 +195,63 @@ def test_what_clips_do_to_all_conditions_alike_is_no_uncertainty_of_the_change(w
         np.testing.assert_allclose(table[column].astype(float), [0.3, -0.1], atol=1e-6)
 
 
-def naive_interval(run, score, condition):
-    draws = run[f"{score}_draws"].sel(condition=condition).mean("participant")
-    return np.percentile(draws, [2.5, 97.5], axis=draws.get_axis_num("draw"))
+@pytest.fixture
+def preferences(tmp_path):
+    """Results of one model, and the runs that were written there."""
+    return preference_results.write_preferences(tmp_path)
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("step", LOADERS)
-def test_bars_show_conditions_intervals_participants_and_the_naive_model(written, step):
-    results, model, _ = written
-    run = LOADERS[step](results, model)
-    score = {"probes": "f1_macro", "low_level_probes": "r2", "recognition": "accuracy"}[step]
-    few = run.sel(participant=["SIM01"], condition=["pretrained", "brain-tuned"])
-    panels = {"large": run, "small": few} if step == "recognition" else by_task(over_layers(run))
-    figure = drawn(score_bars(panels, score, model))
-    assert figure.axes[0].get_ylabel()
-    assert figure.legends[0].get_title().get_text() == model
-    named = {text.get_text() for text in figure.legends[0].get_texts()}
-    assert named == {*CONDITIONS, *(["naive"] if step == "probes" else [])}
-    for axes, (title, panel) in zip(figure.axes, panels.items(), strict=True):
-        assert axes.get_title() == title
-        conditions = list(panel["condition"].values)
-        bars, errors = bars_and_errors(axes)
-        assert [bar.get_label() for bar in bars] == conditions
-        dots = iter(line.get_ydata() for line in axes.lines if line.get_marker() == ".")
-        for bar, condition, error in zip(bars, conditions, errors, strict=True):
-            [segment] = error[2][0].get_segments()
-            values = panel[score].sel(condition=condition)
-            assert bar[0].get_height() == pytest.approx(values.mean().item())
-            assert segment[:, 1] == pytest.approx(naive_interval(panel, score, condition), rel=1e-5)
-            if condition == "brain-tuned":
-                np.testing.assert_allclose([next(dots)[0] for _ in values], values)
-        assert next(dots, None) is None
-        dashed = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
-        assert dashed == ([panel["naive_f1_macro"].item()] if step == "probes" else [])
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("n_participants", [1, 2])
-def test_layer_curves_show_scores_and_changes(written, n_participants):
-    results, model, _ = written
-    run = load_downstream(results, model).isel(participant=slice(n_participants))
-    panels = by_task(run)
-    figure = drawn(score_by_layer(panels, "f1_weighted", model))
-    assert all(axes.get_ylabel() for axes in figure.axes[:: len(TASKS)])
-    assert "Layer" in figure.get_supxlabel()
-    changes = run[["f1_weighted", "f1_weighted_draws"]]
-    changes = changes - changes.sel(condition="pretrained")
-    rows = [(run, CONDITIONS), (changes, CONDITIONS[1:])]
-    for axes, ((shown, conditions), task) in zip(figure.axes, product(rows, TASKS), strict=True):
-        assert axes.get_title() == (task if shown is run else "")
-        panel = shown.sel(task=task)
-        for line, band, condition in zip(axes.lines, axes.collections, conditions, strict=False):
-            assert line.get_label() == condition
-            assert list(line.get_xdata()) == list(range(N_LAYERS + 1))
-            expected = panel["f1_weighted"].sel(condition=condition).mean("participant")
-            np.testing.assert_allclose(line.get_ydata(), expected)
-            bounds = naive_interval(panel, "f1_weighted", condition)
-            heights = band.get_paths()[0].vertices[:, 1]
-            assert (heights.min(), heights.max()) == pytest.approx(
-                (bounds[0].min(), bounds[1].max()), rel=1e-4
+def test_runs_of_preference_become_one_labelled_array(preferences):
+    results, model, runs = preferences
+    loaded = load_preferences(results, model)
+    assert loaded["preference"].dims == ("participant", "condition", "layer")
+    assert list(loaded["participant"].values) == PARTICIPANTS
+    for participant, condition in product(PARTICIPANTS, preference_results.CONDITIONS):
+        run = runs["pretrained" if condition == "pretrained" else participant]
+        chosen = loaded.sel(participant=participant, condition=condition, drop=True)
+        xr.testing.assert_equal(chosen[["preference", "draws"]], run[["preference", "draws"]])
+        for k, kind in enumerate(("semantic", "phonetic")):
+            np.testing.assert_allclose(
+                chosen["relative"].sel(kind=kind),
+                run["distance"][:, k].mean("word") / run["distance"][:, 2].mean("word"),
             )
-        assert len(axes.collections) == len(conditions)
+            np.testing.assert_allclose(
+                chosen["relative_draws"].sel(kind=kind),
+                run["distance_draws"][:, k] / run["distance_draws"][:, 2],
+            )
+
+
+def test_a_missing_run_of_preference_is_an_error_that_names_it(preferences):
+    results, model, _ = preferences
+    missing = results.root / model / "SIM01" / "brain-tuned" / "preference.nc"
+    missing.unlink()
+    with pytest.raises(ResultsError, match=r"SIM01/brain-tuned/preference\.nc"):
+        load_preferences(results, model)
+    (results.root / model / "pretrained" / "preference.nc").unlink()
+    with pytest.raises(ResultsError, match=r"pretrained/preference\.nc"):
+        results.open(model, "SIM01", "pretrained", "preference")
+
+
+def test_runs_of_other_words_are_no_pair(preferences):
+    results, model, _ = preferences
+    other = preference_results.invented_run(np.random.default_rng(1), ["cat", "dog", "rain"])
+    write_dataset(other, results.root / model / "SIM01" / "brain-tuned" / "preference.nc", {})
+    with pytest.raises(ValueError, match="word"):
+        load_preferences(results, model)
+
+
+def test_change_in_late_layers_is_paired(preferences):
+    """Seven transformer layers: the last three are late."""
+    results, model, runs = preferences
+    loaded = load_preferences(results, model)
+    table = late_change_table(loaded["preference"], loaded["draws"])
+    assert list(table.index) == [("brain-tuned", participant) for participant in PARTICIPANTS]
+    for participant in PARTICIPANTS:
+        row = table.loc[("brain-tuned", participant)]
+        before, after = (runs[name] for name in ("pretrained", participant))
+        late = [run["preference"].values[5:].mean() for run in (before, after)]
+        draws = after["draws"].values[5:].mean(axis=0) - before["draws"].values[5:].mean(axis=0)
+        expected = [*late, late[1] - late[0], *np.percentile(draws, [2.5, 97.5])]
+        np.testing.assert_allclose(
+            row[["pretrained", "tuned", "change", "low", "high"]].astype(float), expected
+        )

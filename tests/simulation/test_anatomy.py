@@ -3,47 +3,25 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from anatomy_dataset import (
+    PARTICIPANT,
+    VOXEL_SIZE_MM,
+    midthickness,
+    transform_folder,
+    write_anatomy,
+)
 from scipy.spatial import cKDTree
 
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.regions import GLASSER_AREAS
-from bthelpers.simulation.anatomy import _hcp_parcels, write_atlas, write_participant_anatomy
-
-PARTICIPANT = "sim01"
-
-
-VOXEL_SIZE_MM = 8.0
-
-
-def write_dataset(root, seed):
-    write_atlas(root)
-    n_voxels = write_participant_anatomy(root, PARTICIPANT, VOXEL_SIZE_MM, seed=seed)
-    transforms = {PARTICIPANT: f"{PARTICIPANT}_auto"}
-    (root / "derivative/subject_xfms.json").write_text(json.dumps(transforms))
-    return n_voxels
+from bthelpers.simulation import anatomy
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("anatomy")
-    write_dataset(root, seed=1)
+    write_anatomy(root, seed=1)
     return Dataset(root)
-
-
-def transform_folder(dataset):
-    return dataset.pycortex_store / PARTICIPANT / "transforms" / f"{PARTICIPANT}_auto"
-
-
-def midthickness(dataset):
-    """Points (vertex, 3) halfway through the cortex, left then right, from FreeSurfer's files."""
-    folder = dataset.freesurfer_subjects / PARTICIPANT / "surf"
-    white, pial = (
-        np.vstack(
-            [nibabel.freesurfer.read_geometry(folder / f"{h}.{name}")[0] for h in ("lh", "rh")]
-        )
-        for name in ("white", "pial")
-    )
-    return (white + pial) / 2
 
 
 def test_atlas_is_on_the_template(dataset):
@@ -99,7 +77,7 @@ def test_mask_holds_the_voxels_within_8_mm(dataset):
 def test_seed_makes_the_head(dataset, tmp_path):
     for seed, root in ((1, tmp_path / "same"), (2, tmp_path / "other")):
         root.mkdir()
-        n_voxels = write_dataset(root, seed)
+        n_voxels = write_anatomy(root, seed)
         assert n_voxels == Dataset(root).n_voxels(PARTICIPANT)
     same, other = Dataset(tmp_path / "same"), Dataset(tmp_path / "other")
     assert same.n_voxels(PARTICIPANT) == dataset.n_voxels(PARTICIPANT)
@@ -111,5 +89,5 @@ def test_seed_makes_the_head(dataset, tmp_path):
 
 def test_areas_are_those_of_the_atlas():
     for hemisphere in ("lh", "rh"):
-        _, _, names = _hcp_parcels(hemisphere)
+        _, _, names = anatomy._hcp_parcels(hemisphere)
         assert sorted(name[2:-4] for name in names[1:]) == sorted(GLASSER_AREAS)

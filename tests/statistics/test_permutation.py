@@ -1,30 +1,13 @@
-import json
-from itertools import product
-from pathlib import Path
-
 import numpy as np
 import pytest
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bthelpers.core.errors import ResultsError
 from bthelpers.core.signals import autocorrelated_noise
-from bthelpers.params.loading import load, to_dict
-from bthelpers.results.alignment import significance_table
-from bthelpers.results.store import Results, write_dataset
-from bthelpers.simulation.null_studies import (
-    rejection_rates,
-)
+from bthelpers.simulation.null_studies import rejection_rates
 from bthelpers.statistics import permutation as significance
 from bthelpers.statistics.permutation import permutation_p
-
-SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
-PARTICIPANTS = ["SIM02", "SIM01"]
-CONDITIONS = ["pretrained", "block-permuted", "brain-tuned"]
-MODEL = "hubert-mini"
-ABOVE = np.arange(4, 24)  # voxels above the ceiling's threshold
 
 
 def story(n_trs=53, n_voxels=9, seed=0):
@@ -154,66 +137,3 @@ def test_permutation_finds_related_voxels():
     predicted = autocorrelated_noise((240, 200), 0.8, rng)
     actual = 0.5 * predicted + autocorrelated_noise((240, 200), 0.4, rng)
     assert (permutation_p(predicted, actual, 50, 500, seed=0) < 0.01).mean() > 0.95
-
-
-def write_results(root, p_of):
-    """A results folder in which `p_of(rng)` gives p (layer, voxel) of each run."""
-    rng = np.random.default_rng(0)
-    overrides = {"dataset.participants": PARTICIPANTS, "conditions": CONDITIONS}
-    root.mkdir(parents=True)
-    (root / "profile.json").write_text(json.dumps(to_dict(load(SMOKE, overrides))))
-    written = {}
-    for participant in PARTICIPANTS:
-        masks = np.stack([np.arange(30) < 12, np.arange(30) % 2 == 1])
-        voxels = xr.Dataset(
-            {"regions": (("region", "voxel"), masks)}, {"region": ["late_language", "odd"]}
-        )
-        write_dataset(voxels, root / participant / "voxels.nc", {"dataset": "Invented"})
-        for condition in CONDITIONS:
-            run = p_of(rng)
-            written[participant, condition] = run.get("p")
-            write_dataset(run, root / MODEL / participant / condition / "alignment.nc", {})
-    return written
-
-
-def random_p(rng):
-    p = rng.uniform(size=(4, len(ABOVE))) ** 4
-    p[2, 3] = np.nan
-    return xr.Dataset(
-        {"p": (("layer", "voxel"), p.astype(np.float32))},
-        {"layer": np.arange(4), "voxel": ABOVE},
-    )
-
-
-def benjamini_hochberg(p, q):
-    """Which hypotheses are rejected, by the procedure's own words."""
-    passing = [k for k in range(1, len(p) + 1) if np.sort(p)[k - 1] <= q * k / len(p)]
-    return p <= np.sort(p)[passing[-1] - 1] if passing else np.zeros(len(p), bool)
-
-
-@pytest.mark.parametrize("region", ["late_language", "odd"])
-def test_the_table_holds_shares_of_voxels_that_pass_over_the_whole_brain(tmp_path, region):
-    written = write_results(tmp_path / "smoke", random_p)
-    table = significance_table(Results(tmp_path / "smoke"), MODEL, region)
-    assert list(table.columns) == ["voxels", "without p", "significant (%)"]
-    layers_of = {"mean over layers": slice(1, None), "last layer": slice(-1, None)}
-    assert list(table.index) == list(product(CONDITIONS, layers_of, PARTICIPANTS))
-    inside = ABOVE < 12 if region == "late_language" else ABOVE % 2 == 1
-    defined = np.arange(20) != 3  # the voxel that has no p in one layer: number 7
-    for (condition, layers, participant), row in table.iterrows():
-        p = written[participant, condition].values[layers_of[layers]]
-        passed = [benjamini_hochberg(of_layer[defined], 0.05) for of_layer in p]
-        share = np.mean(np.array(passed)[:, inside[defined]])
-        assert row["significant (%)"] == pytest.approx(100 * share)
-        assert row["voxels"] == (inside & defined).sum()
-        assert row["without p"] == (inside & ~defined).sum() == 1
-    assert 0 < table["significant (%)"].min() < table["significant (%)"].max() < 100
-
-
-def test_results_without_p_are_an_error_that_names_them(tmp_path):
-    write_results(tmp_path / "smoke", lambda rng: random_p(rng).rename(p="r"))
-    with pytest.raises(ResultsError) as caught:
-        significance_table(Results(tmp_path / "smoke"), MODEL, "odd")
-    named = tmp_path / "smoke" / MODEL / "SIM02" / "pretrained" / "alignment.nc"
-    assert f"{named} holds no p-values" in str(caught.value)
-    assert "`bthelpers run" in str(caught.value)

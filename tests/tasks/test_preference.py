@@ -1,22 +1,15 @@
 import copy
-import json
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
-from drawn_figures import drawn
 from scipy.spatial.distance import cosine
 from tiny_models import standardized, tiny_extractor, tiny_model
 
-from bthelpers.core.errors import DatasetError, ResultsError
-from bthelpers.figures.tasks import preference_by_layer, relative_by_layer
+from bthelpers.core.errors import DatasetError
 from bthelpers.models.speech import HiddenStates, SpeechEncoder
-from bthelpers.params.loading import load, to_dict
-from bthelpers.results.store import Results, write_dataset
-from bthelpers.results.tasks import late_change_table, load_preferences
 from bthelpers.tasks import preference
 from bthelpers.tasks.preference import (
     KINDS,
@@ -28,7 +21,6 @@ from bthelpers.tasks.preference import (
 )
 from bthelpers.tasks.word_pairs import ChosenWords, SpokenWord, WordPairs
 
-SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
 SPOKEN = [
     SpokenWord(word, story, start, start + seconds)
     for word, story, start, seconds in [
@@ -211,123 +203,3 @@ def test_draws_follow_from_the_seed(encoder, measured):
     xr.testing.assert_identical(again, measured)
     assert not np.array_equal(other["draws"], measured["draws"])
     xr.testing.assert_identical(other["distance"], measured["distance"])
-
-
-PARTICIPANTS, CONDITIONS, N_DRAWS = ["SIM02", "SIM01"], ["pretrained", "brain-tuned"], 300
-WORDS = ["cat", "dog", "fog"]
-
-
-def invented_run(rng, words=WORDS):
-    distance = rng.uniform(0.2, 0.9, (8, 3, len(words)))
-    draws = rng.uniform(0.2, 0.9, (8, 3, N_DRAWS))
-    return xr.Dataset(
-        {
-            "preference": ("layer", (distance[:, 0] - distance[:, 1]).mean(axis=1)),
-            "draws": (("layer", "draw"), draws[:, 0] - draws[:, 1]),
-            "distance": (("layer", "kind", "word"), distance),
-            "distance_draws": (("layer", "kind", "draw"), draws),
-            "n_spoken": ("word", np.arange(len(words)) + 2),
-            "semantic": ("word", words),
-        },
-        {"layer": range(8), "kind": list(KINDS), "word": words, "draw": range(N_DRAWS)},
-    )
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Results of one model, and the runs that were written there."""
-    profile = load(SMOKE, {"dataset.participants": PARTICIPANTS, "conditions": CONDITIONS})
-    model = next(iter(profile.models))
-    rng = np.random.default_rng(0)
-    runs = {"pretrained": invented_run(rng), **{p: invented_run(rng) for p in PARTICIPANTS}}
-    (tmp_path / "profile.json").write_text(json.dumps(to_dict(profile)))
-    write_dataset(runs["pretrained"], tmp_path / model / "pretrained" / "preference.nc", {})
-    for participant in PARTICIPANTS:
-        write_dataset(
-            runs[participant], tmp_path / model / participant / "brain-tuned/preference.nc", {}
-        )
-    return Results(tmp_path), model, runs
-
-
-def test_runs_become_one_labelled_array(written):
-    results, model, runs = written
-    loaded = load_preferences(results, model)
-    assert loaded["preference"].dims == ("participant", "condition", "layer")
-    assert list(loaded["participant"].values) == PARTICIPANTS
-    for participant, condition in product(PARTICIPANTS, CONDITIONS):
-        run = runs["pretrained" if condition == "pretrained" else participant]
-        chosen = loaded.sel(participant=participant, condition=condition, drop=True)
-        xr.testing.assert_equal(chosen[["preference", "draws"]], run[["preference", "draws"]])
-        for k, kind in enumerate(("semantic", "phonetic")):
-            np.testing.assert_allclose(
-                chosen["relative"].sel(kind=kind),
-                run["distance"][:, k].mean("word") / run["distance"][:, 2].mean("word"),
-            )
-            np.testing.assert_allclose(
-                chosen["relative_draws"].sel(kind=kind),
-                run["distance_draws"][:, k] / run["distance_draws"][:, 2],
-            )
-
-
-def test_a_missing_run_is_an_error_that_names_it(written):
-    results, model, _ = written
-    missing = results.root / model / "SIM01" / "brain-tuned" / "preference.nc"
-    missing.unlink()
-    with pytest.raises(ResultsError, match=r"SIM01/brain-tuned/preference\.nc"):
-        load_preferences(results, model)
-    (results.root / model / "pretrained" / "preference.nc").unlink()
-    with pytest.raises(ResultsError, match=r"pretrained/preference\.nc"):
-        results.open(model, "SIM01", "pretrained", "preference")
-
-
-def test_runs_of_other_words_are_no_pair(written):
-    results, model, _ = written
-    other = invented_run(np.random.default_rng(1), ["cat", "dog", "rain"])
-    write_dataset(other, results.root / model / "SIM01" / "brain-tuned" / "preference.nc", {})
-    with pytest.raises(ValueError, match="word"):
-        load_preferences(results, model)
-
-
-def test_change_in_late_layers_is_paired(written):
-    """Seven transformer layers: the last three are late."""
-    results, model, runs = written
-    loaded = load_preferences(results, model)
-    table = late_change_table(loaded["preference"], loaded["draws"])
-    assert list(table.index) == [("brain-tuned", participant) for participant in PARTICIPANTS]
-    for participant in PARTICIPANTS:
-        row = table.loc[("brain-tuned", participant)]
-        before, after = (runs[name] for name in ("pretrained", participant))
-        late = [run["preference"].values[5:].mean() for run in (before, after)]
-        draws = after["draws"].values[5:].mean(axis=0) - before["draws"].values[5:].mean(axis=0)
-        expected = [*late, late[1] - late[0], *np.percentile(draws, [2.5, 97.5])]
-        np.testing.assert_allclose(
-            row[["pretrained", "tuned", "change", "low", "high"]].astype(float), expected
-        )
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("n_models", [1, 2])
-def test_figures_show_every_condition_of_every_model(written, n_models):
-    results, model, _ = written
-    loaded = load_preferences(results, model)
-    models = {"large": loaded, "small": loaded.isel(layer=slice(0, 4), participant=[1])}
-    models = dict(list(models.items())[:n_models])
-    own, relative = drawn(preference_by_layer(models)), drawn(relative_by_layer(models))
-    for figure in (own, relative):
-        assert [axes.get_title() for axes in figure.axes[:n_models]] == list(models)
-        assert all(axes.get_ylabel() for axes in figure.axes[::n_models])
-    top, bottom = own.axes[0], own.axes[n_models]
-    lines = {line.get_label(): line.get_ydata() for line in top.lines[:-1]}
-    d = loaded["preference"].mean("participant")
-    for condition in CONDITIONS:
-        np.testing.assert_allclose(lines[condition], d.sel(condition=condition))
-    change = d.sel(condition="brain-tuned") - d.sel(condition="pretrained")
-    np.testing.assert_allclose(bottom.lines[0].get_ydata(), change)
-    draws = loaded["draws"].mean("participant")
-    draws = draws.sel(condition="brain-tuned") - draws.sel(condition="pretrained")
-    heights = bottom.collections[0].get_paths()[0].vertices[:, 1]
-    assert heights.min() == pytest.approx(np.percentile(draws, 2.5, axis=1).min())
-    assert heights.max() == pytest.approx(np.percentile(draws, 97.5, axis=1).max())
-    semantic = relative.axes[0].lines[0].get_ydata()
-    expected = loaded["relative"].sel(kind="semantic", condition="pretrained").mean("participant")
-    np.testing.assert_allclose(semantic, expected)

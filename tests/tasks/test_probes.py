@@ -205,13 +205,6 @@ def test_draws_are_paired_by_seed_and_straddle_the_score(values, classes):
     assert one["f1_macro"].equals(other["f1_macro"])
 
 
-def test_each_draw_has_as_many_clips():
-    counts = resampling_counts(7, 100, 0)
-    assert counts.shape == (100, 7)
-    assert (counts.sum(axis=1) == 7).all()
-    np.testing.assert_allclose(counts.mean(axis=0), 1, atol=0.4)
-
-
 def test_test_clips_choose_nothing(values, classes):
     before = probe(features := layers(values), classes)
     shuffled, test = classes.copy(), rows("test")
