@@ -18,8 +18,8 @@ help:  ## list the targets
 	@printf '\nPROFILE=NAME chooses params/NAME.yaml (now: %s); CORES=N and GPUS=N limit what runs at a time.\n' "$$PROFILE"
 
 named:
-	@case "$$PROFILE" in ''|[!A-Za-z0-9]*|*[!A-Za-z0-9_.+-]*) \
-		printf 'PROFILE=%s is no name of a profile: letters, digits and _ . + - only, beginning with a letter or digit\n' "$$PROFILE" >&2; exit 1;; esac
+	@case "$$PROFILE" in ''|[!A-Za-z0-9]*|*[!A-Za-z0-9_.+-]*|*..*|*.) \
+		printf 'PROFILE=%s is no name of a profile: letters, digits and _ + -, and single dots between them, beginning with a letter or digit\n' "$$PROFILE" >&2; exit 1;; esac
 
 known: named
 	@test -f "params/$$PROFILE.yaml" || { echo "params/$$PROFILE.yaml is not there; profiles are:" \
@@ -58,7 +58,7 @@ miniature: $(INSTALLED)  ## pretrain the HuBERT miniature again (about half an h
 	exec $(BIN)/bthelpers miniature speech --output bthelpers/checkpoints/hubert-mini
 
 clean: named  ## remove the built book, the results of PROFILE and its data, if simulated
-	rm -rf "results/$$PROFILE" book/_build book/executed .snakemake
+	rm -rf "results/$$PROFILE" book/_build book/executed book/api .snakemake
 	@for data in "data/$$PROFILE" "data/$${PROFILE}_corpora"/*; do \
 		grep -qs '"Simulated": true' "$$data/dataset_description.json" && rm -rf "$$data" || true; \
 	done
@@ -67,7 +67,7 @@ clean: named  ## remove the built book, the results of PROFILE and its data, if 
 test: $(INSTALLED)  ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-lint: $(INSTALLED)  ## check format and style
+lint: $(INSTALLED)  ## check format, style and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports

@@ -18,7 +18,7 @@ from bthelpers.data.download import URL, DownloadError, download, require_space
 from bthelpers.data.manifest import PARTS, read_manifest, select, survey, table, unpublished
 from bthelpers.models.loading import ModelError
 from bthelpers.params.loading import load
-from bthelpers.params.schema import ParameterError
+from bthelpers.params.schema import NAME, ParameterError
 from bthelpers.params.settings import Profile
 
 USER_ERRORS = (DatasetError, DownloadError, ModelError, ParameterError, ResultsError, OSError)
@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bthelpers {arguments.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        stopped = "interrupted; the same command goes on"
+        goes_on = arguments.command in ("download", "run")
+        stopped = "interrupted" + ("; the same command goes on" if goes_on else "")
         print(f"bthelpers {arguments.command}: {stopped}", file=sys.stderr)
         return 130
 
@@ -77,10 +78,10 @@ def command(
 
 def profile_name(text: str) -> str:
     """Refuse what is no name of a file in ``params/``: results lie in a folder of that name."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", text):
+    if not re.fullmatch(NAME, text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no name of a profile: a file in params/, without .yaml; letters, digits"
-            " and _ . + - only, beginning with a letter or digit"
+            " and _ + -, and single dots between them, beginning with a letter or digit"
         )
     return text
 
@@ -91,7 +92,7 @@ def _profile(name: str) -> Profile:
 
 
 ROOT = argument("root", type=Path, metavar="ROOT", help="the dataset's folder")
-NAME = argument("profile", type=profile_name, metavar="PROFILE", help="a file in params/")
+PROFILE_NAME = argument("profile", type=profile_name, metavar="PROFILE", help="a file in params/")
 PROFILE = argument(
     "--profile",
     default="paper",
@@ -165,7 +166,7 @@ def _plan(arguments: Namespace) -> bool:
 @command(
     "run",
     "Make what is missing or outdated of a profile's results. What follows -- goes to Snakemake.",
-    NAME,
+    PROFILE_NAME,
     argument("--cores", type=int, metavar="N", help="runs at a time (default: what fits)"),
     argument("--gpus", type=int, metavar="N", help="runs that use a GPU (default: one for each)"),
 )
@@ -176,7 +177,7 @@ def _run(arguments: Namespace) -> bool:
     return True
 
 
-@command("record", "Keep a compact copy of a profile's results in book/recorded.", NAME)
+@command("record", "Keep a compact copy of a profile's results in book/recorded.", PROFILE_NAME)
 def _record(arguments: Namespace) -> bool:
     from bthelpers.workflow.recorded import record
 

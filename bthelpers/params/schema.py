@@ -96,8 +96,9 @@ _KEYS = _rule(
 )
 _DISTINCT = _rule("be free of repetitions", lambda x: len(set(x)) == len(x), uniqueItems=True)
 _ONE_LINE = _matches(r"[^\n\0]*", "be one line of text")
+NAME = r"[A-Za-z0-9](\.?[A-Za-z0-9_+-])*"
 _NAME = _matches(
-    r"[A-Za-z0-9](\.?[A-Za-z0-9_+-])*",
+    NAME,
     "be a name of letters, digits, '_', '+', '-' and single dots between them, that begins with a"
     " letter or digit",
 )

@@ -158,7 +158,7 @@ class StimulusSettings:
 
     window: Positive  # seconds of sound that are taken together
     batch: Count  # windows per optimiser step
-    epochs: Count
+    epochs: Count  # all are trained
     learning_rate: Positive  # peak, of the transformer
     quantizer_lr: Positive  # peak, of the quantizer and of the projections to its codes
     warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
@@ -191,7 +191,7 @@ class EncodingSettings:
 class StatisticsSettings:
     """Intervals by block bootstrap over TRs, and p-values by block permutation."""
 
-    bootstrap_draws: Count
+    bootstrap_draws: Count  # resamplings that an interval is made of
     block: Count  # TRs that are drawn together
     permutations: Count  # draws of the null hypothesis
     permutation_block: Count  # TRs that stay together
@@ -219,7 +219,7 @@ class ProbeSettings:
 class RecognitionSettings:
     """Fine-tuning for speech recognition (ICLR paper, appendix B)."""
 
-    epochs: Count
+    epochs: Count  # all are trained
     batch_clips: Count  # per optimiser step
     learning_rate: Positive  # peak, of transformer and linear layer
     warmup: Share  # share of the steps in which the rate rises; it falls linearly after it
@@ -244,9 +244,7 @@ class Profile:
     seed: Annotated[StrictInt, *at_least(0)]  # of everything random
     dataset: DatasetSettings
     models: Table[ModelSettings]  # by the name that results and figures use
-    conditions: Distinct[
-        Condition
-    ]  # of each model and participant, where the model names no others
+    conditions: Distinct[Condition]  # of each model and participant, unless the model names others
     evaluations: Distinct[Evaluation]  # of each of these, where the model names no others
     voxels: VoxelSettings
     tuning: TuningSettings

@@ -35,9 +35,8 @@ class SimulationSpec:
 
     lexicon: Line  # YAML file of content words in semantic categories, from the repository's root
     participants: Count = 3  # named SIM01, SIM02, …
-    # named story01, story02, …: those for training, those for validation, one for testing
-    training_stories: Count = 16
-    validation_stories: Count = 2
+    training_stories: Count = 16  # named story01, story02, …
+    validation_stories: Count = 2  # named after those for training, and before the test story
     voices: Distinct[Line] = VOICES  # of espeak-ng
     rate: Span = (150, 190)  # words per minute
     pitch: Span = (30, 70)  # of espeak-ng, 0 to 99
@@ -81,7 +80,7 @@ class CorporaSpec:
     rate: Span = (150, 190)  # words per minute
     pitch: Span = (30, 70)  # of espeak-ng, 0 to 99
     timit_speakers: Annotated[StrictInt, *from_to(5, 250)] = 60  # with ten sentences each
-    slurp_actions: Annotated[StrictInt, *from_to(2, 46)] = 46
+    slurp_actions: Annotated[StrictInt, *from_to(2, 46)] = 46  # kinds of request
     slurp_sentences: Annotated[StrictInt, *from_to(5, 1000)] = 20  # of each action
     commands_speakers: Annotated[StrictInt, *from_to(5, 1000)] = 25  # with 35 words each
     crema_d_actors: Annotated[StrictInt, *from_to(5, 91)] = 12  # with 82 clips each

@@ -26,9 +26,9 @@ class Splits:
     ('naked', 'life', 'sloth')
     """
 
-    train: Some[Name]
-    validation: Some[Name]
-    test: Some[Name]
+    train: Some[Name]  # models and ridges are fitted to
+    validation: Some[Name]  # choose the epoch
+    test: Some[Name]  # alignment and noise ceilings are measured on; they choose nothing
 
     def __post_init__(self):
         for field in fields(self):

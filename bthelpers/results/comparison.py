@@ -26,9 +26,9 @@ def tuned_and_pretrained(run: Labelled) -> tuple[Labelled, Labelled]:
     return run.drop_sel(condition=BASELINE), run.sel(condition=BASELINE, drop=True)
 
 
-def change(run: Labelled, kind: str = "difference") -> Labelled:
-    """Change from pretrained in all other conditions; `kind` is one of `CHANGES`."""
-    return CHANGES[kind](*tuned_and_pretrained(run))
+def change(run: Labelled) -> Labelled:
+    """Difference from pretrained in all other conditions."""
+    return sub(*tuned_and_pretrained(run))
 
 
 def compare(new: xr.Dataset, old: xr.Dataset, kind: str = "difference") -> xr.Dataset:

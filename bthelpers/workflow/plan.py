@@ -8,7 +8,6 @@ step of tuning and one measured batch of windows per model.
 from __future__ import annotations
 
 import math
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import pandas as pd
 import torch
 
 from bthelpers.core.errors import look_up
+from bthelpers.core.files import free_bytes
 from bthelpers.core.timing import SAMPLE_RATE, TR, n_respdict_for, response_times
 from bthelpers.data.files import read_table
 from bthelpers.encoding.representations import WINDOWS_PER_BATCH, pooled_windows
@@ -38,7 +38,7 @@ ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until th
 BYTES = 4  # of float32
 # Tuning keeps weights, best weights and the optimiser's two moments of all of them.
 CHECKPOINT_COPIES = 4
-PUBLISHED = Path(__file__).parents[1] / "data/ds003020/respdict.json"
+PUBLISHED_LENGTHS = Path(__file__).parents[1] / "data/ds003020/respdict.json"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def story_rows(profile: Profile, repository: Path) -> dict[str, int]:
         minutes = settings.simulate.story_minutes
         return {story: n_respdict_for(60 * length) - 20 for story, length in minutes.items()}
     own = repository / settings.root / "derivative/respdict.json"
-    respdict = read_table(own if own.is_file() else PUBLISHED)
+    respdict = read_table(own if own.is_file() else PUBLISHED_LENGTHS)
     return {story: look_up(story, respdict, "story") - 20 for story in settings.splits.stories}
 
 
@@ -183,7 +183,7 @@ def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Pat
                 "model": model,
                 "runs": len(runs),
                 "not there": absent,
-                "needs": ", ".join(STEPS[step].reads),
+                "needs": ", ".join(STEPS[step].reads).replace("model", "model as tuned"),
                 "hours": absent * cost.hours,
                 "GB": absent * cost.gigabytes,
             }
@@ -241,8 +241,7 @@ def print_plan(profile: Profile, repository: Path) -> bool:
 
 def _space(needed: float, results: Path) -> list[str]:
     """Whether the disk of the results holds so many gigabytes more."""
-    folder = next(parent for parent in (results, *results.parents) if parent.is_dir())
-    free = shutil.disk_usage(folder).free / 1e9
+    free = free_bytes(results) / 1e9
     if free >= needed:
         return []
-    return [f"{folder}: {needed:.1f} GB are needed, {free:.1f} GB are free: make room"]
+    return [f"{results}: {needed:.1f} GB are needed, {free:.1f} GB are free: make room"]

@@ -46,18 +46,21 @@ def run_to_end(command: Sequence[str], **options) -> int:
         number: signal.signal(number, lambda number, _: received.append(number))
         for number in heeded
     }
+    status = None
     try:
-        # A session of its own: Ctrl-C reaches this process alone, which hands it on.
+        # A session of its own: Ctrl-C reaches this process alone, which ends the others.
         process = psutil.Popen(command, start_new_session=True, **options)
-        while not received:
+        while status is None and not received:
             with suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
-                return process.wait(POLL)
-        _end(process, received)
-        status = process.wait()
+                status = process.wait(POLL)
+        if received:
+            _end(process, received)
+            status = process.wait()
     finally:
         for number, handler in usual.items():
             signal.signal(number, handler)
-    signal.raise_signal(received[0])
+    if received:
+        signal.raise_signal(received[0])
     return status
 
 

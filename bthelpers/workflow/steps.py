@@ -247,7 +247,12 @@ class PlannedRun:
         kinds = [self.step, STEPS[self.step].variant_of]
         if "pretrained" in self._sources:
             kinds.append(f"models/{self.names['model']}")
-        files = [needed.outputs(profile)[0] for needed in self.needs]
+        files = [
+            needed.outputs(profile)[0]
+            for needed in self.needs
+            # Corpora that are linked anew are the same corpora.
+            if needed.step != "corpora" or profile.corpora.simulate is not None
+        ]
         return files + [parameters[kind] for kind in kinds if kind]
 
 

@@ -69,3 +69,15 @@ def test_keys_are_explained_by_the_comments_beside_the_fields():
     assert sections["SimulationSpec"]["properties"]["voxel_size_mm"]["description"] == (
         "edge of a voxel"
     )
+
+
+def test_every_key_is_explained_or_is_a_section():
+    schema = json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    unexplained = [
+        name
+        for section in sections
+        for name, key in section.get("properties", {}).items()
+        if "description" not in key and "$ref" not in key
+    ]
+    assert unexplained == []

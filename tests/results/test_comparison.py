@@ -3,8 +3,9 @@ import pytest
 import xarray as xr
 from alignment_results import N_DRAWS, PARTICIPANTS
 
-from bthelpers.results.comparison import CHANGES, change, compare
+from bthelpers.results.comparison import CHANGES, compare, tuned_and_pretrained
 from bthelpers.results.runs import LAYERS
+from bthelpers.statistics.bootstrap import percent_change
 
 
 def percent(new, old):
@@ -14,7 +15,7 @@ def percent(new, old):
 def test_changes_are_of_means_over_layers(alignments, written):
     for layers, chosen in (("mean over layers", slice(1, None)), ("last layer", slice(-1, None))):
         means = alignments["alignment"].isel(layer=LAYERS[layers]).mean("layer")
-        changes = change(means, "percent").sel(condition="brain-tuned")
+        changes = percent_change(*tuned_and_pretrained(means)).sel(condition="brain-tuned")
         assert changes.dims == ("participant", "region")
         for participant in PARTICIPANTS:
             new, old = (

@@ -7,6 +7,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -170,3 +171,17 @@ def test_a_signal_ends_the_workflow_with_its_kernels_and_the_same_command_goes_o
     (repository / "free").touch()
     assert start(command, repository, stderr=subprocess.DEVNULL).wait(PATIENCE) == 0
     assert made.exists()
+
+
+def test_a_signal_is_heeded_where_the_command_has_just_ended(monkeypatch):
+    def ended(*_, **__):
+        def wait(*_):
+            signal.raise_signal(signal.SIGINT)
+            return 0
+
+        return SimpleNamespace(wait=wait, pid=None)
+
+    monkeypatch.setattr(processes.psutil, "Popen", ended)
+    monkeypatch.setattr(processes, "_end", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        processes.run_to_end(["true"])

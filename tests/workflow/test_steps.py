@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -229,3 +230,12 @@ def test_a_workflow_that_was_interrupted_after_the_dataset_makes_the_rest(trial,
         f"smoke/mini/pretrained/{step}" for step in ("probes", "recognition")
     }
     assert interrupted.planned() == EVERY_RUN - untouched
+
+
+def test_corpora_that_are_linked_anew_outdate_nothing_and_simulated_ones_do():
+    profile = load(REPOSITORY / "params/smoke.yaml")
+    run = PlannedRun("probes", f"{next(iter(profile.models))}/pretrained")
+    parameters = dict.fromkeys(["probes", f"models/{next(iter(profile.models))}"], "parameters")
+    assert any("testing_list" in file for file in run.inputs(profile, parameters))
+    published = replace(profile, corpora=replace(profile.corpora, simulate=None))
+    assert not any("testing_list" in file for file in run.inputs(published, parameters))
