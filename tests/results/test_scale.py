@@ -12,7 +12,7 @@ from bthelpers.core.errors import ResultsError
 from bthelpers.params.loading import load, to_dict
 from bthelpers.params.settings import ModelSettings
 from bthelpers.results import scale
-from bthelpers.results.comparison import change
+from bthelpers.results.comparison import CHANGES, tuned_and_pretrained
 from bthelpers.results.scale import (
     COMPARED,
     DIFFERENCE,
@@ -263,7 +263,7 @@ def test_gains_are_over_the_pretrained_model_of_that_size(
             percent = 100 * (tuned - before) / before, 100 * (draws - draws_before) / draws_before
             expected["percent"] = percent
         for kind, (value, draws_of_kind) in expected.items():
-            changed = change(gain, kind).squeeze("condition")
+            changed = CHANGES[kind](*tuned_and_pretrained(gain)).squeeze("condition")
             np.testing.assert_allclose(changed["value"], value, err_msg=kind)
             np.testing.assert_allclose(changed["draws"], draws_of_kind, err_msg=kind)
             compared = compare_gains(gain, kind)
@@ -282,7 +282,7 @@ def test_gains_are_listed_with_their_intervals(written):
     for column, condition in (("pretrained", "pretrained"), ("tuned", "brain-tuned")):
         np.testing.assert_allclose(table[column], gains["value"].sel(condition=condition))
     for kind in ("difference", "percent"):
-        gain = change(gains, kind).squeeze("condition")
+        gain = CHANGES[kind](*tuned_and_pretrained(gains)).squeeze("condition")
         low, high = np.percentile(gain["draws"], [2.5, 97.5], axis=1)
         np.testing.assert_allclose(table[kind], gain["value"])
         np.testing.assert_allclose(table[f"{kind}, low"], low)

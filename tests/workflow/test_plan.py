@@ -1,5 +1,6 @@
 """What a profile would compute, and what it takes."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,7 +109,7 @@ def test_a_plan_that_can_be_run(runnable, capsys, monkeypatch):
 def test_a_plan_lists_all_that_is_missing(runnable, capsys, monkeypatch, tmp_path):
     models = {name: replace(m, path="no/model") for name, m in runnable.models.items()}
     dataset = replace(runnable.dataset, root=str(tmp_path / "none"), simulate=None)
-    monkeypatch.setattr(plan.shutil, "disk_usage", lambda _: SimpleNamespace(free=-1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=-1))
     assert not print_plan(replace(runnable, models=models, dataset=dataset), ROOT)
     problems = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
     assert any("holds no model" in line for line in problems)

@@ -4,14 +4,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from snakemake.cli import parse_config
 from trial_repository import Trial
 
 from bthelpers.cli import main
-from bthelpers.models import devices
 from bthelpers.workflow import run as workflow
 from bthelpers.workflow.run import run_workflow
 
@@ -133,31 +131,3 @@ def test_options_are_handed_on(commands):
     assert command[-1] == "--dry-run"
     assert command[command.index("--resources") + 1] == "gpu=1"
     assert command[command.index("--cores") + 1] == "2"
-
-
-@pytest.fixture
-def two_gpus(monkeypatch, tmp_path):
-    monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(
-        devices.torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=f"u{index}")
-    )
-    monkeypatch.setattr(devices.torch.cuda, "set_device", lambda index: None)
-    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
-    held = []
-    monkeypatch.setattr(devices, "_held", held)
-    yield
-    for file in held:
-        file.close()
-
-
-def test_each_run_has_a_gpu_of_its_own(two_gpus):
-    assert [str(devices.claim_device()) for _ in range(2)] == ["cuda:0", "cuda:1"]
-    with pytest.raises(RuntimeError, match=r"all 2 GPUs are in use.*GPUS=2"):
-        devices.claim_device()
-    devices._held.pop(0).close()  # the first run ends
-    assert str(devices.claim_device()) == "cuda:0"
-
-
-def test_without_a_gpu_runs_use_the_cpu(monkeypatch):
-    monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: 0)
-    assert [str(devices.claim_device()) for _ in range(3)] == ["cpu"] * 3
