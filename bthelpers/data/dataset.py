@@ -1,12 +1,11 @@
 """The dataset folder: stories, transcriptions and responses, in the layout of OpenNeuro ds003020.
 
-Everything is checked when it is read, and `Dataset.check` finds what would fail later in
-seconds, from the headers of large files.
+Everything is checked when it is read, and `bthelpers.data.inventory` finds what would fail later
+in seconds, from the headers of large files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import product
@@ -33,7 +32,6 @@ from bthelpers.data.files import (
     read_volume,
     wav_header,
 )
-from bthelpers.data.inventory import take_inventory
 from bthelpers.data.response_cache import cached
 
 TIERS = ("phone", "word")
@@ -285,37 +283,6 @@ class Dataset:
                     f"{len(parcels[-1])}: both must come from one reconstruction: {RESTORE}"
                 )
         return np.concatenate(parcels)
-
-    def check(
-        self,
-        participants: Iterable[str],
-        stories: Iterable[str],
-        test_stories: Iterable[str] = (),
-        absent: Mapping[str, Collection[str]] | None = None,
-    ) -> list[str]:
-        """Find what is missing or malformed, before any long work: no responses or sound are read.
-
-        Parameters
-        ----------
-        participants, stories : iterable of str
-        test_stories : iterable of str
-            Stories that need the responses to every repeat.
-        absent : mapping of str to names, optional
-            Stories that a participant did not hear.
-
-        Returns
-        -------
-        list of str
-            One line per problem with its remedy.
-        """
-        return take_inventory(self, participants, stories, test_stories, absent).messages
-
-    def require(
-        self, participants: Iterable[str], stories: Iterable[str], test_stories: Iterable[str] = ()
-    ) -> None:
-        """Raise a DatasetError that lists every problem `check` finds, if any."""
-        if problems := self.check(participants, stories, test_stories):
-            raise DatasetError("\n- ".join([f"{self.root} has problems:", *problems]))
 
     def _tiers(self, story: str) -> dict[str, list[Interval]]:
         self.n_respdict(story)

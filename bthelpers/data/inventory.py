@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bthelpers.core.errors import DatasetError, MissingError, listed
+from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import RESTORE
-
-if TYPE_CHECKING:  # both modules import this one
-    from bthelpers.data.dataset import Dataset
-    from bthelpers.params.settings import Profile
+from bthelpers.params.settings import Profile
 
 COUNTS = ("there", "missing", "malformed")  # stories
 DETAILS = ("absent", "repeats", "anatomy", "annotation")  # of a participant
@@ -206,6 +203,17 @@ def _search_participant(
         )
         problems.append(Problem("responses", message, participant=participant, stories=tuple(odd)))
     return n_repeats
+
+
+def require(
+    dataset: Dataset,
+    participants: Iterable[str],
+    stories: Iterable[str],
+    test_stories: Iterable[str] = (),
+) -> None:
+    """Raise a DatasetError that lists every problem that `take_inventory` finds, if any."""
+    if problems := take_inventory(dataset, participants, stories, test_stories).messages:
+        raise DatasetError("\n- ".join([f"{dataset.root} has problems:", *problems]))
 
 
 def print_check(dataset: Dataset, profile: Profile) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from bthelpers.core.errors import DatasetError, did_you_mean
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import refuse_to_replace
+from bthelpers.data.inventory import take_inventory
 from bthelpers.data.regions import load_regions
 from bthelpers.encoding.ceiling import load_published
 from bthelpers.params.schema import ParameterError
@@ -136,12 +137,13 @@ def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
             ]
         try:
             dataset = Dataset(repository / settings.root)
-            found = dataset.check(
+            found = take_inventory(
+                dataset,
                 settings.participants,
                 settings.splits.stories,
                 settings.splits.test,
                 settings.absent,
-            )
+            ).messages
         except DatasetError as error:
             return [str(error)]
         return found or _empty_regions(dataset, settings, repository)

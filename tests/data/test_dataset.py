@@ -12,6 +12,7 @@ from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
 from bthelpers.core.errors import DatasetError
 from bthelpers.core.timing import response_times
 from bthelpers.data.dataset import MONO, Dataset
+from bthelpers.data.inventory import require, take_inventory
 from bthelpers.data.manifest import read_manifest
 from bthelpers.params.loading import load
 
@@ -49,7 +50,7 @@ def broken(intact, tmp_path):
 
 
 def check(root):
-    return Dataset(root).check(PARTICIPANTS, STORIES, [TEST])
+    return take_inventory(Dataset(root), PARTICIPANTS, STORIES, [TEST]).messages
 
 
 # What is read
@@ -57,7 +58,7 @@ def check(root):
 
 def test_intact_dataset_has_no_problems(intact):
     assert check(intact) == []
-    assert Dataset(intact).require(PARTICIPANTS, STORIES, [TEST]) is None
+    assert require(Dataset(intact), PARTICIPANTS, STORIES, [TEST]) is None
     assert Dataset(intact).stories == list(STORIES)
     assert Dataset(intact).participants == list(PARTICIPANTS)
 
@@ -434,12 +435,12 @@ def test_every_problem_is_listed_once(broken):
     problems = check(broken)
     assert len(problems) == 3
     with pytest.raises(DatasetError) as caught:
-        Dataset(broken).require(PARTICIPANTS, STORIES, [TEST])
+        require(Dataset(broken), PARTICIPANTS, STORIES, [TEST])
     assert all(problem in str(caught.value) for problem in problems)
 
 
 def test_unknown_names_come_with_the_nearest(intact):
-    problems = Dataset(intact).check(["UST01"], ["avatr"])
+    problems = take_inventory(Dataset(intact), ["UST01"], ["avatr"]).messages
     assert len(problems) == 2
     assert "'avatr' is no story" in problems[0]
     assert "the nearest is 'avatar'" in problems[0]

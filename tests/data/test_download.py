@@ -23,7 +23,9 @@ from hypothesis import strategies as st
 from bthelpers.core import progress as progress_module
 from bthelpers.data import download as module
 from bthelpers.data import manifest
+from bthelpers.data.dataset import Dataset
 from bthelpers.data.download import ATTEMPTS, COPIES, FAILURES, DownloadError, download
+from bthelpers.data.inventory import take_inventory
 from bthelpers.data.manifest import METADATA, RemoteFile, part_path, read_manifest, select
 
 CHUNK = module.BYTES_AT_ONCE
@@ -550,4 +552,4 @@ def test_what_is_downloaded_is_all_that_is_read(server, tmp_path, small_dataset)
             (root / name).write_bytes(server.contents[name])
     fsaverage = "derivative/freesurfer_subjdir/fsaverage"  # comes from elsewhere
     shutil.copytree(small_dataset.root / fsaverage, root / fsaverage)
-    assert type(small_dataset)(root).check([participant], stories, stories[-1:]) == []
+    assert take_inventory(Dataset(root), [participant], stories, stories[-1:]).messages == []

@@ -152,7 +152,10 @@ def test_stories_that_a_participant_did_not_hear_are_not_looked_for(broken, caps
     ]
     assert "UTS01/avatar.hf5 is missing" in problems
     assert "UTS02" not in problems
-    assert Dataset(broken).check(["UTS02"], STORIES, [TEST], profile.dataset.absent) == []
+    assert (
+        take_inventory(Dataset(broken), ["UTS02"], STORIES, [TEST], profile.dataset.absent).messages
+        == []
+    )
 
 
 def test_responses_of_other_voxels_than_the_mask_are_malformed(broken):

@@ -16,6 +16,7 @@ from scipy.signal import lfilter, resample_poly
 from bthelpers.core.signals import double_gamma
 from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
+from bthelpers.data.inventory import take_inventory
 from bthelpers.encoding.acoustics import articulation, log_mel
 from bthelpers.encoding.ceiling import noise_ceiling
 from bthelpers.params.simulation import SimulationSpec
@@ -45,7 +46,7 @@ def arrays(dataset, participant, story):
 def test_dataset_is_complete(small_dataset):
     assert small_dataset.participants == ["SIM01", "SIM02"]
     assert small_dataset.stories == STORIES
-    assert small_dataset.check(small_dataset.participants, STORIES, [TEST]) == []
+    assert take_inventory(small_dataset, small_dataset.participants, STORIES, [TEST]).messages == []
     description = json.loads((small_dataset.root / "dataset_description.json").read_text())
     assert description["Simulated"] is True
     assert "Simulated" in small_dataset.name
