@@ -21,7 +21,7 @@ COLOURS = np.column_stack([np.arange(1, 182), np.arange(181), np.zeros((181, 2))
 
 
 def write_tree(root, stories, participants, write_responses):
-    """Write a dataset that `Dataset.check` finds no fault with.
+    """Write a dataset that `take_inventory` finds no fault with.
 
     Parameters
     ----------
