@@ -6,7 +6,9 @@ in seconds, from the headers of large files.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -18,7 +20,7 @@ import soxr
 
 from bthelpers.core import timing
 from bthelpers.core.errors import DatasetError, MissingError, look_up
-from bthelpers.core.timing import Interval
+from bthelpers.core.timing import SILENCE, Interval
 from bthelpers.data.atlas import count_vertices, vertex_parcels
 from bthelpers.data.files import (
     RESTORE,
@@ -35,6 +37,9 @@ from bthelpers.data.files import (
 from bthelpers.data.response_cache import cached
 
 TIERS = ("phone", "word")
+# Labels of the word tier that are no words, without braces: silence, breath, laughter, lip smack,
+# noise, and the ends of sentences.
+NOT_WORDS = {"", SILENCE, "br", "lg", "ls", "ns", "sentence_start", "sentence_end"}
 HEMISPHERES = ("lh", "rh")
 SURFACES = ("wm", "pia", "inflated", "flat")
 STEREO = Sound(rate=44_100, coding="PCM_16", channels=2)
@@ -44,6 +49,19 @@ MONO = (
     "beneaththemushroomcloud", "birthofanation", "cautioneating", "food", "jugglingandjesus",
     "listo", "mayorofthefreaks", "metsmagic", "theinterview", "theshower", "threemonths",
 )  # fmt: skip
+
+
+def spoken(words: Iterable[Interval]) -> list[Interval]:
+    """Words in lower case, without silences and noises.
+
+    Examples
+    --------
+    >>> labels = ["{BR}", "The", "cat", "sp"]
+    >>> [word.label for word in spoken(Interval(k, k + 1, labels[k]) for k in range(4))]
+    ['the', 'cat']
+    """
+    named = [replace(word, label=word.label.lower().strip("{} ")) for word in words]
+    return [word for word in named if word.label not in NOT_WORDS]
 
 
 class Dataset:
@@ -164,11 +182,15 @@ class Dataset:
 
     def phones(self, story: str) -> list[Interval]:
         """Phones in ARPAbet with stress, silences ``sp`` among them; times in seconds."""
-        return self._tiers(story)["phone"]
+        return self._tiers(story)[0]["phone"]
 
     def words(self, story: str) -> list[Interval]:
         """Words, silences ``sp`` among them; times in seconds."""
-        return self._tiers(story)["word"]
+        return self._tiers(story)[0]["word"]
+
+    def n_overlaps(self, story: str) -> int:
+        """Count overlaps below 1 ms of neighbouring phones, and words, which are clipped."""
+        return self._tiers(story)[1]
 
     def responses(
         self, participant: str, story: str, voxels: np.ndarray | None = None
@@ -284,7 +306,7 @@ class Dataset:
                 )
         return np.concatenate(parcels)
 
-    def _tiers(self, story: str) -> dict[str, list[Interval]]:
+    def _tiers(self, story: str) -> tuple[dict[str, list[Interval]], int]:
         self.n_respdict(story)
         return read_tiers(self.root / "derivative/TextGrids" / f"{story}.TextGrid", TIERS)
 

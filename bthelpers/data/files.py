@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import itertools
 import json
 import math
+import re
 import struct
 import zlib
+from collections import namedtuple
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +22,22 @@ import h5py
 import nibabel
 import numpy as np
 import soundfile
-from praatio import textgrid
 
-from bthelpers.core.errors import DatasetError, MissingError, listed
+from bthelpers.core.errors import DatasetError, MissingError, listed, look_up
 from bthelpers.core.timing import Interval
 
 RESTORE = "download it again (`bthelpers download`), or make the simulated dataset again"
 BLOCK_BYTES = 6_000_000  # of a response array in memory as float64: what a processor's cache holds
+LARGEST_OVERLAP = 1e-3  # s, of neighbouring intervals; below it, they are clipped
+# Of praat's text files, texts and numbers that stand free count, and no other words.
+PRAAT = re.compile(
+    r'"(?P<text>(?:[^"]|"")*+)"|!.*|<[^>]*>'
+    r"|(?P<number>[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)|\S+",
+    re.ASCII,
+)
+KINDS = {"text": str, "number": Real, "count": int}
+Tier = namedtuple("Tier", "kind name start end entries")  # of a TextGrid
+ENTRIES = {"IntervalTier": ("number", "number", "text"), "TextTier": ("number", "text")}
 REMEDIES = {
     "data": RESTORE,
     "individual_repeats": f"{RESTORE}; or choose a test story that was heard several times "
@@ -116,30 +131,110 @@ def wav_header(path: Path) -> tuple[Sound, float]:
     return Sound(info.samplerate, info.subtype, info.channels), info.duration
 
 
-def read_tiers(path: Path, names: Iterable[str]) -> dict[str, list[Interval]]:
-    """Read the labelled intervals of the named tiers of a TextGrid."""
+def read_tiers(path: Path, names: Iterable[str]) -> tuple[dict[str, list[Interval]], int]:
+    """Read the labelled intervals of the named tiers of a TextGrid.
+
+    In any of praat's text forms and in UTF-8, UTF-16 with its mark, or Latin-1. Where an interval
+    overlaps the next one by less than 1 ms, it ends where that begins. Gaps are left as they are.
+
+    Returns
+    -------
+    tiers : dict of str to list of Interval
+        Without intervals whose label is blank, and without blanks around other labels.
+    n_overlaps : int
+        Overlaps that were clipped, in all of these tiers.
+
+    Raises
+    ------
+    DatasetError
+        If the file is missing, truncated or no TextGrid, has not one tier of intervals of each
+        name, or these are out of order or overlap by more.
+    """
+    existing(path)
     try:
-        grid = textgrid.openTextgrid(str(existing(path)), includeEmptyIntervals=True)
-    except DatasetError:
-        raise
-    except Exception as error:  # the parser fails in many ways on a malformed file
-        raise DatasetError(
-            f"{path} is truncated, no TextGrid, or its intervals overlap ({error}): {RESTORE}"
-        ) from error
-    tiers = {}
+        grid = _parse_grid(_praat_text(path))
+    except ValueError as error:
+        raise DatasetError(f"{path} is truncated or no TextGrid ({error}): {RESTORE}") from error
+    tiers, n_overlaps = {}, 0
     for name in names:
-        if name not in grid.tierNames:
+        named = [tier for tier in grid if tier.name == name]
+        if [tier.kind for tier in named] != ["IntervalTier"]:
             raise DatasetError(
-                f"{path} has no tier {name!r}, only {listed(grid.tierNames)}: {RESTORE}"
+                f"{path} has {len(named) or 'no'} tier {name!r}, expected one of intervals, among"
+                f" {listed(f'{tier.name} ({tier.kind})' for tier in grid)}: {RESTORE}"
             )
-        entries, end = grid.getTier(name).entries, grid.getTier(name).maxTimestamp
-        # Praat's intervals tile the tier; a short-format file can be cut off and still parse
-        if not entries or entries[-1].end < end - 0.1:
+        tiers[name], clipped = _clipped(named[0], f"{path}, tier {name!r}")
+        n_overlaps += clipped
+    return tiers, n_overlaps
+
+
+def _clipped(tier: Tier, where: str) -> tuple[list[Interval], int]:
+    """Labelled intervals of a tier, and how many overlaps with the next one were clipped."""
+    intervals = [Interval(start, stop, label.strip()) for start, stop, label in tier.entries]
+    # A file in the chronological form can be cut off and still be read.
+    if not intervals or intervals[-1].stop < tier.end - 0.1:
+        raise DatasetError(f"{where}, is truncated, it ends before {tier.end:.1f} s: {RESTORE}")
+    for interval in intervals:
+        if not interval.start <= interval.stop < math.inf:
+            raise DatasetError(f"{where}: {interval} stops before it starts, or never: {RESTORE}")
+    n_overlaps = 0
+    for number, (earlier, later) in enumerate(itertools.pairwise(intervals)):
+        if later.start < earlier.start or earlier.stop - later.start >= LARGEST_OVERLAP:
             raise DatasetError(
-                f"{path} is truncated, its tier {name!r} ends before {end:.1f} s: {RESTORE}"
+                f"{where}: {later} begins before {earlier}, or overlaps it by"
+                f" {LARGEST_OVERLAP} s or more: {RESTORE}; or correct it in praat"
             )
-        tiers[name] = [Interval(*entry) for entry in entries if entry.label]
+        if later.start < earlier.stop:
+            intervals[number] = replace(earlier, stop=later.start)
+            n_overlaps += 1
+    return [interval for interval in intervals if interval.label], n_overlaps
+
+
+def _praat_text(path: Path) -> str:
+    marked = path.read_bytes().startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return path.read_text("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError:
+        return path.read_text("latin-1")
+
+
+def _parse_grid(text: str) -> list[Tier]:
+    """Tiers of a TextGrid, by praat's manual, "TextGrid file formats"."""
+    take = partial(_take, tokens := _tokens(text))
+    (form,) = take("text")
+    chronological = form == "Praat chronological TextGrid text file"
+    if not chronological and [form.split(" ")[0], *take("text")] != ["ooTextFile", "TextGrid"]:
+        raise ValueError(f"it begins with {form!r}")
+    *_, n_tiers = take("number", "number", "count")
+    tiers = []
+    for _ in range(n_tiers):
+        tier = Tier(*take("text", "text", "number", "number"), [])
+        entry = look_up(tier.kind, ENTRIES, "kind of tier")
+        n_entries = 0 if chronological else take("count")[0]
+        tier.entries.extend(take(*entry) for _ in range(n_entries))
+        tiers.append(tier)
+    numbered = dict(enumerate(tiers, 1)) if chronological else {}
+    for number in tokens:
+        if number not in numbered:
+            raise ValueError(f"unexpected {number!r}")
+        numbered[number].entries.append(take(*ENTRIES[numbered[number].kind]))
     return tiers
+
+
+def _tokens(text: str) -> Iterator[str | float]:
+    """Texts and numbers of a file of praat's."""
+    for token in PRAAT.finditer(text):
+        if token["text"] is not None:
+            yield token["text"].replace('""', '"')
+        elif (number := token["number"]) is not None:
+            yield int(number) if number.isdigit() else float(number)
+
+
+def _take(tokens: Iterator[str | float], *kinds: str) -> list:
+    taken = list(itertools.islice(tokens, len(kinds)))
+    if list(map(isinstance, taken, map(KINDS.get, kinds))) != [True] * len(kinds):
+        raise ValueError(f"expected {listed(kinds)}, found {taken or 'its end'}")
+    return taken
 
 
 @contextlib.contextmanager

@@ -56,6 +56,8 @@ class Inventory:
     problems : list of Problem
     n_repeats : dict of (participant, test story) to int
         Where they were found.
+    n_overlaps : dict of story to int
+        Overlaps below 1 ms in TextGrids that were read, which are clipped.
     """
 
     participants: tuple[str, ...]
@@ -64,6 +66,7 @@ class Inventory:
     absent: Mapping[str, Collection[str]]
     problems: list[Problem]
     n_repeats: dict[tuple[str, str], int]
+    n_overlaps: dict[str, int]
 
     @property
     def messages(self) -> list[str]:
@@ -150,7 +153,7 @@ def take_inventory(
     -------
     Inventory
     """
-    problems, n_repeats, absent = [], {}, absent or {}
+    problems, n_repeats, n_overlaps, absent = [], {}, {}, absent or {}
     attempt = partial(_attempt, problems)
     test_stories = tuple(dict.fromkeys(test_stories))
     wanted = tuple(dict.fromkeys([*stories, *test_stories]))
@@ -162,13 +165,14 @@ def take_inventory(
     ]
     for story in known:
         attempt(dataset.require_audio, story, part="audio", stories=[story])
-        attempt(dataset.words, story, part="TextGrid", stories=[story])
+        n = attempt(dataset.n_overlaps, story, part="TextGrid", stories=[story])
+        n_overlaps |= {} if n is None else {story: n}
     for participant in participants:
         if attempt(dataset.transform, participant, part="participant", participant=participant):
             heard = [story for story in known if story not in absent.get(participant, ())]
             found = _search_participant(problems, dataset, participant, heard, test_stories)
             n_repeats |= {(participant, story): n for story, n in found.items()}
-    return Inventory(participants, wanted, test_stories, absent, problems, n_repeats)
+    return Inventory(participants, wanted, test_stories, absent, problems, n_repeats, n_overlaps)
 
 
 def _search_participant(
@@ -227,6 +231,12 @@ def print_check(dataset: Dataset, profile: Profile) -> bool:
         f"{dataset.root}: {len(inventory.participants)} participants and {len(inventory.stories)}"
         f" stories of profile {profile.name!r}\n\n{inventory.table().to_string()}\n"
     )
+    if overlapping := [f"{story} ({n})" for story, n in inventory.n_overlaps.items() if n]:
+        print(
+            f"In {len(overlapping)} of {len(inventory.n_overlaps)} TextGrids, neighbours overlap by"
+            " less than 1 ms, and the earlier one is clipped; number of overlaps:"
+            f" {listed(overlapping)}.\n"
+        )
     messages = inventory.messages
     print("\n- ".join([f"{len(messages)} problem(s)" if messages else "No problem.", *messages]))
     return not messages

@@ -20,8 +20,8 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from wn.morphy import Morphy
 
 from bthelpers.core.errors import listed
-from bthelpers.core.timing import SAMPLE_RATE, SILENCE
-from bthelpers.data.dataset import Dataset
+from bthelpers.core.timing import SAMPLE_RATE
+from bthelpers.data.dataset import Dataset, spoken
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,9 @@ class SpokenWord:
 def spoken_words(dataset: Dataset, stories: Iterable[str]) -> list[SpokenWord]:
     """All words of some stories, in lower case, from their transcriptions."""
     return [
-        SpokenWord(word.label.lower(), story, word.start, word.stop)
+        SpokenWord(word.label, story, word.start, word.stop)
         for story in stories
-        for word in dataset.words(story)
-        if word.label != SILENCE
+        for word in spoken(dataset.words(story))
     ]
 
 

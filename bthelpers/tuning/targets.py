@@ -10,7 +10,7 @@ do not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,16 +18,12 @@ import torch
 
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE, Interval, windows, zscore
-from bthelpers.data.dataset import Dataset
+from bthelpers.data.dataset import Dataset, spoken
 from bthelpers.models.loading import explained
 from bthelpers.models.text import TextReader, WhisperDecoder
 from bthelpers.params.settings import BigSpeechModel, TargetSettings, TextModel, TuningSettings
 from bthelpers.tuning.examples import TuningStory, permute_blocks, read_stories
 from bthelpers.tuning.trainer import batched
-
-# Labels of ds003020's word tier that are no words, without braces: silence, breath, laughter, lip
-# smack, noise, and the ends of sentences.
-NOT_WORDS = {"", "sp", "br", "lg", "ls", "ns", "sentence_start", "sentence_end"}
 
 
 @dataclass(frozen=True)
@@ -127,12 +123,6 @@ def _represented(inputs: TargetInputs, splits: StoryNames, model: TextReader) ->
         return TuningStory(story, waveform, times, targets)
 
     return [[read(story) for story in stories] for stories in splits]
-
-
-def spoken(words: Iterable[Interval]) -> list[Interval]:
-    """Words in lower case, without silences and noises."""
-    named = [Interval(word.start, word.stop, word.label.lower().strip("{} ")) for word in words]
-    return [word for word in named if word.label not in NOT_WORDS]
 
 
 def window_texts(words: Sequence[Interval], spans: np.ndarray) -> list[str]:

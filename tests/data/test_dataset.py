@@ -10,8 +10,8 @@ import soundfile
 from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
 
 from bthelpers.core.errors import DatasetError
-from bthelpers.core.timing import response_times
-from bthelpers.data.dataset import MONO, Dataset
+from bthelpers.core.timing import Interval, response_times
+from bthelpers.data.dataset import MONO, Dataset, spoken
 from bthelpers.data.inventory import require, take_inventory
 from bthelpers.data.manifest import read_manifest
 from bthelpers.params.loading import load
@@ -138,6 +138,16 @@ def test_transcription_keeps_silences_and_drops_blanks(intact):
     assert [i.label for i in dataset.phones("avatar")] == ["sp", "K", "AE1", "T"]
     (word,) = dataset.words("avatar")
     assert (word.start, word.stop, word.label) == (0.5, 1.25, "cat")
+
+
+def test_silences_and_noises_are_no_words():
+    labels = ["The", "sp", "{BR}", "{ns}", "SENTENCE_START", "don't", "lg", "", "{LS} ", "cat"]
+    words = [Interval(k, k + 1, label) for k, label in enumerate(labels)]
+    assert [(word.start, word.label) for word in spoken(words)] == [
+        (0, "the"),
+        (5, "don't"),
+        (9, "cat"),
+    ]
 
 
 # The cache
@@ -281,11 +291,11 @@ BREAKS = {
     ),
     "TextGrid empty": (
         lambda root: (root / "derivative/TextGrids/avatar.TextGrid").write_text(""),
-        ["avatar.TextGrid", "is truncated, no TextGrid"],
+        ["avatar.TextGrid", "is truncated or no TextGrid"],
     ),
     "TextGrid without word tier": (
         lambda root: rename_tier(root / "derivative/TextGrids/avatar.TextGrid"),
-        ["avatar.TextGrid", "no tier 'word'", "phone, sentence"],
+        ["avatar.TextGrid", "no tier 'word'", "phone (IntervalTier), sentence"],
     ),
     "HDF5 missing": (
         lambda root: responses(root).unlink(),

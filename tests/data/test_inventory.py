@@ -6,11 +6,14 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
+from textgrids import INTERVALS, POINTS, praat_bytes, praat_text
 from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
 
+from bthelpers.cli import main
 from bthelpers.data import files as formats
-from bthelpers.data.dataset import Dataset
+from bthelpers.data.dataset import Dataset, spoken
 from bthelpers.data.inventory import print_check, take_inventory
+from bthelpers.encoding.acoustics import articulation_table, phone_name
 from bthelpers.params.loading import load
 from bthelpers.params.splits import Splits
 
@@ -197,6 +200,70 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 # The published dataset
+
+
+def write_published_kinds(folder, stories):
+    """TextGrids of the kinds that the published ones are of; returns overlaps by story.
+
+    Most are long and overlap by 1e-4 s, as 76 of 84 do; two are chronological.
+    """
+    kinds = {
+        "life": ("short", "latin-1", "\n"),
+        "legacy": ("chronological", "utf-8", "\r\n"),
+        "exorcism": ("short", "utf-16", "\r\n"),
+        "souls": ("chronological", "utf-8-sig", "\n"),
+        "buck": ("long", "utf-16-be", "\n"),
+    }
+    phones = ["sp", "dh", "ah0", "K", "AE1", "t ", "{NS}", "", "{ls}", "SP", "N", "EY1", "v"]
+    words = ["sp", "the", "cat's,", "{NS}", "{LG} ", "", 'say "so"', "naïve", "br", "5", "sp"]
+    overlaps = {}
+    for number, (story, n) in enumerate(stories.items()):
+        form, encoding, newline = kinds.get(story, ("long", "utf-8", "\n"))
+        duration = (n - 5) * 2.0045 - 10
+        overlap = 1e-4 if number % 9 else 0  # in 24 of 27
+        tiers = []
+        for name, labels in (("phone", phones), ("word", words)):
+            edges = [*np.linspace(0, 9, len(labels)).tolist(), duration]
+            entries = [(edges[k], edges[k + 1], label) for k, label in enumerate(labels)]
+            entries[2] = (entries[2][0], entries[2][1] + overlap, entries[2][2])
+            tiers.append((INTERVALS, name, entries))
+        tiers.append((POINTS, "notes", [(1.5, "5 of them")]))
+        text = praat_text(tiers, form, duration)
+        text = text.rstrip() if story == "life" else text
+        path = folder / f"{story}.TextGrid"
+        path.write_bytes(praat_bytes(text.replace("\n", newline), encoding))
+        overlaps[story] = 2 * (overlap > 0)
+    return overlaps
+
+
+def test_textgrids_of_all_published_kinds_pass(tmp_path, capsys, monkeypatch):
+    stories = {story: RESPDICT[story] for story in paper().dataset.splits.stories}
+    participants = {f"UTS0{k}": 4 for k in range(1, 9)}
+
+    def write_responses(file, participant, story):
+        shape = (stories[story] - 20, participants[participant])
+        file.create_dataset("data", shape, "f8")
+        if story == "wheretheressmoke":
+            file.create_dataset("individual_repeats", (5, *shape), "f8")
+
+    write_tree(tmp_path, stories, participants, write_responses)
+    overlaps = write_published_kinds(tmp_path / "derivative/TextGrids", stories)
+    monkeypatch.chdir(ROOT)
+    assert main(["check", str(tmp_path), "--profile", "paper"]) == 0
+    shown = capsys.readouterr().out
+    assert "TextGrid     27        0          0" in shown
+    overlapping = ", ".join(f"{story} ({n})" for story, n in overlaps.items() if n)
+    assert "In 24 of 27 TextGrids, neighbours overlap by less than 1 ms" in shown
+    assert f"number of overlaps: {overlapping}.\n\nNo problem." in shown
+    dataset = Dataset(tmp_path)
+    for story in stories:
+        assert [word.label for word in spoken(dataset.words(story))] == [
+            *("the", "cat's,", 'say "so"', "naïve", "5")
+        ]
+        labels = [phone_name(phone) for phone in dataset.phones(story)]
+        noises = [label for label in labels if label not in articulation_table()]
+        assert noises == ["SP", "{NS}", "{LS}", "SP"]
+
 
 FULL_SIZE = {"UTS02": 94_251}
 

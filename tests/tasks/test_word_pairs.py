@@ -65,7 +65,9 @@ def stored(tmp_path, monkeypatch):
 def test_words_are_read_from_transcriptions():
     class Transcriptions:
         def words(self, story):
-            return [Interval(0, 0.1, "sp"), Interval(0.1, 0.25, "Cat"), Interval(0.3, 0.5, story)]
+            noises = [Interval(0.5, 0.6, "{NS}"), Interval(0.6, 0.7, "lg")]
+            words = [Interval(0.1, 0.25, "Cat"), Interval(0.3, 0.5, story)]
+            return [Interval(0, 0.1, "sp"), *words, *noises]
 
     assert spoken_words(Transcriptions(), ["one", "two"]) == [
         SpokenWord("cat", "one", 0.1, 0.25),

@@ -26,7 +26,7 @@ from bthelpers.params.loading import load
 from bthelpers.params.settings import BigSpeechModel, TargetSettings, TextModel
 from bthelpers.simulation.text_miniature import START, vocabulary, word_tokenizer
 from bthelpers.tuning.examples import permute_blocks, read_stories
-from bthelpers.tuning.targets import TARGETS, TargetInputs, spoken, window_targets, window_texts
+from bthelpers.tuning.targets import TARGETS, TargetInputs, window_targets, window_texts
 
 TUNING = replace(
     load(Path(__file__).parents[2] / "params" / "smoke.yaml").tuning,
@@ -144,16 +144,6 @@ def test_permuted_responses_are_those_that_one_generator_permutes(folder):
 
 
 # Words of a window
-
-
-def test_silences_and_noises_are_no_words():
-    labels = ["The", "sp", "{BR}", "{ns}", "SENTENCE_START", "don't", "lg", "", "{LS} ", "cat"]
-    words = [Interval(k, k + 1, label) for k, label in enumerate(labels)]
-    assert [(word.start, word.label) for word in spoken(words)] == [
-        (0, "the"),
-        (5, "don't"),
-        (9, "cat"),
-    ]
 
 
 @given(st.lists(st.tuples(st.floats(-20, 60), st.floats(0.1, 20)), min_size=1, max_size=5))
