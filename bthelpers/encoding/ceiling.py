@@ -96,6 +96,34 @@ def _cc_max(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
     return ceiling
 
 
+def split_half(repeats: ArrayLike) -> NDArray[np.float64]:
+    """Noise ceilings by the odd and by the even repeats, of the mean over all of them.
+
+    What one half estimates is independent of the noise by which the other one selects voxels. A
+    half of n repeats gives the ceiling of their mean; the noise of the mean over all N is n / N of
+    theirs (Spearman and Brown)::
+
+        CC_N^2 = CC_n^2 / (CC_n^2 + n / N (1 - CC_n^2))
+
+    Parameters
+    ----------
+    repeats : array of shape (n_repeats, n_trs, n_voxels)
+
+    Returns
+    -------
+    array of shape (2, n_voxels)
+        As of `noise_ceiling`; NaN for fewer than four repeats, because each half needs two.
+    """
+    repeats = np.asarray(repeats)
+    if len(repeats) < 4:
+        return np.full((2, repeats.shape[-1]), np.nan)
+    ceilings = []
+    for half in (repeats[::2], repeats[1::2]):
+        share = noise_ceiling(half) ** 2
+        ceilings.append(np.sqrt(share / (share + len(half) / len(repeats) * (1 - share))))
+    return np.stack(ceilings)
+
+
 def require_ceilings(ceiling: NDArray, where: str | Path) -> None:
     """Refuse noise ceilings that are NaN or outside of 0 to 1, naming where they are.
 
@@ -197,43 +225,6 @@ def published_counts() -> xr.DataArray:
     )
 
 
-def select_voxels(
-    ceiling: ArrayLike, threshold: float, mask: ArrayLike | None = None
-) -> NDArray[np.bool_]:
-    """Voxels whose noise ceiling exceeds a threshold.
-
-    Parameters
-    ----------
-    ceiling : array of shape (n_voxels,)
-        Noise ceilings.
-    threshold : float
-        Voxels at or below it are left out; the papers use 0.4.
-    mask : bool array of shape (n_voxels,), optional
-        Voxels to choose from, such as a region; all by default.
-
-    Returns
-    -------
-    bool array of shape (n_voxels,)
-
-    Raises
-    ------
-    ValueError
-        If a ceiling is NaN, or the mask is no boolean array of the ceiling's shape.
-    """
-    ceiling = np.asarray(ceiling)
-    if np.isnan(ceiling).any():
-        raise ValueError(f"{np.isnan(ceiling).sum()} of {ceiling.size} noise ceilings are NaN")
-    selected = ceiling > threshold
-    if mask is None:
-        return selected
-    mask = np.asarray(mask)
-    if mask.dtype != bool or mask.shape != ceiling.shape:
-        raise ValueError(
-            f"the mask is {mask.dtype} of shape {mask.shape}: it must be bool {ceiling.shape}"
-        )
-    return selected & mask
-
-
 def invalid_voxels(responses: np.ndarray) -> np.ndarray:
     """Find the voxels that cannot be modelled: not finite, or constant in time.
 
@@ -256,8 +247,9 @@ def invalid_voxels(responses: np.ndarray) -> np.ndarray:
 def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) -> xr.Dataset:
     """Noise ceilings, regions and selected voxels of a participant (ICLR paper, section 3.2).
 
-    The noise ceiling is the mean over test stories, unless the profile names a folder of published
-    ones. Voxels with a value that is not finite, or that are constant in a story, are not selected.
+    Noise ceilings are means over test stories, from the rows that predictions are correlated with
+    (``encoding.skip_test_rows``), unless the profile names a folder of published ones, which are of
+    all rows. Voxels that are not finite or constant in a story are not selected.
 
     Parameters
     ----------
@@ -268,9 +260,10 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
     Returns
     -------
     Dataset
-        ``ceiling`` (voxel); ``invalid``, ``above`` (the threshold) and ``tuned`` (those above it in
-        regions that models are tuned towards), bool (voxel); ``regions``, bool (region, voxel). The
-        attribute ``ceilings`` says where the noise ceilings come from.
+        ``ceiling`` (voxel), and ``ceiling_half`` (half, voxel) of `split_half`; ``invalid``,
+        ``above`` (the threshold) and ``tuned`` (those above it in regions that models are tuned
+        towards), bool (voxel); ``regions``, bool (region, voxel). The attribute ``ceilings`` says
+        where the noise ceilings come from.
 
     Raises
     ------
@@ -283,14 +276,14 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
     invalid = np.any(
         [invalid_voxels(dataset.responses(participant, story)) for story in splits.stories], axis=0
     )
-    if settings.published is None:
-        origin = "estimated from the repeats"
-        ceiling = _mean_ceiling(dataset, participant, splits.test, len(invalid))
-    else:
+    skipped = parameters.encoding.skip_test_rows
+    ceiling, *halves = _from_repeats(dataset, participant, splits.test, skipped, len(invalid))
+    origin = f"estimated from the repeats, without their first {skipped} rows"
+    if settings.published is not None:
         origin = f"published, {settings.published}"
         ceiling = load_published(f"{settings.published}/{participant}.npy", len(invalid))
     regions = region_masks(dataset, participant, load_regions(parameters.dataset.regions))
-    above = select_voxels(ceiling, settings.ceiling, ~invalid)
+    above = (ceiling > settings.ceiling) & ~invalid
     if empty := regions["region"].values[~(regions & above).any("voxel").values].tolist():
         raise ValueError(
             f"{participant}: no voxel of {', '.join(empty)} has a noise ceiling above"
@@ -299,20 +292,24 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
     tuned = above & regions.sel(region=list(settings.regions)).any("region").values
     by_voxel = {"ceiling": ceiling, "invalid": invalid, "above": above, "tuned": tuned}
     voxels = {name: ("voxel", values) for name, values in by_voxel.items()}
-    return xr.Dataset(voxels | {"regions": regions}, attrs={"ceilings": origin})
+    halves = xr.DataArray(halves, {"half": ["odd", "even"]}, ("half", "voxel"))
+    return xr.Dataset(
+        voxels | {"ceiling_half": halves, "regions": regions}, attrs={"ceilings": origin}
+    )
 
 
-def _mean_ceiling(
-    dataset: Dataset, participant: str, stories: Sequence[str], n_voxels: int
+def _from_repeats(
+    dataset: Dataset, participant: str, stories: Sequence[str], skipped: int, n_voxels: int
 ) -> NDArray[np.float64]:
+    """Means over stories of noise ceilings by all, odd and even repeats, shape (3, voxel)."""
     blocks = np.array_split(np.arange(n_voxels), 8)  # bounds memory
-    ceilings = [
-        np.concatenate(
-            [noise_ceiling(dataset.repeats(participant, story, block)) for block in blocks]
-        )
-        for story in stories
-    ]
-    return np.mean(ceilings, axis=0)
+
+    def ceilings(story: str, block: NDArray[np.integer]) -> NDArray[np.float64]:
+        repeats = dataset.repeats(participant, story, block)[:, skipped:]
+        return np.vstack([noise_ceiling(repeats), split_half(repeats)])
+
+    by_story = [np.hstack([ceilings(story, block) for block in blocks]) for story in stories]
+    return np.mean(by_story, axis=0)
 
 
 def voxels_to_model(voxels: xr.Dataset, regions: Sequence[str] | None = None) -> xr.Dataset:

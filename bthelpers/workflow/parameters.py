@@ -29,6 +29,7 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
         "dataset": _dataset_parameters(profile),
         "corpora": _corpora_parameters(profile),
         "splits": {key: everything["dataset"][key] for key in ("splits", "absent")},
+        "test_rows": profile.encoding.skip_test_rows,
         "published": _digests(profile.voxels.published, "*.npy"),
         "regions": load_regions(profile.dataset.regions),
         "others": {name: _model_files(model["path"]) for name, model in others.items()},

@@ -98,7 +98,7 @@ _STEPS = (
         "voxels",
         reads=("dataset",),
         writes=("voxels.nc",),
-        parameters=("dataset", "splits", "voxels", "published", "regions"),
+        parameters=("dataset", "splits", "voxels", "test_rows", "published", "regions"),
         per="participant",
         priority=3,
         gpu=False,

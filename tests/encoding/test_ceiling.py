@@ -21,7 +21,7 @@ from bthelpers.encoding.ceiling import (
     noise_ceiling,
     participant_voxels,
     published_counts,
-    select_voxels,
+    split_half,
     voxels_above,
     voxels_to_model,
 )
@@ -175,20 +175,29 @@ def test_refuses_what_has_no_repeats(shape):
         noise_ceiling(np.zeros(shape))
 
 
-def test_selects_voxels_above_the_threshold_within_the_mask():
-    ceilings = [0.0, 0.4, 0.41, 0.9]
-    np.testing.assert_array_equal(select_voxels(ceilings, 0.4), [False, False, True, True])
-    mask = np.array([True, True, False, True])
-    np.testing.assert_array_equal(select_voxels(ceilings, 0.4, mask), [False, False, False, True])
+@pytest.mark.parametrize("n_repeats", [4, 5, 7, 10])
+def test_halves_are_converted_to_all_repeats_by_their_powers(n_repeats):
+    repeats = simulated(0.6, n_repeats, n_trs=40, n_voxels=6)
+    for found, first in zip(split_half(repeats), (0, 1), strict=True):
+        half = [repeats[k] for k in range(first, n_repeats, 2)]
+        total = np.mean([repeat.var(axis=0) for repeat in half], axis=0)
+        signal = (len(half) * np.var(sum(half) / len(half), axis=0) - total) / (len(half) - 1)
+        expected = np.sqrt(signal / (signal + (total - signal) / n_repeats))
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("ceilings", "mask"),
-    [([0.5, np.nan], None), ([0.5, 0.5], [0, 1]), ([0.5, 0.5], [True])],
-)
-def test_selection_refuses_nan_and_masks_that_do_not_fit(ceilings, mask):
-    with pytest.raises(ValueError, match=r"NaN|mask"):
-        select_voxels(ceilings, 0.4, mask)
+@pytest.mark.parametrize("n_repeats", [5, 10])
+@pytest.mark.parametrize("true", [0.6, 0.75, 0.9])
+def test_either_half_recovers_a_known_ceiling_of_all_repeats(true, n_repeats):
+    rng = np.random.default_rng(0)
+    repeats = simulated_repeats(np.full(3000, true), n_repeats, 291, rng)
+    np.testing.assert_allclose(np.median(split_half(repeats), axis=1), true, atol=0.02)
+
+
+def test_halves_without_signal_or_repeats_have_no_ceiling():
+    silent = np.zeros((4, 20, 3))
+    np.testing.assert_array_equal(split_half(silent), np.zeros((2, 3)))
+    assert np.isnan(split_half(simulated(0.5, n_repeats=3, n_voxels=5))).all()
 
 
 def saved(folder, content):
@@ -262,8 +271,7 @@ def test_counts_are_of_ceilings_rounded_up_to_hundredths(ceilings):
     above = voxels_above(counts)
     for k in range(101):
         threshold = k / 100
-        selected = select_voxels(np.array(ceilings, dtype=float), threshold)
-        assert above.sel(ceiling=threshold) == selected.sum()
+        assert above.sel(ceiling=threshold) == sum(value > threshold for value in ceilings)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -0.01, 1.5])
@@ -354,15 +362,40 @@ def profile(monkeypatch):
 def test_voxels_of_a_participant(profile, participant, stories):
     dataset = Repeated(np.tile(np.linspace(0, 0.5, 200), 3))
     voxels = participant_voxels(dataset, participant, profile)
-    assert voxels.attrs == {"ceilings": "estimated from the repeats"}
+    assert voxels.attrs == {"ceilings": "estimated from the repeats, without their first 0 rows"}
     by_story = [noise_ceiling(dataset.repeats(participant, story)) for story in stories]
     np.testing.assert_allclose(voxels["ceiling"], np.mean(by_story, axis=0), atol=1e-12)
+    halves = [split_half(dataset.repeats(participant, story)) for story in stories]
+    np.testing.assert_allclose(voxels["ceiling_half"], np.mean(halves, axis=0), atol=1e-12)
+    assert voxels["ceiling_half"]["half"].values.tolist() == ["odd", "even"]
     assert np.flatnonzero(voxels["invalid"]).tolist() == [10, 20, 30]
     above = (voxels["ceiling"].values > profile.voxels.ceiling) & ~voxels["invalid"].values
     assert 0 < above.sum() < N_VOXELS - 3
     np.testing.assert_array_equal(voxels["above"], above)
     np.testing.assert_array_equal(voxels["tuned"], above & (np.arange(N_VOXELS) < 200))
     xr.testing.assert_identical(voxels["regions"].drop_attrs(), REGIONS.rename("regions"))
+
+
+class Interrupted(Repeated):
+    """Something else than the story is heard in the first 40 TRs, at another time each repeat."""
+
+    def repeats(self, participant, story, voxels=slice(None)):
+        repeats = super().repeats(participant, story)
+        repeats[:, :40] = 20 * np.random.default_rng(9).standard_normal((10, 40, N_VOXELS))
+        return repeats[..., voxels]
+
+
+def test_ceilings_are_of_the_rows_that_predictions_are_correlated_with(profile):
+    """Of all rows, the mean ceiling would be below 0.2 where it is 0.93."""
+    dataset = Interrupted(0.4)
+    settings = {"encoding.skip_test_rows": 40, "dataset.splits.test": ["story05"]}
+    voxels = participant_voxels(dataset, "SIM01", load(SMOKE, settings))
+    assert voxels.attrs["ceilings"].endswith("without their first 40 rows")
+    undisturbed = Repeated(0.4).repeats("SIM01", "story05")[:, 40:]
+    np.testing.assert_allclose(voxels["ceiling"], noise_ceiling(undisturbed), atol=1e-12)
+    np.testing.assert_allclose(voxels["ceiling_half"], split_half(undisturbed), atol=1e-12)
+    assert voxels["ceiling"].mean() > 0.9
+    assert noise_ceiling(dataset.repeats("SIM01", "story05")).mean() < 0.3
 
 
 def test_published_ceilings_take_the_place_of_estimates(profile, tmp_path):

@@ -47,6 +47,7 @@ STEPS = {
     "targets": {"targets"},
     "stimulus": {"stimulus"},
     "encoding": {"alignment", "impact"},
+    "encoding.skip_test_rows": {"voxels", "alignment", "impact"},
     "statistics": {"alignment", "impact", "preference", "probes", "recognition"},
     "corpora": CORPORA_STEPS,
     "impact": {"impact"},
