@@ -31,15 +31,17 @@ def selected_by_half(voxels: xr.Dataset, threshold: float) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``selected``, bool (half, region, voxel), by region and of all; their noise ceilings by the
-        ``same`` half and by the ``other`` one (half, voxel), NaN for invalid voxels.
+        ``regions``, bool (region, voxel), with one of all voxels; ``selected``, bool (half, region,
+        voxel); noise ceilings by the ``same`` half and by the ``other`` one (half, voxel), NaN for
+        invalid voxels.
     """
     unknown = voxels["ceiling"].expand_dims(half=["odd", "even"]) * float("nan")
     same = voxels.get("ceiling_half", unknown).where(~voxels["invalid"].astype(bool))
     everywhere = xr.ones_like(voxels["invalid"], bool).expand_dims(region=[ALL])
     regions = xr.concat([everywhere, voxels["regions"].astype(bool)], "region")
     other = same.isel(half=[1, 0]).assign_coords(half=same["half"])
-    return xr.Dataset({"selected": (same > threshold) & regions, "same": same, "other": other})
+    selected = (same > threshold) & regions
+    return xr.Dataset({"regions": regions, "selected": selected, "same": same, "other": other})
 
 
 def selection_bias(voxels: xr.Dataset, threshold: float) -> pd.DataFrame:
@@ -53,15 +55,17 @@ def selection_bias(voxels: xr.Dataset, threshold: float) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row of all voxels and one per region, means over which half selects: how many voxels it
-        selects, how many of them the other half would (%), and their ceiling by both.
+        A row of all voxels and one per region: the correlation of both halves' ceilings over its
+        voxels. Means over which half selects: how many voxels it selects, how many of them the
+        other half would (%), and their ceiling by both.
     """
     halves = selected_by_half(voxels, threshold)
-    selected = halves["selected"]
+    selected, in_region = halves["selected"], halves["same"].where(halves["regions"])
     also = selected & (halves["other"] > threshold)
     return _table(
         {
-            "voxels": selected.sum("voxel"),
+            "correlation": xr.corr(in_region, halves["other"], "voxel"),
+            "selected": selected.sum("voxel"),
             "also by the other half (%)": 100 * also.sum("voxel") / selected.sum("voxel"),
             "ceiling, same half": _root_mean_square(halves["same"], selected),
             "ceiling, other half": _root_mean_square(halves["other"], selected),
