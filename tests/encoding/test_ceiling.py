@@ -390,12 +390,12 @@ def test_ceilings_are_of_the_rows_that_predictions_are_correlated_with(profile):
     dataset = Interrupted(0.4)
     settings = {"encoding.skip_test_rows": 40, "dataset.splits.test": ["story05"]}
     voxels = participant_voxels(dataset, "SIM01", load(SMOKE, settings))
-    assert voxels.attrs["ceilings"].endswith("without their first 40 rows")
     undisturbed = Repeated(0.4).repeats("SIM01", "story05")[:, 40:]
     np.testing.assert_allclose(voxels["ceiling"], noise_ceiling(undisturbed), atol=1e-12)
     np.testing.assert_allclose(voxels["ceiling_half"], split_half(undisturbed), atol=1e-12)
     assert voxels["ceiling"].mean() > 0.9
-    assert noise_ceiling(dataset.repeats("SIM01", "story05")).mean() < 0.3
+    assert noise_ceiling(dataset.repeats("SIM01", "story05")).mean() < 0.2
+    assert voxels.attrs["ceilings"].endswith("without their first 40 rows")
 
 
 def test_published_ceilings_take_the_place_of_estimates(profile, tmp_path):
