@@ -31,7 +31,7 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
         "splits": {key: everything["dataset"][key] for key in ("splits", "absent")},
         "published": _digests(profile.voxels.published, "*.npy"),
         "regions": load_regions(profile.dataset.regions),
-        "others": {name: _model_files(model["path"]) for name, model in others.items()},
+        "others": {name: _model_files(model["path"]) for name, model in others.items() if model},
     }
     return {
         **{
