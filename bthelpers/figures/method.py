@@ -42,7 +42,7 @@ def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:
     Parameters
     ----------
     runs : dict
-        By (participant, condition): ``training_loss``, ``validation_loss`` (epoch), ``best_epoch``.
+        By (participant, condition): ``training_loss``, ``validation_loss`` (epoch), ``kept_epoch``.
     """
     participants = list(dict.fromkeys(participant for participant, _ in runs))
     figure, grid = panels(1, len(participants), 2.9 * len(participants) + 0.6, 3.4, sharex=True)
@@ -62,8 +62,8 @@ def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:
                     color=style["color"],
                     label=f"{condition}, {name}",
                 )
-            best = run["validation_loss"].isel(epoch=int(run["best_epoch"]))
-            axes.plot(best["epoch"], best, "o", markersize=11, mfc="none", mec="black")
+            kept = run["validation_loss"].isel(epoch=int(run["kept_epoch"]))
+            axes.plot(kept["epoch"], kept, "o", markersize=11, mfc="none", mec="black")
         axes.set_title(participant, fontsize=10)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.supxlabel("Epoch", fontsize=10)

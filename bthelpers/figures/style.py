@@ -29,6 +29,12 @@ STYLES = {
     "block-permuted": {"color": "#E69F00", "hatch": "///", "marker": "^", "line": "--"},
     "big-slm": {"color": "#009E73", "hatch": "...", "marker": "D", "line": "-."},
     "text-lm": {"color": "#CC79A7", "hatch": "xxx", "marker": "v", "line": (0, (5, 1))},
+    "big-text-lm": {
+        "color": "#D55E00",
+        "hatch": "++",
+        "marker": "X",
+        "line": (0, (3, 1, 1, 1, 1, 1)),
+    },
     "stimulus-tuned": {
         "color": "#56B4E9",
         "hatch": "\\\\\\",

@@ -21,8 +21,10 @@ CONDITIONS = {
     ),
     "big-slm": "It was tuned towards a bigger Whisper's decoder layers, not towards responses.",
     "text-lm": "It was tuned towards the layers of a text model, not towards responses.",
+    "big-text-lm": "It was tuned towards layers of a big text model, not towards responses.",
     "stimulus-tuned": "It was trained further on the sound of the stories alone.",
 }
+BY_VALIDATION = ("brain-tuned", "big-slm")  # of the others, the number of epochs is given
 OF_ONE = "It was tuned towards one participant, and differs from one tuned towards another."
 OF_NONE = "No participant's responses took part in its tuning."
 CARD = """\
@@ -120,7 +122,7 @@ def model_card(record: Mapping[str, str]) -> str:
         base=f"`{source['path']}`" + (f", revision `{revision}`" if revision else ""),
         purpose=CONDITIONS.get(record["condition"], "What it was tuned towards is said below."),
         section="section 3.3" if of_one else "appendix D.2",
-        chose="" if record["condition"] == "stimulus-tuned" else ", which chose the epoch",
+        chose=", which chose the epoch" if record["condition"] in BY_VALIDATION else "",
         data=_data(record, parameters),
         voxels=voxels if of_one else "none",
         participants=OF_ONE if of_one else OF_NONE,

@@ -46,8 +46,8 @@ class TextReader:
         self.model, self.tokenizer, self.layer_step = model.eval(), tokenizer, layer_step
         if layer_step > model.config.num_hidden_layers:
             raise ValueError(
-                f"it has {model.config.num_hidden_layers} layers: lower"
-                f" `targets.text_lm.layer_step`, which is {layer_step}"
+                f"it has {model.config.num_hidden_layers} layers: lower its `layer_step`, which is"
+                f" {layer_step}"
             )
         # What the tokenizer puts before a text; GPT-2's puts nothing, but has a token for it.
         before = [token for token in tokenizer("").input_ids if token != tokenizer.eos_token_id]

@@ -32,7 +32,13 @@ from bthelpers.params.splits import Splits
 Precision = Literal["float32", "bfloat16"]
 PER_PARTICIPANT = ("brain-tuned", "block-permuted")  # the other conditions are one for all
 Condition = Literal[
-    "pretrained", "brain-tuned", "block-permuted", "big-slm", "text-lm", "stimulus-tuned"
+    "pretrained",
+    "brain-tuned",
+    "block-permuted",
+    "big-slm",
+    "text-lm",
+    "big-text-lm",
+    "stimulus-tuned",
 ]
 OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
 Evaluation = Literal["alignment", "impact", "preference", "probes", "recognition"]
@@ -141,7 +147,7 @@ class TextModel:
     path: Line  # folder, or name on the hub
     revision: Line | None  # commit on the hub; null for a folder
     layer_step: Count  # 1: all layers; 3: the third, the sixth, …
-    epochs: Count  # at most, in place of those of `tuning`
+    epochs: Count  # all are trained, in place of those of `tuning`
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,12 @@ class TargetSettings:
 
     big_slm: BigSpeechModel
     text_lm: TextModel
+    big_text_lm: TextModel | None = None  # null: no model is tuned towards a second one
+
+    @property
+    def text_models(self) -> dict[str, TextModel | None]:
+        """Text models by the condition that tunes towards them."""
+        return {"text-lm": self.text_lm, "big-text-lm": self.big_text_lm}
 
 
 @dataclass(frozen=True)
@@ -260,8 +272,16 @@ class Profile:
     preference: PreferenceSettings
 
     def __post_init__(self):
-        if problems := [problem for name in self.models for problem in self._problems_of(name)]:
+        problems = [problem for name in self.models for problem in self._problems_of(name)]
+        if problems := [*problems, *self._missing_targets()]:
             raise ParameterError(*problems)
+
+    def _missing_targets(self) -> Iterator[Problem]:
+        asked = {condition for _, _, condition in self.runs}
+        for condition, source in self.targets.text_models.items():
+            if condition in asked and source is None:
+                text = f"must name a text model, or `conditions` must do without {condition}"
+                yield Problem(text, ("targets", condition.replace("-", "_")))
 
     def _problems_of(self, name: str) -> Iterator[Problem]:
         """What the model's settings and those of the dataset, or of other models, contradict."""

@@ -28,17 +28,18 @@ class TuningResult:
     Attributes
     ----------
     encoder : SpeechEncoder
-        At the epoch of lowest validation loss.
+        With the weights of the epoch that is kept.
     training_loss, validation_loss : list of float, one per epoch
         Mean squared error over voxels and TRs; that of training is averaged over the epoch's steps.
-    best_epoch : int
-        Counted from 0.
+    kept_epoch : int
+        Counted from 0: that of lowest validation loss or, where the number of epochs was given, the
+        last.
     """
 
     encoder: SpeechEncoder
     training_loss: list[float]
     validation_loss: list[float]
-    best_epoch: int
+    kept_epoch: int
 
 
 class _Head(nn.Module):
@@ -68,7 +69,15 @@ class BrainTuning:
     Parameters are those of `brain_tune`.
     """
 
-    def __init__(self, encoder, training, validation, settings: TuningSettings, seed: int):
+    def __init__(
+        self,
+        encoder,
+        training,
+        validation,
+        settings: TuningSettings,
+        seed: int,
+        stop_after: int | None = None,
+    ):
         self.encoder, self.settings = encoder.copy(), settings
         self.training = Examples(self.encoder, training, settings)
         self.validation = Examples(self.encoder, validation, settings)
@@ -91,15 +100,21 @@ class BrainTuning:
             batches=self.batches,
             backward=self.backward,
             validate=self.validate,
-            schedule=Schedule(settings.epochs, n_steps, settings.warmup, settings.patience),
+            schedule=Schedule(
+                settings.epochs,
+                n_steps,
+                settings.warmup,
+                settings.patience if stop_after is None else None,
+                stop_after,
+            ),
             seed=seed,
             run=run_digest(
-                [settings, seed, *names],
+                [settings, seed, stop_after, *names],
                 [encoder.model],
                 (x for story in stories for x in (story.waveform, story.times, story.responses)),
             ),
             rates="`tuning.transformer_lr` and `tuning.head_lr`",
-            kept=("model",),
+            kept=("model",) if stop_after is None else (),
         )
 
     def batches(self, rng: np.random.Generator) -> list[list[Segment]]:
@@ -134,6 +149,7 @@ def brain_tune(
     settings: TuningSettings,
     seed: int,
     checkpoint: Path | None = None,
+    stop_after: int | None = None,
 ) -> TuningResult:
     """Tune a speech model to predict responses (ICLR paper, section 3.3).
 
@@ -149,6 +165,11 @@ def brain_tune(
     checkpoint : Path, optional
         Written after each epoch. If the file is there, the run goes on from it and ends in the
         same result; one that a run with other models, data or settings left is replaced.
+    stop_after : int, optional
+        Number of epochs that are trained, with the learning rates of ``settings.epochs``, whatever
+        the validation loss is; the last one is kept. A control is trained for as many as its
+        treatment was kept after (appendix D.2). Without it, training stops when patience is over,
+        and the epoch of lowest validation loss is kept.
 
     Returns
     -------
@@ -157,14 +178,15 @@ def brain_tune(
     Raises
     ------
     ValueError
-        If the stories' voxels differ, a sound is shorter than its responses, or the loss diverges.
+        If the stories' voxels differ, a sound is shorter than its responses, the loss diverges, or
+        more epochs are to be trained than are planned.
     """
     voxels = {story.responses.shape[1] for story in [*training, *validation]}
     if len(voxels) != 1:
         raise ValueError(f"the stories have different numbers of voxels: {sorted(voxels)}")
-    tuning = BrainTuning(encoder, training, validation, settings, seed)
+    tuning = BrainTuning(encoder, training, validation, settings, seed, stop_after)
     trainer = tuning.trainer
     trainer.train(checkpoint)
     return TuningResult(
-        tuning.encoder, trainer.training_loss, trainer.validation_loss, trainer.best_epoch
+        tuning.encoder, trainer.training_loss, trainer.validation_loss, trainer.kept_epoch
     )

@@ -206,5 +206,5 @@ def stimulus_tune(
     tuned = encoder.copy()  # in whose configuration masking is off
     tuned.model.load_state_dict(tuning.encoder.model.state_dict())
     return StimulusResult(
-        tuned, trainer.training_loss, trainer.validation_loss, settings.epochs - 1, quantizer
+        tuned, trainer.training_loss, trainer.validation_loss, trainer.kept_epoch, quantizer
     )

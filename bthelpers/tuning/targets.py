@@ -85,6 +85,11 @@ def text_lm(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
     return _represented(inputs, splits, load_text_lm(inputs.targets.text_lm, inputs.tuning))
 
 
+def big_text_lm(inputs: TargetInputs, splits: StoryNames) -> SplitStories:
+    """Layers of a bigger text model, which reads the same."""
+    return _represented(inputs, splits, load_text_lm(inputs.targets.big_text_lm, inputs.tuning))
+
+
 def load_big_slm(source: BigSpeechModel, tuning: TuningSettings) -> WhisperDecoder:
     """Load a bigger Whisper; a ModelError says why it cannot be had."""
     with explained(source.path, source.revision, "whisper") as where:
@@ -104,6 +109,7 @@ TARGETS: dict[str, Callable[[TargetInputs, StoryNames], SplitStories]] = {
     "block-permuted": permuted_responses,
     "big-slm": big_slm,
     "text-lm": text_lm,
+    "big-text-lm": big_text_lm,
 }
 
 

@@ -107,12 +107,31 @@ class Schedule:
         Share of the steps in which the learning rates rise; they fall linearly after it.
     patience : int, optional
         Epochs without a better validation after which training stops.
+    stop_after : int, optional
+        Epochs after which it stops in any case, with the learning rates of ``epochs``.
+
+    Raises
+    ------
+    ValueError
+        If it were to stop before the first epoch or after the last.
     """
 
     epochs: int
     steps_per_epoch: int
     warmup: float
     patience: int | None = None
+    stop_after: int | None = None
+
+    def __post_init__(self):
+        if not 1 <= self.last <= self.epochs:
+            raise ValueError(
+                f"training cannot stop after {self.last} epochs: {self.epochs} are planned"
+            )
+
+    @property
+    def last(self) -> int:
+        """Epochs that are trained at most."""
+        return self.epochs if self.stop_after is None else self.stop_after
 
     def factor(self, step: int) -> float:
         """Factor on the learning rates."""
@@ -188,7 +207,7 @@ class Trainer:
         """
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
-        progress = Progress("epochs", self.schedule.epochs - len(self.validation_loss))
+        progress = Progress("epochs", self.schedule.last - len(self.validation_loss))
         while not self.finished:
             self.train_epoch()
             if checkpoint is not None:
@@ -236,10 +255,15 @@ class Trainer:
         return int(np.argmin(self.validation_loss))
 
     @property
+    def kept_epoch(self) -> int:
+        """Epoch whose weights are kept, counted from 0: the best one, or else the last so far."""
+        return self.best_epoch if self.kept else len(self.validation_loss) - 1
+
+    @property
     def finished(self) -> bool:
         """Whether all epochs are done, or the validation loss has not fallen for long enough."""
         done, patience = len(self.validation_loss), self.schedule.patience
-        return done == self.schedule.epochs or (
+        return done == self.schedule.last or (
             done > 0 and patience is not None and done - 1 - self.best_epoch >= patience
         )
 

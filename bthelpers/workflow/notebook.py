@@ -146,7 +146,7 @@ class RunContext:
             {
                 "training_loss": ("epoch", result.training_loss),
                 "validation_loss": ("epoch", result.validation_loss),
-                "best_epoch": result.best_epoch,
+                "kept_epoch": result.kept_epoch,
             },
             coords={"epoch": np.arange(1, len(result.training_loss) + 1)},
         )

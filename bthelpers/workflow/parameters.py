@@ -32,7 +32,7 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
         "test_rows": profile.encoding.skip_test_rows,
         "published": _digests(profile.voxels.published, "*.npy"),
         "regions": load_regions(profile.dataset.regions),
-        "others": {name: _model_files(model["path"]) for name, model in others.items()},
+        "others": {name: _model_files(model["path"]) for name, model in others.items() if model},
     }
     return {
         **{

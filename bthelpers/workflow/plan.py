@@ -2,7 +2,8 @@
 
 ``bthelpers plan PROFILE`` lists the runs that are to be done with their dependencies, the disk
 that they fill, and the hours of this machine's device that they take, estimated from one measured
-step of tuning and one measured batch of windows per model.
+step of tuning and one measured batch of windows per model. It has no estimate of what hangs on the
+processor or on corpora, and says so.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from bthelpers.results.store import Results
 from bthelpers.tuning.brain_tuning import BrainTuning
 from bthelpers.tuning.examples import TuningStory
 from bthelpers.workflow import preflight
-from bthelpers.workflow.steps import STEPS, planned_runs
+from bthelpers.workflow.steps import STEPS, TUNED_BY, PlannedRun, planned_runs
 
 ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until they were selected
 BYTES = 4  # of float32
@@ -83,14 +84,18 @@ def noise_story(n_trs: int, n_voxels: int) -> TuningStory:
     return TuningStory("noise", noise(times[-1] + 1), times, responses)
 
 
+def trs_per_segment(settings: TuningSettings) -> int:
+    """TRs that one segment of sound serves."""
+    return settings.chunk_trs if settings.sharing == "chunk" else 1
+
+
 def tuning_seconds(encoder: SpeechEncoder, settings: TuningSettings, n_voxels: int) -> float:
     """Time per TR of an optimiser step, measured on noise.
 
     A step with one forward and backward pass is timed, and one with two: the difference is what
     each further pass of a whole step takes.
     """
-    trs = settings.chunk_trs if settings.sharing == "chunk" else 1
-    trs_per_pass = trs * settings.stretches_at_once
+    trs_per_pass = trs_per_segment(settings) * settings.stretches_at_once
     story = noise_story(2 * trs_per_pass + math.ceil(settings.window / TR), n_voxels)
     run = BrainTuning(encoder, [story], [story], settings, seed=0)
     segments, rng = run.training.segments([0]), np.random.default_rng(0)
@@ -118,35 +123,50 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def tuning_passes(profile: Profile, model: str, rows: dict[str, int]) -> dict[str, float]:
+    """TRs that one tuning under each condition goes through, as many times as it does.
+
+    Tuning is counted with all of its epochs; one that stops early, and its control, take less. A
+    pass without gradients is counted as a third of one with them. Stimulus-tuning, whose windows do
+    not overlap, is counted by the sound that goes through the transformer.
+    """
+    tuning, targets, splits = profile.tuning, profile.targets, profile.tuning_splits(model)
+    train, validation = (
+        sum(rows[story] for story in stories) for stories in (splits.train, splits.validation)
+    )
+    epochs = dict.fromkeys(TUNED_BY, tuning.epochs) | {
+        condition: source.epochs for condition, source in targets.text_models.items() if source
+    }
+    passes = {
+        condition: number * (train + validation / 3) + tuning.standardize * train / 3
+        for condition, number in epochs.items()
+    }
+    n_trs = trs_per_segment(tuning)
+    heard = (tuning.window + (n_trs - 1) * TR) / n_trs  # seconds that go through for a TR
+    stimulus = profile.stimulus.epochs * (train + validation / 3) * TR / heard
+    return passes | {"stimulus-tuned": stimulus}
+
+
 def model_costs(
     encoder: SpeechEncoder, profile: Profile, model: str, rows: dict[str, int], n_voxels: int
 ) -> dict[str, Cost]:
-    """What one run of each step takes for a model, on the encoder's device.
+    """What one run takes for a model, on the encoder's device: by step or, of tunings, condition.
 
-    Tuning is counted with all of its epochs; one that stops early takes less. A pass without
-    gradients is counted as a third of one with them. The time of the alignment, which hangs on the
-    processor, is not estimated.
+    Every tuning is counted as if its targets were so many voxels. The time of the alignment, which
+    hangs on the processor, is not estimated.
     """
     splits, tuning = profile.dataset.splits, profile.tuning
-    tuned, train, validation, test = (
-        sum(rows[story] for story in stories)
-        for stories in (
-            profile.tuning_splits(model).train,
-            splits.train,
-            splits.validation,
-            splits.test,
-        )
-    )
-    passes = tuning.epochs * (tuned + validation / 3) + tuning.standardize * tuned / 3
+    train, test = (sum(rows[story] for story in stories) for stories in (splits.train, splits.test))
+    seconds = tuning_seconds(encoder, tuning, n_voxels)
     n_stories = len(splits.train + splits.test)
     windows = (train + test + 10 * n_stories) * TR / profile.representation.stride
     n_layers = encoder.n_layers + 1
     features = (train + test + 15 * n_stories) * n_layers * encoder.hidden_size
     return {
-        "tuning": Cost(
-            passes * tuning_seconds(encoder, tuning, n_voxels) / 3600,
-            encoder.n_weights * BYTES / 1e9,
-        ),
+        **{
+            condition: Cost(passes * seconds / 3600, encoder.n_weights * BYTES / 1e9)
+            for condition, passes in tuning_passes(profile, model, rows).items()
+        },
         "representations": Cost(
             windows * window_seconds(encoder, profile.representation) / 3600,
             features * BYTES / 1e9,
@@ -162,30 +182,38 @@ def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Pat
     ----------
     profile : Profile
     costs : dict of dict of Cost
-        By model and step.
+        By model, and then as `model_costs` returns.
     results : Path
         Folder of the profile's results.
 
     Returns
     -------
     DataFrame
-        Columns step, model, runs, not there, needs, hours, GB; NaN where there is no estimate.
+        Columns step, model, conditions, runs, not there, needs, hours, GB; NaN where there is no
+        estimate.
     """
+
+    def cost(run: PlannedRun) -> Cost:
+        names, tunes = run.names, STEPS[run.step].tunes
+        key = names["condition"] if tunes else run.step
+        return costs.get(names.get("model"), {}).get(key, UNKNOWN)
+
     table = []
     alike = groupby(planned_runs(profile), lambda run: (run.step, run.names.get("model", "")))
     for (step, model), group in alike:
         runs = list(group)
-        absent = sum(not all((results / file).is_file() for file in run.files) for run in runs)
-        cost = costs.get(model, {}).get(step, UNKNOWN)
+        absent = [run for run in runs if not all((results / file).is_file() for file in run.files)]
+        conditions = dict.fromkeys(run.names.get("condition", "") for run in runs)
         table.append(
             {
                 "step": step,
                 "model": model,
+                "conditions": ", ".join(conditions),
                 "runs": len(runs),
-                "not there": absent,
+                "not there": len(absent),
                 "needs": ", ".join(STEPS[step].reads).replace("model", "model as tuned"),
-                "hours": absent * cost.hours,
-                "GB": absent * cost.gigabytes,
+                "hours": sum(cost(run).hours for run in absent),
+                "GB": sum(cost(run).gigabytes for run in absent),
             }
         )
     return pd.DataFrame(table)
@@ -233,6 +261,8 @@ def print_plan(profile: Profile, repository: Path) -> bool:
         f"total of what could be estimated: {table['hours'].sum():.1f} hours of {device},"
         f" {table['GB'].sum():.1f} GB, and {checkpoint:.1f} GB while tuning"
     )
+    if unknown := table.loc[table["hours"].isna(), "step"].unique().tolist():
+        print(f"hours not estimated: {', '.join(unknown)}")
     problems += _space(table["GB"].sum() + checkpoint, results)
     for problem in dict.fromkeys(problems):
         print(f"- {problem}")

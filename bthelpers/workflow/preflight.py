@@ -218,7 +218,7 @@ def _missing_targets(profile: Profile, repository: Path) -> list[str]:
         return []
     from bthelpers.tuning.targets import load_big_slm, load_text_lm  # slow, and rarely needed here
 
-    loaders = {"big-slm": load_big_slm, "text-lm": load_text_lm}
+    loaders = {"big-slm": load_big_slm} | dict.fromkeys(profile.targets.text_models, load_text_lm)
     found = []
     for condition in sorted(asked):
         key = condition.replace("-", "_")
@@ -249,4 +249,8 @@ def _unusable_corpora(settings: CorporaSettings, repository: Path) -> list[str]:
     for name, read in CORPORA.items():
         look = read if spec is None else refuse_to_replace
         found += _error_of("corpora.root", partial(look, root / name))
+    if found and spec is None:
+        found.append(
+            "corpora: to do without them, take probes and recognition out of `evaluations`"
+        )
     return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bthelpers.params.settings import PER_PARTICIPANT, Profile
+from bthelpers.params.settings import Profile
 from bthelpers.results.store import result_folder
 
 
@@ -23,8 +23,8 @@ class Step:
     ----------
     name : str
     reads : tuple of str
-        Steps whose first file a run reads; 'pretrained' is a model before tuning, and 'model' one
-        in the condition of the run.
+        Steps whose files a run reads. A condition stands for the model in it, and 'model' for the
+        one in the condition of the run.
     writes : tuple of str
         Files of a run, from its folder of results; of a step per profile, from the root that the
         profile names.
@@ -70,7 +70,7 @@ TUNING = Step(
     reads=("pretrained", "voxels"),
     writes=("model/model.safetensors", "training.nc"),
     parameters=("tuning", "splits", "seed"),
-    tunes=PER_PARTICIPANT,
+    tunes=("brain-tuned",),
     priority=2,
     megabytes=24_000,
     minutes=2880,
@@ -104,13 +104,23 @@ _STEPS = (
         gpu=False,
     ),
     TUNING,
+    # A control is trained for as many epochs as its treatment was kept after.
+    replace(
+        TUNING,
+        name="control",
+        reads=("pretrained", "voxels", "brain-tuned"),
+        parameters=(),
+        notebook="tuning",
+        tunes=("block-permuted",),
+        variant_of="tuning",
+    ),
     replace(
         TUNING,
         name="targets",
         reads=("pretrained", "dataset"),
         parameters=("dataset", "targets", "others"),
         notebook="tuning",
-        tunes=("big-slm", "text-lm"),
+        tunes=("big-slm", "text-lm", "big-text-lm"),
         variant_of="tuning",
     ),
     replace(
@@ -219,14 +229,19 @@ class PlannedRun:
 
     @property
     def needs(self) -> list[PlannedRun]:
-        """Runs whose first file it reads."""
-        return [PlannedRun.of(step, **self.names) for step in self._sources if step in STEPS]
+        """Runs whose files it reads."""
+        return [
+            PlannedRun.of(step, **self.names | {"condition": condition})
+            for step, condition in self._sources
+            if step in STEPS
+        ]
 
     @property
-    def _sources(self) -> list[str]:
-        """What it reads: steps, and 'pretrained'."""
-        model = TUNED_BY.get(self.names.get("condition"), "pretrained")
-        return [model if read == "model" else read for read in STEPS[self.step].reads]
+    def _sources(self) -> list[tuple[str, str]]:
+        """Steps that it reads, and 'pretrained', each with the condition in which it does."""
+        own = self.names.get("condition", "")
+        read = [own if name == "model" else name for name in STEPS[self.step].reads]
+        return [(TUNED_BY.get(name, name), name if name in TUNED_BY else own) for name in read]
 
     def outputs(self, profile: Profile) -> list[str]:
         """Its data files, from the repository's root."""
@@ -245,13 +260,14 @@ class PlannedRun:
             As `parameter_files` returns.
         """
         kinds = [self.step, STEPS[self.step].variant_of]
-        if "pretrained" in self._sources:
+        if "pretrained" in dict(self._sources):
             kinds.append(f"models/{self.names['model']}")
         files = [
-            needed.outputs(profile)[0]
+            file
             for needed in self.needs
             # Corpora that are linked anew are the same corpora.
             if needed.step != "corpora" or profile.corpora.simulate is not None
+            for file in needed.outputs(profile)
         ]
         return files + [parameters[kind] for kind in kinds if kind]
 

@@ -14,13 +14,13 @@ def legend_texts(owner):
     return [text.get_text() for text in owner.get_texts()]
 
 
-def training_run(n_epochs, best_epoch):
+def training_run(n_epochs, kept_epoch):
     losses = np.random.default_rng(n_epochs).random((2, n_epochs))
     return xr.Dataset(
         {
             "training_loss": ("epoch", losses[0]),
             "validation_loss": ("epoch", losses[1]),
-            "best_epoch": best_epoch,
+            "kept_epoch": kept_epoch,
         },
         coords={"epoch": np.arange(1, n_epochs + 1)},
     )
@@ -28,10 +28,10 @@ def training_run(n_epochs, best_epoch):
 
 def test_training_curves_ring_the_kept_epoch():
     runs = {
-        ("SIM01", "brain-tuned"): training_run(6, best_epoch=4),
-        ("SIM01", "block-permuted"): training_run(3, best_epoch=0),
-        ("SIM02", "brain-tuned"): training_run(1, best_epoch=0),
-        ("SIM02", "block-permuted"): training_run(2, best_epoch=1),
+        ("SIM01", "brain-tuned"): training_run(6, kept_epoch=4),
+        ("SIM01", "block-permuted"): training_run(3, kept_epoch=0),
+        ("SIM02", "brain-tuned"): training_run(1, kept_epoch=0),
+        ("SIM02", "block-permuted"): training_run(2, kept_epoch=1),
     }
     figure = drawn(training_curves(runs))
     assert [axes.get_title() for axes in figure.axes] == ["SIM01", "SIM02"]
@@ -46,7 +46,7 @@ def test_training_curves_ring_the_kept_epoch():
                 np.testing.assert_array_equal(line.get_xdata(), run["epoch"])
                 np.testing.assert_array_equal(line.get_ydata(), run[f"{name}_loss"])
             ring = next(lines)
-            best = int(run["best_epoch"])
+            best = int(run["kept_epoch"])
             assert list(ring.get_xdata()) == [best + 1]
             assert list(ring.get_ydata()) == [run["validation_loss"].values[best]]
         assert next(lines, None) is None

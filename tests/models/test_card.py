@@ -147,3 +147,20 @@ def test_a_record_that_lacks_a_fact_is_refused_by_its_name(key):
     del record[key]
     with pytest.raises(ValueError, match=f"a model card needs {key} in the record"):
         model_card(record)
+
+
+@pytest.mark.parametrize(
+    ("condition", "chose"),
+    [
+        ("brain-tuned", True),
+        ("big-slm", True),
+        *(
+            (condition, False)
+            for condition in ("block-permuted", "text-lm", "big-text-lm", "stimulus-tuned")
+        ),
+    ],
+)
+def test_a_card_says_whether_validation_stories_chose_the_epoch(condition, chose):
+    card = model_card(record_of("paper", condition))
+    assert ("Validation stories, which chose the epoch" in card) == chose
+    assert "What it was tuned towards is said below." not in card

@@ -1,7 +1,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bthelpers.params.loading import load
+from bthelpers.params.schema import ParameterError
+from bthelpers.results.scale import sizes, with_amounts, with_sizes, with_tuned_sizes
 
 PARAMS = Path(__file__).parents[2] / "params"
 
@@ -13,12 +17,72 @@ def test_the_demo_has_three_participants_and_an_hour_of_training():
     assert minutes >= 64
 
 
-def test_llama_takes_the_place_of_gpt2_for_one_model():
-    llama, paper = load(PARAMS / "paper_llama.yaml"), load(PARAMS / "paper.yaml")
-    assert list(llama.models) == ["wav2vec2-base"]
-    assert llama.targets.text_lm.layer_step == 3
-    assert llama.targets.text_lm.epochs == paper.targets.text_lm.epochs
-    assert len(llama.targets.text_lm.revision) == 40
+# Of appendix D.2: every layer of GPT2-medium, one in three of Llama2-7B.
+PUBLISHED_TEXT_MODELS = {"text-lm": ("gpt2-medium", 1), "big-text-lm": ("Llama-2-7b-hf", 3)}
+
+
+def test_the_paper_tunes_towards_both_text_models_for_200_epochs():
+    text_models = load(PARAMS / "paper.yaml").targets.text_models
+    named = {c: (m.path.split("/")[1], m.layer_step) for c, m in text_models.items()}
+    assert named == PUBLISHED_TEXT_MODELS
+    assert {model.epochs for model in text_models.values()} == {200}
+    assert all(len(model.revision) == 40 for model in text_models.values())
+
+
+def test_a_condition_without_its_text_model_is_refused():
+    load(PARAMS / "demo.yaml")  # where none is asked for
+    with pytest.raises(ParameterError, match=r"targets\.big_text_lm: must name a text model, or"):
+        load(PARAMS / "demo.yaml", {"conditions": ["pretrained", "big-text-lm"]})
+
+
+# By figure: models, conditions and evaluations that it shows.
+FAMILIES = ("hubert-base", "wav2vec2-base", "whisper-small")
+MAIN = ("pretrained", "brain-tuned", "block-permuted", "big-slm")
+ALL = (*MAIN, "text-lm", "big-text-lm", "stimulus-tuned")
+SIZES = {
+    "hubert-base": ("hubert-large",),
+    "whisper-small": ("whisper-tiny", "whisper-base", "whisper-medium"),
+}
+FIGURES = {
+    "2, 6, 7": (FAMILIES, MAIN, ("alignment",)),
+    "3": (FAMILIES, MAIN, ("impact",)),
+    "4": (FAMILIES, MAIN, ("probes",)),
+    "4a": (FAMILIES[:2], MAIN, ("recognition",)),
+    "8": (FAMILIES[:2], ("pretrained", "brain-tuned"), ("preference",)),
+    "9": (FAMILIES, ("pretrained", "brain-tuned", "big-slm"), ("probes",)),
+    "10": (("wav2vec2-base",), ALL, ("probes", "recognition")),
+    "5": (("hubert-large",), ("pretrained",), ("alignment", "impact")),
+    "11": (("hubert-large",), ("pretrained",), ("probes", "recognition")),
+    **{
+        f"12a, {base}": ((base, *others), ("pretrained", "brain-tuned"), ("alignment", "probes"))
+        for base, others in SIZES.items()
+    },
+    "12b": (
+        ("wav2vec2-base-3", "wav2vec2-base-6", "wav2vec2-base-12", "wav2vec2-base"),
+        ("brain-tuned",),
+        ("probes",),
+    ),
+}
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_the_paper_profile_computes_what_a_figure_shows(figure):
+    paper = load(PARAMS / "paper.yaml")
+    models, conditions, evaluations = FIGURES[figure]
+    for model in models:
+        assert set(conditions) <= set(paper.conditions_of(model))
+        assert set(evaluations) <= set(paper.evaluations_of(model))
+
+
+def test_the_paper_profile_studies_sizes_and_amounts():
+    paper = load(PARAMS / "paper.yaml")
+    for base, others in SIZES.items():
+        assert tuple(sizes(paper, base, "probes", "brain-tuned")) == (base, *others)
+    assert with_tuned_sizes(paper, "probes") == [*SIZES]
+    assert with_sizes(paper, "impact") == ["hubert-base"]  # against the large one
+    assert with_amounts(paper, "probes") == ["wav2vec2-base"]
+    three = {paper.participants_of(name) for others in SIZES.values() for name in others}
+    assert [len(participants) for participants in three] == [3]
 
 
 def test_the_paper_profile_has_the_published_settings():

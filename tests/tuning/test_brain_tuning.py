@@ -134,14 +134,20 @@ def test_each_learning_rate_reaches_its_own_weights(encoder, training, validatio
     np.testing.assert_allclose(result.training_loss, 1, atol=1e-4)
 
 
-def test_both_rates_follow_the_schedule(encoder, training, validation):
-    rates = []
+@pytest.fixture
+def rates():
+    """Learning rates of every optimiser step."""
+    steps = []
     handle = register_optimizer_step_post_hook(
-        lambda optimizer, *_: rates.append([group["lr"] for group in optimizer.param_groups])
+        lambda optimizer, *_: steps.append([group["lr"] for group in optimizer.param_groups])
     )
+    yield steps
+    handle.remove()
+
+
+def test_both_rates_follow_the_schedule(encoder, training, validation, rates):
     settings = replace(SETTINGS, sharing="window")  # 24 TRs, 6 a step
     brain_tune(encoder, training, validation, settings, seed=0)
-    handle.remove()
     transformer, head = np.transpose(rates)
     assert len(rates) == 3 * 4
     np.testing.assert_allclose(transformer / head, settings.transformer_lr / settings.head_lr)
@@ -179,9 +185,66 @@ def test_tuning_stops_early_and_keeps_the_best_epoch(
     settings = replace(SETTINGS, epochs=6, patience=patience, batch_trs=12)
     result = brain_tune(encoder, training[:1], validation, settings, seed=0)
     assert result.validation_loss == losses
-    assert result.best_epoch == best
+    assert result.kept_epoch == best
     assert same(states[best], result.encoder.model.state_dict())
     assert not same(states[best - 1], result.encoder.model.state_dict())
+
+
+def permuted(stories):
+    return [replace(story, responses=story.responses[::-1].copy()) for story in stories]
+
+
+def test_a_control_is_trained_as_its_treatment_was_until_the_epoch_that_was_kept(
+    encoder, training, validation, monkeypatch, rates
+):
+    """Also where its validation loss rises: by itself, it would stop after the first epochs."""
+    settings = replace(SETTINGS, sharing="window", epochs=6, patience=2)  # 24 TRs, 6 a step
+    with monkeypatch.context() as patch:
+        scripted(patch, [1.0, 0.9, 0.8, 0.7, 0.8, 0.9])
+        treatment = brain_tune(encoder, training, validation, settings, seed=0)
+    n_epochs = treatment.kept_epoch + 1
+    assert (n_epochs, len(treatment.training_loss)) == (4, 6)
+    of_treatment = rates[:]
+    rates.clear()
+
+    rising = [1.0, 1.1, 1.2, 1.3]
+    states = scripted(monkeypatch, rising * 2)
+    data = permuted(training), permuted(validation)
+    control = brain_tune(encoder, *data, settings, seed=0, stop_after=n_epochs)
+    assert (len(of_treatment), len(rates)) == (6 * 4, 4 * 4)
+    assert rates == of_treatment[: 4 * 4]
+    assert control.validation_loss == rising
+    assert control.kept_epoch == 3
+    assert same(states[3], control.encoder.model.state_dict())
+    assert not same(states[0], control.encoder.model.state_dict())
+
+    alone = brain_tune(encoder, *data, settings, seed=0)
+    assert (len(alone.validation_loss), alone.kept_epoch) == (3, 0)
+
+
+def test_a_checkpoint_of_a_run_that_keeps_another_epoch_is_not_taken_up(
+    encoder, training, validation, monkeypatch, tmp_path
+):
+    settings, checkpoint = replace(SETTINGS, epochs=2), tmp_path / "checkpoint.pt"
+    states = scripted(monkeypatch, [1.0, 2.0, 1.0, 2.0])
+    arguments = encoder, training, validation, settings, 0, checkpoint
+    assert brain_tune(*arguments).kept_epoch == 0
+    control = brain_tune(*arguments, stop_after=2)
+    assert control.kept_epoch == 1
+    assert same(states[3], control.encoder.model.state_dict())
+
+
+def test_a_run_of_all_epochs_has_no_patience(encoder, training, validation, monkeypatch):
+    """The loss rises from the first epoch on, within the warm-up."""
+    scripted(monkeypatch, [1.0, 2.0, 3.0, 4.0, 5.0])
+    settings = replace(SETTINGS, epochs=5, patience=1, warmup=0.9)
+    result = brain_tune(encoder, training, validation, settings, seed=0, stop_after=5)
+    assert (len(result.training_loss), result.kept_epoch) == (5, 4)
+
+
+def test_more_epochs_than_are_planned_are_an_error(encoder, training, validation):
+    with pytest.raises(ValueError, match="cannot stop after 4 epochs: 3 are planned"):
+        brain_tune(encoder, training, validation, SETTINGS, seed=0, stop_after=4)
 
 
 def test_noise_is_not_learnt(encoder, training, validation):
@@ -192,8 +255,8 @@ def test_noise_is_not_learnt(encoder, training, validation):
     ]
     settings = replace(SETTINGS, epochs=20, patience=2, head_lr=0.1)
     result = brain_tune(encoder, *noise, settings, seed=0)
-    assert len(result.validation_loss) == result.best_epoch + 3 < 20
-    assert result.validation_loss[-1] > result.validation_loss[result.best_epoch]
+    assert len(result.validation_loss) == result.kept_epoch + 3 < 20
+    assert result.validation_loss[-1] > result.validation_loss[result.kept_epoch]
 
 
 def test_the_kept_model_has_the_lowest_validation_loss(encoder, training, validation):
@@ -219,7 +282,7 @@ def outcome(result):
     return [*result.encoder.model.state_dict().values()], (
         result.training_loss,
         result.validation_loss,
-        result.best_epoch,
+        result.kept_epoch,
     )
 
 

@@ -71,7 +71,7 @@ def assert_equal_bits(one, other):
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert one.training_loss == other.training_loss
     assert one.validation_loss == other.validation_loss
-    assert (one.best_epoch, one.quantizer) == (other.best_epoch, other.quantizer)
+    assert (one.kept_epoch, one.quantizer) == (other.kept_epoch, other.quantizer)
 
 
 # Windows and masks
@@ -171,7 +171,7 @@ def scripted(monkeypatch, losses):
 def test_the_last_epoch_is_kept(wav2vec2, monkeypatch):
     states = scripted(monkeypatch, [3.0, 1.0, 2.0])
     result = tune(wav2vec2, replace(SETTINGS, epochs=3))
-    assert result.best_epoch == 2
+    assert result.kept_epoch == 2
     kept = result.encoder.model.state_dict()
     assert all(torch.equal(kept[name], states[2][name]) for name in kept)
     assert not all(torch.equal(kept[name], states[1][name]) for name in kept)

@@ -330,7 +330,7 @@ def test_a_missing_folder_is_an_error_that_says_what_to_do(tmp_path, condition, 
 
 
 def test_too_few_layers_for_the_step_are_an_error(folder):
-    with pytest.raises(ModelError, match=r"has 3 layers: lower `targets\.text_lm\.layer_step`"):
+    with pytest.raises(ModelError, match=r"has 3 layers: lower its `layer_step`"):
         TARGETS["text-lm"](inputs_of(folder, targets=settings_of(folder, layer_step=4)), SPLITS)
 
 

@@ -168,6 +168,25 @@ def test_training_stops_when_patience_is_over(patience, losses):
     assert run.validation_loss == losses
 
 
+def test_training_that_stops_early_has_the_rates_of_all_epochs():
+    stopped, full = trainer(replace(SCHEDULE, stop_after=2)), trainer()
+    for run in (stopped, full):
+        run.rates_used = []
+        run.optimizer.register_step_post_hook(
+            lambda optimizer, *_, used=run.rates_used: used.append(optimizer.param_groups[0]["lr"])
+        )
+        run.train()
+    assert len(stopped.rates_used) == 2 * BATCHES
+    assert stopped.rates_used == full.rates_used[: 2 * BATCHES]
+    assert stopped.validation_loss == full.validation_loss[:2]
+
+
+@pytest.mark.parametrize("epochs", [0, EPOCHS + 1])
+def test_training_cannot_stop_outside_of_its_epochs(epochs):
+    with pytest.raises(ValueError, match=rf"after {epochs} epochs: {EPOCHS} are planned"):
+        replace(SCHEDULE, stop_after=epochs)
+
+
 def test_a_module_that_is_not_kept_ends_as_the_last_epoch_left_it():
     losses = iter([1.0, 2.0])
     left = []
@@ -179,7 +198,7 @@ def test_a_module_that_is_not_kept_ends_as_the_last_epoch_left_it():
 
     run.validate = validate
     run.train()
-    assert run.best_epoch == 0
+    assert (run.best_epoch, run.kept_epoch) == (0, 1)
     for name, value in run.modules["model"].state_dict().items():
         assert torch.equal(value, left[1][name])
 

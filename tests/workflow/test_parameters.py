@@ -71,6 +71,7 @@ CHOICES = {
     "corpora.simulate.pitch": ([31, 71],),
     "corpora.simulate.voices": (["en-us"],),
     "probes.inverse_penalties": ([-2, 2, 5],),
+    "targets.big_text_lm": ({"path": "x", "revision": None, "layer_step": 3, "epochs": 2},),
     **{
         f"{settings}.precision": ("float32", "bfloat16")
         for settings in ("tuning", "stimulus", "representation", "probes", "recognition")

@@ -1,6 +1,10 @@
 """What a profile would compute, and what it takes."""
 
+import re
 import shutil
+import subprocess
+import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +17,7 @@ from bthelpers.params.loading import load
 from bthelpers.params.settings import ModelSettings
 from bthelpers.workflow import plan
 from bthelpers.workflow.plan import Cost, model_costs, plan_table, print_plan, story_rows
+from bthelpers.workflow.steps import STEPS
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,19 +28,21 @@ def smoke():
 
 
 def test_what_is_done_is_not_counted_again(smoke, tmp_path):
-    costs = {"hubert-mini": {"tuning": Cost(2.0, 0.5), "representations": Cost(1.0, 0.1)}}
+    costs = {"hubert-mini": {"brain-tuned": Cost(2.0, 0.5), "representations": Cost(1.0, 0.1)}}
+    figures = ["runs", "not there", "hours", "GB"]
     before = plan_table(smoke, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
-    assert before.loc["tuning", ["runs", "not there", "hours", "GB"]].tolist() == [2, 2, 4.0, 1.0]
+    assert before.loc["tuning", figures].tolist() == [1, 1, 2.0, 0.5]
     assert before.loc["representations", ["not there", "hours"]].tolist() == [6, 6.0]
     done = tmp_path / "hubert-mini/SIM01/brain-tuned/training.nc"
     done.parent.mkdir(parents=True)
     done.touch()
-    one_of_two = plan_table(smoke, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
-    assert one_of_two.loc["tuning", "not there"] == 2  # the model itself is missing
+    half = plan_table(smoke, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
+    assert half.loc["tuning", "not there"] == 1  # the model itself is missing
     (done.parent / "model").mkdir()
     (done.parent / "model/model.safetensors").touch()
     after = plan_table(smoke, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
-    assert after.loc["tuning", ["runs", "not there", "hours", "GB"]].tolist() == [2, 1, 2.0, 0.5]
+    assert after.loc["tuning", figures].tolist() == [1, 0, 0, 0]
+    assert after.loc["representations", "hours"] == 6.0
 
 
 def test_rows_of_stories_that_are_not_simulated_yet_follow_from_their_length(smoke):
@@ -58,12 +65,13 @@ def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypa
     rows = {f"story{k:02d}": 100 for k in range(1, 6)}
     costs = model_costs(encoder, smoke, "hubert-mini", rows, n_voxels=1000)
     # 3 training stories, 1 validation story, 1 epoch and one pass without gradients before it
-    assert costs["tuning"].hours == pytest.approx(3.0 * (300 + 100 / 3 + 300 / 3) / 3600)
+    assert costs["brain-tuned"].hours == pytest.approx(3.0 * (300 + 100 / 3 + 300 / 3) / 3600)
+    assert costs["block-permuted"] == costs["big-slm"] == costs["brain-tuned"]
     twice = replace(smoke, tuning=replace(smoke.tuning, epochs=2))
-    more = model_costs(encoder, twice, "hubert-mini", rows, n_voxels=1000)["tuning"].hours
-    assert more - costs["tuning"].hours == pytest.approx(3.0 * (300 + 100 / 3) / 3600)
+    more = model_costs(encoder, twice, "hubert-mini", rows, n_voxels=1000)["brain-tuned"].hours
+    assert more - costs["brain-tuned"].hours == pytest.approx(3.0 * (300 + 100 / 3) / 3600)
     fewer = model_costs(encoder, smoke, "hubert-mini-2", rows, n_voxels=1000)
-    assert fewer["tuning"].hours == pytest.approx(3.0 * (200 + 100 / 3 + 200 / 3) / 3600)
+    assert fewer["brain-tuned"].hours == pytest.approx(3.0 * (200 + 100 / 3 + 200 / 3) / 3600)
     assert fewer["representations"] == costs["representations"]
     windows = (400 + 40) * 2.0045 / smoke.representation.stride  # sound is 20 s longer
     assert costs["representations"].hours == pytest.approx(0.5 * windows / 3600)
@@ -71,6 +79,55 @@ def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypa
     n_trs = 400 + 4 * 15
     assert costs["representations"].gigabytes == pytest.approx(n_trs * 3 * 128 * 4 / 1e9)
     assert np.isnan(costs["alignment"].hours)
+
+
+def test_tunings_without_responses_are_counted_with_their_own_epochs():
+    smoke = load(
+        ROOT / "params/smoke.yaml",
+        {
+            "tuning.sharing": "window",
+            "tuning.window": 16.0,
+            "tuning.standardize": False,
+            "tuning.epochs": 2,
+            "targets.text_lm.epochs": 20,
+            "stimulus.epochs": 40,
+        },
+    )
+    passes = plan.tuning_passes(smoke, "hubert-mini", {f"story{k:02d}": 90 for k in range(1, 6)})
+    epoch = 3 * 90 + 90 / 3
+    assert passes["brain-tuned"] == passes["big-slm"] == pytest.approx(2 * epoch)
+    assert passes["text-lm"] == pytest.approx(20 * epoch)
+    # A TR is a window of 16 s in brain-tuning, and 2.0045 s of one in stimulus-tuning.
+    assert passes["stimulus-tuned"] == pytest.approx(40 * epoch * 2.0045 / 16)
+
+
+def test_the_plan_of_the_paper_lists_every_run_of_the_workflow(tmp_path):
+    for name in ("Snakefile", "params", "book"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    published = tmp_path / "data/ds003020/derivative"
+    published.mkdir(parents=True)
+    (published / "respdict.json").write_text("{}")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "-n", "--config", "profile=paper"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    notebooks = re.findall(r"^    log: results/paper/(\S+)/(\w+)\.ipynb$", done.stdout, re.M)
+    expected = Counter((folder.split("/")[0], step) for folder, step in notebooks)
+
+    table = plan_table(load(ROOT / "params/paper.yaml"), {}, tmp_path)
+    listed, conditions = Counter(), set()
+    for row in table.itertuples():
+        step = STEPS[row.step].variant_of or row.step
+        if row.model:
+            listed[row.model, step] += row.runs
+            conditions |= {(row.model, step, name) for name in row.conditions.split(", ")}
+        else:
+            listed |= {(f"UTS0{k}", step): 1 for k in range(1, 9)}
+    assert listed == expected
+    assert conditions == {
+        (folder.split("/")[0], step, folder.split("/")[-1])
+        for folder, step in notebooks
+        if "/" in folder
+    }
+    assert {"targets", "control", "stimulus", "alignment", "impact"} <= {*table["step"]}
 
 
 def test_the_time_of_a_whole_step_follows_from_one_and_two_passes(
@@ -103,6 +160,7 @@ def test_a_plan_that_can_be_run(runnable, capsys, monkeypatch):
     for step in ("voxels", "tuning", "representations", "alignment"):
         assert step in printed
     assert "total of what could be estimated" in printed
+    assert "hours not estimated: voxels, alignment" in printed
     assert "\n- " not in printed
 
 
@@ -136,12 +194,12 @@ def test_measured_times_are_those_of_the_second_execution(monkeypatch):
     assert len(done) == 2
 
 
-def test_tuning_without_responses_is_planned_once_for_all_and_not_estimated(smoke, tmp_path):
+def test_tuning_without_responses_is_planned_once_for_all_and_estimated(smoke, tmp_path):
     conditions = ("pretrained", "big-slm", "stimulus-tuned")
     profile = replace(smoke, conditions=conditions)
-    costs = {"hubert-mini": {"tuning": Cost(2.0, 0.5)}}
+    costs = {"hubert-mini": {"big-slm": Cost(2.0, 0.5), "stimulus-tuned": Cost(3.0, 0.5)}}
     table = plan_table(profile, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
     assert "tuning" not in table.index
-    for step in ("targets", "stimulus"):
-        assert table.loc[step, "runs"] == 1
-        assert np.isnan(table.loc[step, "hours"])
+    for step, condition, hours in (("targets", "big-slm", 2), ("stimulus", "stimulus-tuned", 3)):
+        assert table.loc[step, ["conditions", "runs", "hours"]].tolist() == [condition, 1, hours]
+    assert np.isnan(table.loc["alignment", "hours"])

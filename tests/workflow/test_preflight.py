@@ -121,7 +121,23 @@ def test_what_can_be_made_is_no_problem():
         ),
         ({"preference.wordnet": "none:1"}, "preference.wordnet: there is no WordNet 'none:1'"),
         ({"corpora.simulate.lexicon": "none.yaml"}, "none.yaml is not there"),
+        (
+            {
+                "conditions": ["big-text-lm"],
+                "targets.big_text_lm": {
+                    "path": "no/llama",
+                    "revision": None,
+                    "layer_step": 3,
+                    "epochs": 1,
+                },
+            },
+            "targets.big_text_lm: ",
+        ),
         ({"corpora.root": "no/corpora", "corpora.simulate": None}, "corpora.root: "),
+        (
+            {"corpora.root": "no/corpora", "corpora.simulate": None},
+            "corpora: to do without them, take probes and recognition out of `evaluations`",
+        ),
     ],
 )
 def test_what_is_missing_is_said_with_its_remedy(overrides, message):

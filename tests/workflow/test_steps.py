@@ -40,9 +40,9 @@ EVERY_RUN = {
 @pytest.mark.parametrize(
     ("profile", "counts"),
     [
-        ("smoke", (1, 6, 2, 1, 13, 13, 6, 6, 7, 6)),
-        ("demo", (3, 6, 0, 0, 8, 10, 0, 0, 0, 0)),
-        ("paper", (8, 88, 6, 2, 101, 192, 168, 76, 0, 0)),
+        ("smoke", (1, 5, 1, 2, 1, 13, 13, 6, 6, 7, 6)),
+        ("demo", (3, 3, 3, 0, 0, 8, 10, 0, 0, 0, 0)),
+        ("paper", (8, 68, 32, 6, 1, 115, 200, 158, 75, 115, 61)),
     ],
 )
 def test_every_run_is_planned_once_and_after_what_it_needs(profile, counts):
@@ -58,6 +58,17 @@ def test_every_run_is_planned_once_and_after_what_it_needs(profile, counts):
         assert {needed for needed in run.needs if needed.folder} <= set(runs[:position])
 
 
+def test_a_control_needs_its_treatment_also_where_that_is_not_evaluated():
+    profile = load(REPOSITORY / "params/demo.yaml", {"conditions": ["block-permuted"]})
+    tuned = [run for run in planned_runs(profile) if run.step in ("tuning", "control")]
+    hubert = [run.folder for run in tuned if run.names["participant"] == "SIM02"]
+    assert hubert == ["hubert-mini/SIM02/brain-tuned", "hubert-mini/SIM02/block-permuted"]
+    assert not any("brain-tuned" in run.folder for run in evaluation_runs(profile))
+    control = PlannedRun.of("control", "hubert-mini", "SIM02", "block-permuted")
+    treatment = PlannedRun.of("tuning", "hubert-mini", "SIM02", "brain-tuned")
+    assert control.needs == [PlannedRun("voxels", "SIM02"), treatment]
+
+
 def test_planned_runs_are_those_of_the_workflow():
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "profile=smoke"]
     listed = subprocess.run([*command, "--summary"], cwd=REPOSITORY, capture_output=True, text=True)
@@ -70,7 +81,7 @@ def test_planned_runs_are_those_of_the_workflow():
 def test_a_step_reads_what_other_steps_write_and_depends_on_parameters_that_there_are():
     profile = load(REPOSITORY / "params/smoke.yaml")
     for name, step in STEPS.items():
-        assert set(step.reads) <= {*STEPS, "pretrained", "model"}
+        assert set(step.reads) <= {*STEPS, *get_args(Condition), "model"}
         assert step.variant_of in (None, *STEPS)
         assert (REPOSITORY / f"book/runs/{step.notebook or name}.md").is_file()
     tuned = [condition for step in STEPS.values() for condition in step.tunes]
@@ -91,13 +102,21 @@ def test_a_run_reads_what_was_made_for_its_model_participant_and_condition():
     root = "results/smoke"
     dataset, voxels = "data/smoke/derivative/respdict.json", f"{root}/S/voxels.nc"
     corpora = "data/smoke_corpora/speech_commands/testing_list.txt"
-    tuned = "model/model.safetensors"
+    tuned = [f"{{}}/{file}" for file in ("model/model.safetensors", "training.nc")]
+
+    def weights(folder):
+        return [file.format(f"{root}/m/{folder}") for file in tuned]
+
     assert read("voxels", "") == [dataset, "voxels.json"]
     assert read("tuning", "brain-tuned") == [voxels, "tuning.json", "models/m.json"]
+    assert read("control", "block-permuted") == [
+        *(voxels, *weights("S/brain-tuned")),
+        *("control.json", "tuning.json", "models/m.json"),
+    ]
     assert read("targets", "big-slm") == [dataset, "targets.json", "tuning.json", "models/m.json"]
     assert read("probes", "pretrained") == [corpora, "probes.json", "models/m.json"]
-    assert read("probes", "text-lm") == [f"{root}/m/text-lm/{tuned}", corpora, "probes.json"]
-    assert read("probes", "brain-tuned")[0] == f"{root}/m/S/brain-tuned/{tuned}"
+    assert read("probes", "text-lm") == [*weights("text-lm"), corpora, "probes.json"]
+    assert read("probes", "brain-tuned")[:2] == weights("S/brain-tuned")
     assert read("impact", "stimulus-tuned") == [
         f"{root}/m/stimulus-tuned/representations.nc",
         voxels,
@@ -211,6 +230,24 @@ def test_changed_files_make_outdated_runs_again_and_no_others(trial, file, text,
     planned = trial.planned()
     (trial.root / file).write_text(before)
     assert planned == expected
+
+
+def test_a_control_is_trained_after_its_treatment_and_anew_when_that_changes(trial, tmp_path):
+    """Also where no result of the treatment is asked for."""
+    lines = (trial.root / "calls").read_text().splitlines()
+    [treatment], [control] = (
+        [k for k, line in enumerate(lines) if line.endswith(f"SIM01/{condition}/tuning.ipynb")]
+        for condition in ("brain-tuned", "block-permuted")
+    )
+    assert treatment < control
+    changed = trial.copy(tmp_path / "repository")
+    changed.write({"conditions": ["pretrained", "block-permuted"]})
+    assert changed.planned() == set()
+    (changed.root / "results/smoke/mini/SIM01/brain-tuned/training.nc").write_text("other")
+    assert changed.planned() == {
+        f"smoke/mini/SIM01/block-permuted/{step}"
+        for step in ("tuning", *OF_MODEL_ALONE, *OF_RESPONSES)
+    }
 
 
 def test_results_of_the_same_parameters_are_not_made_again(trial):
