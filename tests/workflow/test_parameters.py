@@ -69,6 +69,8 @@ CHOICES = {
     "corpora.simulate.rate": ([151, 191],),
     "corpora.simulate.pitch": ([31, 71],),
     "corpora.simulate.voices": (["en-us"],),
+    "preference.splits": (["test"],),
+    "preference.words": (100,),
     "probes.inverse_penalties": ([-2, 2, 5],),
     **{
         f"{settings}.precision": ("float32", "bfloat16")
