@@ -49,8 +49,8 @@ def test_links_between_chapters_and_from_old_addresses_lead_somewhere():
 
 def labels():
     """Of sections that other pages link to."""
-    found = (re.findall(r"^\(([\w-]+)\)=$", page.read_text(), re.MULTILINE) for page in CHAPTERS)
-    return set(sum(found, []))
+    text = "\n".join(chapter.read_text() for chapter in CHAPTERS)
+    return set(re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE))
 
 
 def references(text):
