@@ -8,6 +8,12 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted(ROOT.glob("book/*.md"))
+REFERENCE = re.compile(r"\{ref\}`([^`]*)`")
+OF_THE_PAPER = [
+    *("1", "2a", "2b", "2c", "3a", "3b", "3c", "4a", "4b–f", "5", "6", "7", "8", "9", "10"),
+    *("11", "12a", "12b", "13", "14", "15"),  # figures
+    *("A.1", "A.2", "A.3", "A.4", "A.5", "B", "C", "D.1", "D.2", "E.1", "E.2", "F.1", "F.2", "F.3"),
+]
 
 
 def contents():
@@ -39,6 +45,33 @@ def test_links_between_chapters_and_from_old_addresses_lead_somewhere():
     redirects = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["redirects"]
     assert {f"{Path(target).stem}.md" for target in redirects.values()} <= names
     assert not {f"{old}.md" for old in redirects} & names
+
+
+def labels():
+    """Of sections that other pages link to."""
+    text = "\n".join(chapter.read_text() for chapter in CHAPTERS)
+    return set(re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE))
+
+
+def references(text):
+    """Labels that a page links to."""
+    return {re.sub(r".*<(.*)>", r"\1", name, flags=re.DOTALL) for name in REFERENCE.findall(text)}
+
+
+def test_references_between_sections_lead_somewhere():
+    for chapter in CHAPTERS:
+        assert references(chapter.read_text()) <= labels(), chapter
+
+
+def test_every_figure_and_appendix_of_the_paper_has_its_counterpart():
+    """Or a line that says what is missing and why; of the panels of a figure, each."""
+    table = (ROOT / "book/01_introduction.md").read_text().split("(figures-of-the-paper)=")[1]
+    rows = [row.split(" | ") for row in re.findall(r"^\| (\w.*) \|$", table, re.MULTILINE)]
+    rows = {row[0]: row[2:] for row in rows if row[0] not in ("figure", "appendix")}
+    named = ", ".join(rows).split(", ")
+    assert sorted(named) == sorted(OF_THE_PAPER)
+    for name, (counterpart, *missing) in rows.items():
+        assert references(counterpart) or any(missing), name
 
 
 def test_the_version_is_said_in_one_way():

@@ -48,23 +48,28 @@ def standard_error(values: xr.DataArray) -> xr.DataArray:
     )
 
 
-def alignment_bars(alignment: xr.DataArray, regions: list[str]) -> Figure:
+def alignment_bars(alignment: xr.DataArray, p: xr.DataArray) -> Figure:
     """Bars per region and condition, mean over transformer layers and participants (Fig. 2, 6).
 
     Parameters
     ----------
     alignment : DataArray (participant, condition, layer, region)
-    regions : list of str
+    p : DataArray (condition, region)
+        As `bthelpers.results.alignment.signed_rank_p` returns it, of one model and the regions to
+        show.
 
     Returns
     -------
     Figure
-        Error bars: standard error over participants; dots: participants.
+        Error bars: standard error over participants; dots: participants; asterisks: significantly
+        different from pretrained.
     """
+    regions = list(p["region"].values)
     values = over_layers(alignment).sel(region=regions).transpose("condition", "region", ...)
     means, error = values.mean("participant"), standard_error(values)
     ticks = [region_title(region).replace(" ", "\n") for region in regions]
-    return _bars(means, (means - error, means + error), ticks, ALIGNMENT, participants=values)
+    ends = means - error, means + error
+    return _bars(means, ends, ticks, ALIGNMENT, participants=values, p=p)
 
 
 def _bars(
@@ -74,10 +79,11 @@ def _bars(
     label: str,
     title: str = "",
     participants: xr.DataArray | None = None,
+    p: xr.DataArray | None = None,
 ) -> Figure:
     """Bars (condition, group) as `grouped_bars`, with a tick for each group."""
     figure, [[axes]] = panels(1, 1, max(1.6 + 1.3 * len(ticks), 4.2), 4.1)
-    grouped_bars(axes, means, *ends, participants)
+    grouped_bars(axes, means, *ends, participants, p)
     axes.set_xticks(np.arange(len(ticks)), ticks)
     axes.set_ylabel(label)
     axes.set_title(title, fontsize=10)
@@ -91,24 +97,28 @@ def _around(means: xr.DataArray, draws: xr.DataArray) -> tuple[xr.DataArray, xr.
     return np.minimum(low, means), np.maximum(high, means)
 
 
-def family_bars(families: xr.Dataset, region: str) -> Figure:
+def family_bars(families: xr.Dataset, p: xr.DataArray, region: str) -> Figure:
     """Bars per model and condition for one region (Fig. 2a, 2b).
 
     Parameters
     ----------
     families : Dataset
         As `bthelpers.results.alignment.load_families` returns it.
+    p : DataArray (model, condition, region)
+        As `bthelpers.results.alignment.signed_rank_p` returns it, of the same models.
     region : str
 
     Returns
     -------
     Figure
-        Error bars: 95 % intervals of the block bootstrap.
+        Error bars: 95 % intervals of the block bootstrap; asterisks: significantly different from
+        pretrained.
     """
     chosen = families.sel(region=region).transpose("condition", "model", ...)
     means = chosen["alignment"]
-    ends = _around(means, chosen["draws"])
-    return _bars(means, ends, list(means["model"].values), ALIGNMENT, region_title(region))
+    ends, title = _around(means, chosen["draws"]), region_title(region)
+    tests = p.sel(region=region, model=means["model"])
+    return _bars(means, ends, list(means["model"].values), ALIGNMENT, title, p=tests)
 
 
 def layer_curves(alignments: dict[str, xr.DataArray]) -> Figure:

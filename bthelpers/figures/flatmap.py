@@ -1,4 +1,4 @@
-"""Static flatmaps of voxel values."""
+"""Static maps of voxel values: on the flattened cortex, and on the inflated one from its sides."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.tri import Triangulation
@@ -20,6 +21,14 @@ from bthelpers.data.regions import load_regions
 FLATMAP_HEIGHT = 1024  # pixels
 
 LINE_STYLES = ("-", ":", "--", "-.")
+
+SIDES = {  # hemisphere (0: left), and where the viewer stands: at negative or positive x
+    "left, lateral": (0, -1),
+    "left, medial": (0, 1),
+    "right, medial": (1, -1),
+    "right, lateral": (1, 1),
+}
+SHADE = 0.5  # brightness of faces that are seen edge-on
 
 COLOUR_BAR_ARROWS = {
     (False, False): "neither",
@@ -123,6 +132,99 @@ def flatmap(
         extend=COLOUR_BAR_ARROWS[beyond],
     )
     return ax.figure
+
+
+def brain_map(
+    dataset: Dataset,
+    participant: str,
+    values: np.ndarray | xr.DataArray,
+    *,
+    label: str,
+    cmap: str = "viridis",
+    vmin: float | None = None,
+    vmax: float | None = None,
+) -> Figure:
+    """Draw a flatmap and, below it, lateral and medial views of the inflated hemispheres.
+
+    All are in the same colours, and show the same means across the cortical ribbon.
+
+    Parameters
+    ----------
+    dataset, participant, values, label, cmap, vmin, vmax
+        As of `flatmap`.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        As `flatmap`.
+    """
+    figure, axes = plt.subplot_mosaic(
+        [["flat"] * len(SIDES), list(SIDES)],
+        figsize=(9, 6.4),
+        height_ratios=(3, 1),
+        layout="constrained",
+    )
+    limits = {"vmin": vmin, "vmax": vmax}
+    flatmap(dataset, participant, values, label=label, cmap=cmap, **limits, ax=axes["flat"])
+    curvature_colours, value_colours = axes["flat"].get_images()
+    hemispheres = _inflate(dataset, participant, np.asarray(values, dtype=float))
+    for side, (hemisphere, viewer) in SIDES.items():
+        points, faces, curvature, shown = hemispheres[hemisphere]
+        colours = value_colours.to_rgba(_of_faces(shown, faces))
+        blank = colours[:, 3] == 0
+        colours[blank] = curvature_colours.to_rgba(_of_faces(curvature, faces)[blank])
+        _draw_side(axes[side], points, faces, colours, viewer)
+        axes[side].set_title(side, fontsize=9, color="0.3")
+    return figure
+
+
+def _of_faces(values: np.ndarray, faces: np.ndarray) -> np.ma.MaskedArray:
+    """Mean over those vertices of each face that have a value; masked where none has."""
+    return np.ma.masked_invalid(values)[faces].mean(axis=1)
+
+
+def _draw_side(
+    ax: Axes, points: np.ndarray, faces: np.ndarray, colours: np.ndarray, viewer: int
+) -> None:
+    """Draw a mesh as it is seen along x: faces that are turned away hidden, the nearest last."""
+    corners = points[faces]  # (face, corner, xyz)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    outward = np.sign(np.einsum("fx,fx->f", normals, corners.mean(axis=1) - points.mean(0)).sum())
+    facing = outward * viewer * normals[:, 0]
+    order = np.argsort(viewer * corners[..., 0].mean(axis=1))
+    order = order[facing[order] > 0]
+    shaded = colours[order]
+    shaded[:, :3] *= (SHADE + (1 - SHADE) * facing[order])[:, None]
+    seen = corners[order][..., 1:] * (viewer, 1)
+    ax.add_collection(PolyCollection(seen, facecolors=shaded, linewidths=0, antialiaseds=False))
+    ax.set_aspect("equal")
+    ax.autoscale_view()
+    ax.set_axis_off()
+
+
+def _inflate(dataset: Dataset, participant: str, values: np.ndarray) -> list[tuple]:
+    """Points in mm, faces, curvature and values of the vertices of each inflated hemisphere."""
+    transform = dataset.transform(participant)
+    with pycortex_subject(dataset.pycortex_store, participant) as cortex:
+        in_mask = cortex.db.get_mask(participant, transform, "thick").ravel()
+        mapper = cortex.get_mapper(participant, transform, "line_nearest")
+        surfaces = cortex.db.get_surf(participant, "inflated")
+        curvature = cortex.db.get_surfinfo(participant, "curvature")
+    known = np.isfinite(values)
+    hemispheres = []
+    for mask, surface, curved in zip(
+        mapper.masks, surfaces, (curvature.left, curvature.right), strict=True
+    ):
+        weights = mask.tocsc()[:, in_mask]  # (vertex, voxel)
+        with np.errstate(invalid="ignore"):  # vertices without any voxel: 0 / 0
+            shown = weights @ np.where(known, values, 0) / (weights @ known.astype(float))
+        hemispheres.append((*surface, curved, shown))
+    return hemispheres
 
 
 def _flatten(dataset: Dataset, participant: str, values: np.ndarray) -> tuple:

@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.permutation import LEVEL
 
 # Okabe and Ito's colour-blind-safe colours; strokes, hatches and markers tell them apart in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
@@ -144,6 +145,7 @@ def grouped_bars(
     low: xr.DataArray,
     high: xr.DataArray,
     participants: xr.DataArray | None = None,
+    p: xr.DataArray | None = None,
     styles: Mapping[str, Mapping[str, str]] = STYLES,
 ) -> None:
     """Draw groups of bars, in each a bar with an error bar per condition.
@@ -155,12 +157,15 @@ def grouped_bars(
         Heights of bars, and ends of error bars.
     participants : DataArray (condition, group, participant), optional
         Dots beside the error bars, in some or all conditions.
+    p : DataArray (condition, group), optional
+        p-values of some conditions against pretrained; bars with significant ones get an asterisk.
     styles : mapping of mapping of str
         ``color`` and ``hatch`` by condition.
     """
     conditions = list(means["condition"].values)
     width = 0.8 / len(conditions)
     dotted = [] if participants is None else participants["condition"].values
+    tested = [] if p is None else p["condition"].values
     for k, condition in enumerate(conditions):
         mean, *ends = (
             np.atleast_1d(array.sel(condition=condition)) for array in (means, low, high)
@@ -180,4 +185,13 @@ def grouped_bars(
         if condition in dotted:
             dots = np.atleast_2d(participants.sel(condition=condition))
             axes.plot(places + width / 4, dots, "k.", markersize=4, alpha=0.6)
+        if condition in tested:
+            mark_significant(axes, places, np.maximum(mean, ends[1]), p.sel(condition=condition))
     axes.axhline(0, color="black", linewidth=0.8)
+
+
+def mark_significant(axes: Axes, x: ArrayLike, y: ArrayLike, p: ArrayLike) -> None:
+    """Put an asterisk above each place whose p-value is at most 0.05; none where it is NaN."""
+    for place in zip(*np.broadcast_arrays(x, y, p), strict=True):
+        if place[2] <= LEVEL:
+            axes.annotate("*", place[:2], (0, 1), textcoords="offset points", ha="center")

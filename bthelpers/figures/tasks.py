@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bthelpers.figures.style import bootstrap_curves, grouped_bars, panels, shared_legend
+from bthelpers.figures.style import (
+    bootstrap_curves,
+    grouped_bars,
+    panel_grid,
+    panels,
+    shared_legend,
+)
 from bthelpers.params.settings import PER_PARTICIPANT
 from bthelpers.results.comparison import change
 from bthelpers.results.tasks import SCORES
@@ -17,7 +24,7 @@ Panel = tuple[xr.DataArray, xr.DataArray]  # (participant, condition, layer) and
 
 
 def score_bars(runs: Mapping[str, xr.Dataset], score: str, title: str) -> Figure:
-    """Bars per condition (Fig. 4, 9 and 10).
+    """Bars per condition (Fig. 9 and 10).
 
     Parameters
     ----------
@@ -36,17 +43,50 @@ def score_bars(runs: Mapping[str, xr.Dataset], score: str, title: str) -> Figure
     """
     figure, grid = panels(1, len(runs), max(1.75 * len(runs), 3) + 0.8, 3.6, sharey=True)
     for axes, (name, run) in zip(grid.flat, runs.items(), strict=True):
-        values = run[score].transpose("condition", "participant")
-        tuned = [name for name in values["condition"].values if name in PER_PARTICIPANT]
-        bounds = interval(run[f"{score}_draws"].mean("participant")).transpose("bound", ...)
-        grouped_bars(axes, values.mean("participant"), *bounds, values.sel(condition=tuned))
-        if (naive := f"naive_{score}") in run:
-            axes.axhline(run[naive].item(), color="black", linestyle="--", label="naive")
+        _draw_scores(axes, run, score)
         axes.set_title(name, fontsize=10)
         axes.set_xticks([])
     grid[0, 0].set_ylabel(SCORES[score])
     shared_legend(figure, grid.flat, title)
     return figure
+
+
+def family_scores(runs: Mapping[str, xr.Dataset], score: str) -> Figure:
+    """Bars per model and condition (Fig. 4).
+
+    Parameters
+    ----------
+    runs : mapping of Dataset
+        By the panel's title: as of `score_bars`, along ``model`` too
+        (`bthelpers.results.tasks.in_families`).
+    score : str
+        Of `bthelpers.results.tasks.SCORES`.
+
+    Returns
+    -------
+    Figure
+        As `score_bars`.
+    """
+    figure, grid = panel_grid(len(runs), 3, sharey=False)
+    for axes, (name, run) in zip(grid, runs.items(), strict=True):
+        _draw_scores(axes, run.transpose("condition", "model", ...), score)
+        axes.set_title(name, fontsize=10)
+        axes.set_xticks(range(run.sizes["model"]), run["model"].values, rotation=30, ha="right")
+        axes.set_ylabel(SCORES[score])
+    shared_legend(figure, grid)
+    return figure
+
+
+def _draw_scores(axes: Axes, run: xr.Dataset, score: str) -> None:
+    """Bars of the conditions with their intervals, participants, and the naive model."""
+    values = run[score].transpose("condition", ..., "participant")
+    tuned = [name for name in values["condition"].values if name in PER_PARTICIPANT]
+    bounds = interval(run[f"{score}_draws"].mean("participant")).transpose(
+        "bound", "condition", ...
+    )
+    grouped_bars(axes, values.mean("participant"), *bounds, values.sel(condition=tuned))
+    if (naive := f"naive_{score}") in run:
+        axes.axhline(run[naive].item(), color="black", linestyle="--", label="naive")
 
 
 def score_by_layer(runs: Mapping[str, xr.Dataset], score: str, title: str) -> Figure:

@@ -30,6 +30,7 @@ from bthelpers.params.simulation import CorporaSpec, SimulationSpec
 from bthelpers.params.splits import Splits
 
 Precision = Literal["float32", "bfloat16"]
+Split = Literal["train", "validation", "test"]
 PER_PARTICIPANT = ("brain-tuned", "block-permuted")  # the other conditions are one for all
 Condition = Literal[
     "pretrained",
@@ -243,6 +244,8 @@ class PreferenceSettings:
     """Semantic–phonetic preference (ICLR paper, appendix C)."""
 
     wordnet: Line | None  # as the package wn stores it; null: the simulated lexicon's categories
+    splits: Distinct[Split] = ("validation", "test")  # of the dataset; words are of their stories
+    words: Count | None = None  # that are paired, the most often spoken; null: all that can be
 
 
 @dataclass(frozen=True)

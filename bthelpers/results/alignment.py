@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,17 @@ import xarray as xr
 from scipy import stats
 
 from bthelpers.core.errors import ResultsError
+from bthelpers.params.settings import Profile
 from bthelpers.results.comparison import compare, estimate, tuned_and_pretrained
 from bthelpers.results.maps import voxel_alignment
 from bthelpers.results.runs import BASELINE, LAYERS, in_all, over_runs
 from bthelpers.results.store import MAKE, Results, Run
 from bthelpers.statistics.permutation import LEVEL
-from bthelpers.statistics.wilcoxon import wilcoxon_over_participants, wilcoxon_over_voxels
+from bthelpers.statistics.wilcoxon import (
+    SignedRankTest,
+    wilcoxon_over_participants,
+    wilcoxon_over_voxels,
+)
 
 
 def significance_table(results: Results, model: str, region: str) -> pd.DataFrame:
@@ -115,15 +121,8 @@ def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:
     ValueError
         If there is no participant, or no condition, in which all models were evaluated.
     """
-    profile = results.profile()
-    models = models or profile.models_with("alignment")
-    participants = in_all(map(profile.participants_of, models))
-    conditions = in_all(map(profile.conditions_of, models))
-    if not participants or not conditions:
-        raise ValueError(
-            f"profile {profile.name}: the models share no participant or no condition; change"
-            " `participants` and `conditions` under `models`"
-        )
+    models = models or results.profile().models_with("alignment")
+    participants, conditions = _shared(results.profile(), models)
     families = [
         load_alignment(results, model)
         .sel(participant=participants, condition=conditions)
@@ -132,6 +131,18 @@ def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:
         for model in models
     ]
     return xr.concat(families, pd.Index(models, name="model"), join="exact")
+
+
+def _shared(profile: Profile, models: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Participants and conditions in which all models are evaluated."""
+    participants = in_all(map(profile.participants_of, models))
+    conditions = in_all(map(profile.conditions_of, models))
+    if not participants or not conditions:
+        raise ValueError(
+            f"profile {profile.name}: the models share no participant or no condition; change"
+            " `participants` and `conditions` under `models`"
+        )
+    return participants, conditions
 
 
 def change_table(alignments: xr.Dataset, region: str) -> pd.DataFrame:
@@ -155,21 +166,81 @@ def signed_rank_table(results: Results, model: str, region: str, condition: str)
 
     One row per participant tests over the region's voxels; the last row tests over participants.
     """
-    profile = results.profile()
-    tests, means = {}, []
-    for participant in profile.participants_of(model):
-        mask = results.voxels(participant)["regions"].sel(region=region).values.astype(bool)
-        pair = [
-            voxel_alignment(results, model, participant, which) for which in (condition, BASELINE)
+    pairs = {
+        participant: [
+            _region_voxels(results, Run(model, participant, which, "alignment"), [region])[region]
+            for which in (condition, BASELINE)
         ]
-        pair = [values[mask[values["voxel"].values]].values for values in pair]
-        tests[participant] = wilcoxon_over_voxels(*pair)
-        means.append([values.mean() for values in pair])
-    if len(means) > 1:
-        tests["all participants"] = wilcoxon_over_participants(*np.transpose(means))
+        for participant in results.profile().participants_of(model)
+    }
+    tests = {participant: wilcoxon_over_voxels(*pair) for participant, pair in pairs.items()}
+    if len(pairs) > 1:
+        tests["all participants"] = _over_participants(list(pairs.values()))
     return pd.DataFrame(
         {
             name: {"over": test.over, "n": test.n, "statistic": test.statistic, "p": test.p}
             for name, test in tests.items()
         }
     ).T
+
+
+def signed_rank_p(results: Results, models: Sequence[str], regions: Sequence[str]) -> xr.DataArray:
+    """p-values of all conditions against pretrained, as figures mark them (ICLR paper, Fig. 2).
+
+    Two-sided Wilcoxon signed-rank tests of r / ceiling, mean over transformer layers: over
+    participants where these are enough for p to fall to 0.05, else over the voxels of all
+    participants together, where it is too small (`wilcoxon_over_voxels`). The paper does not say
+    which it takes.
+
+    Parameters
+    ----------
+    results : Results
+    models : sequence of str
+        Their shared participants and conditions are tested.
+    regions : sequence of str
+
+    Returns
+    -------
+    DataArray (model, condition, region)
+        Its attribute ``over`` says what the tests are over, "participants" or "voxels".
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    ValueError
+        If the models share no participant or no condition, or no pair differs.
+    """
+    participants, conditions = _shared(results.profile(), models)
+    tuned = [name for name in conditions if name != BASELINE]
+    over = "participants" if 2 / 2 ** len(participants) <= LEVEL else "voxels"
+    test = {"participants": _over_participants, "voxels": _over_all_voxels}[over]
+    labels = {"model": list(models), "condition": tuned, "region": list(regions)}
+    p = xr.DataArray(np.nan, labels, dims=tuple(labels), attrs={"over": over})
+    for model, name in product(models, tuned):
+        pairs = [
+            [
+                _region_voxels(results, Run(model, who, which, "alignment"), regions)
+                for which in (name, BASELINE)
+            ]
+            for who in participants
+        ]
+        for region in regions:
+            of_region = [[new[region], old[region]] for new, old in pairs]
+            p.loc[model, name, region] = test(of_region).p
+    return p
+
+
+def _region_voxels(results: Results, run: Run, regions: Sequence[str]) -> dict[str, np.ndarray]:
+    """r / ceiling of each region's voxels above the threshold, mean over transformer layers."""
+    values = voxel_alignment(results, run.model, run.participant, run.condition)
+    masks = results.voxels(run.participant)["regions"].isel(voxel=values["voxel"].values)
+    return {name: values.values[masks.sel(region=name).values.astype(bool)] for name in regions}
+
+
+def _over_participants(pairs: Sequence[Sequence[np.ndarray]]) -> SignedRankTest:
+    return wilcoxon_over_participants(*np.transpose([[a.mean(), b.mean()] for a, b in pairs]))
+
+
+def _over_all_voxels(pairs: Sequence[Sequence[np.ndarray]]) -> SignedRankTest:
+    return wilcoxon_over_voxels(*map(np.concatenate, zip(*pairs, strict=True)))

@@ -19,7 +19,7 @@ from bthelpers.results.comparison import compare, estimate
 from bthelpers.results.impact import load_impacts
 from bthelpers.results.runs import BASELINE, TUNED, over_layers
 from bthelpers.results.store import MAKE, Results
-from bthelpers.results.tasks import load_downstream
+from bthelpers.results.tasks import load_downstream, load_recognition
 from bthelpers.statistics.bootstrap import interval
 
 REGION = "late_language"
@@ -42,9 +42,19 @@ def _f1(results: Results, model: str) -> xr.Dataset:
     return estimate(means, "f1_macro", "f1_macro_draws").assign(n_clips=means["n_clips"])
 
 
+def _accuracy(results: Results, model: str) -> xr.Dataset:
+    run = load_recognition(results, model)
+    return estimate(run, "accuracy", "accuracy_draws").assign(n_clips=run["n_clips"])
+
+
 # What models are compared by, of each evaluation: alignment with late language regions; impact of
-# all low-level features on it, in percent; macro F1 of each task.
-MEASURES = {"alignment": _alignment, "impact": _impact, "probes": _f1}
+# all low-level features on it, in percent; macro F1 of each task; 1 - word error rate.
+MEASURES = {
+    "alignment": _alignment,
+    "impact": _impact,
+    "probes": _f1,
+    "recognition": _accuracy,
+}
 
 
 def sizes(profile: Profile, model: str, evaluation: str, condition: str) -> list[str]:

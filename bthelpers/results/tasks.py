@@ -7,14 +7,14 @@ ICLR paper, sections 3.4.3 and 4.3, appendices B, D.1 and D.2. What was tested a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import xarray as xr
 
 from bthelpers.core.errors import ResultsError
 from bthelpers.results.comparison import compare, estimate, tuned_and_pretrained
-from bthelpers.results.runs import BASELINE, over_runs
+from bthelpers.results.runs import BASELINE, in_all, over_runs
 from bthelpers.results.store import Results
 
 SCORES = {
@@ -93,9 +93,44 @@ def _load(
         ) from error
 
 
-def by_task(run: xr.Dataset) -> dict[str, xr.Dataset]:
-    """One Dataset for each task, by its name."""
-    return {str(task): run.sel(task=task) for task in run["task"].values}
+def by_task(run: xr.Dataset, recognition: xr.Dataset | None = None) -> dict[str, xr.Dataset]:
+    """One Dataset for each task of probes, by its name, and that of speech recognition if any."""
+    tasks = {str(task): run.sel(task=task, drop=True) for task in run["task"].values}
+    return tasks if recognition is None else tasks | {"speech recognition": recognition}
+
+
+def in_families(runs: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Join models along ``model``, in the participants and conditions that they share (Fig. 4).
+
+    Parameters
+    ----------
+    runs : mapping of Dataset
+        By model: as `load_recognition` returns it, or `over_layers`.
+
+    Raises
+    ------
+    ResultsError
+        If models were not tested on the same clips and draws.
+    """
+    shared = {
+        dim: in_all(list(run[dim].values) for run in runs.values())
+        for dim in ("participant", "condition")
+    }
+    tested = next(iter(runs.values()))
+    try:
+        return xr.concat(
+            [run.sel(shared) for run in runs.values()],
+            pd.Index(runs, name="model"),
+            data_vars=[name for name, values in tested.items() if "condition" in values.dims],
+            coords="minimal",
+            compat="equals",
+            join="exact",
+        )
+    except ValueError as error:
+        raise ResultsError(
+            f"{', '.join(runs)}: not tested on the same tasks, clips and draws ({error}); make"
+            " their probes and recognition again"
+        ) from error
 
 
 def change_table(run: xr.Dataset, *scores: str) -> pd.DataFrame:
@@ -164,6 +199,12 @@ def _relative(distances: xr.DataArray) -> xr.DataArray:
 def n_late_layers(values: xr.DataArray | xr.Dataset) -> int:
     """How many layers are late: the last third of those after the input of the transformer."""
     return math.ceil((values.sizes["layer"] - 1) / 3)
+
+
+def outer_thirds(run: xr.Dataset) -> dict[str, slice]:
+    """Where the first and the last third of the transformer layers are along ``layer``."""
+    n = n_late_layers(run)
+    return {"first third": slice(1, 1 + n), "last third": slice(-n, None)}
 
 
 def late_change_table(values: xr.DataArray, draws: xr.DataArray) -> pd.DataFrame:

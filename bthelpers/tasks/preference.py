@@ -2,7 +2,7 @@
 
 Section 3.4.3 and appendix C of the ICLR paper, after Choi et al. (2024): in each layer, d is the
 mean over words of the distance to semantic neighbours minus that to phonetic neighbours. Words are
-cut from stories to which no weights were fitted, and heard alone.
+cut from stories, and heard alone.
 """
 
 from __future__ import annotations
@@ -168,8 +168,14 @@ def measure_preference(
     Raises
     ------
     DatasetError, ValueError
-        As `represent`.
+        As `represent`; or if fewer than two words are paired.
     """
+    if len(chosen.pairs) < 2:
+        others = ", ".join(f"{n} {reason}" for reason, n in chosen.left_out.items())
+        raise ValueError(
+            f"{len(chosen.pairs)} words can be compared with others (not so: {others}): add splits"
+            " to preference.splits, or more or longer stories to these"
+        )
     words, word, n_spoken = np.unique(
         [one.word for one in chosen.spoken], return_inverse=True, return_counts=True
     )

@@ -8,7 +8,7 @@ nearest in the CMU Pronouncing Dictionary.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -188,7 +188,7 @@ class ChosenWords:
     spoken : list of SpokenWord
         Their occurrences, in two stories at least.
     pairs : list of WordPairs
-        Those with neighbours of every kind.
+        Those with neighbours of every kind, in alphabetical order.
     left_out : dict of int
         Numbers of other words that have a meaning, by the reason why they are not paired.
     n_short : int
@@ -202,9 +202,15 @@ class ChosenWords:
 
 
 def choose_words(
-    spoken: Iterable[SpokenWord], meanings: Mapping[str, Meaning], min_samples: int
+    spoken: Iterable[SpokenWord],
+    meanings: Mapping[str, Meaning],
+    min_samples: int,
+    n_words: int | None = None,
 ) -> ChosenWords:
     """Choose words that occur in two stories, and pair them.
+
+    Each word is paired with its neighbours among all others. The paper does not say how it chose
+    its 2,000 words; here, they are those that are spoken most often.
 
     Parameters
     ----------
@@ -213,11 +219,9 @@ def choose_words(
         Of the words to choose from.
     min_samples : int
         Length of one token of the model, at 16 kHz; shorter occurrences are not used.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two words are left.
+    n_words : int, optional
+        How many of the words with neighbours of every kind are paired, the most often spoken ones;
+        of those spoken equally often, the first in alphabetical order. Default: all.
     """
     known = [one for one in spoken if one.word in meanings]
     heard = [one for one in known if one.n_samples >= min_samples]
@@ -226,16 +230,16 @@ def choose_words(
         stories[one.word].add(one.story)
     recurring = [word for word in stories if len(stories[word]) > 1]
     phones = pronunciations(recurring)
-    pairs = pair_words(meanings, phones)
-    if len(pairs) < 2:
-        raise ValueError(
-            f"{len(pairs)} of {len(recurring)} words that occur in two stories have neighbours of"
-            " every kind among them: name more or longer validation and test stories"
-        )
+    pairable = pair_words(meanings, phones)
+    times = Counter(one.word for one in heard)
+    ranked = sorted(pairable, key=lambda pair: -times[pair.word])  # alphabetical before
+    most_spoken = {pair.word for pair in ranked[:n_words]}
+    pairs = [pair for pair in pairable if pair.word in most_spoken]
     left_out = {
         "in one story only": len(stories) - len(recurring),
         "not in the CMU dictionary": len(recurring) - len(phones),
-        "without neighbours": len(phones) - len(pairs),
+        "without neighbours": len(phones) - len(pairable),
+        "less often spoken": len(pairable) - len(pairs),
     }
     chosen = [one for one in heard if one.word in phones]
     return ChosenWords(chosen, pairs, left_out, n_short=len(known) - len(heard))

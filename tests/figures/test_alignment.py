@@ -40,6 +40,29 @@ def alignments(n_participants=3, n_layers=5, conditions=CONDITIONS):
     )
 
 
+def p_values(regions, p, conditions=CONDITIONS[1:]):
+    coordinates = {"condition": conditions, "region": list(regions)}
+    return xr.DataArray(p, coordinates, dims=tuple(coordinates))
+
+
+def asterisks(axes):
+    """Where asterisks are: (x, y) of each."""
+    return [text.xy for text in axes.texts if text.get_text() == "*"]
+
+
+def test_significant_changes_from_pretrained_have_an_asterisk_above_the_bar():
+    regions = REGIONS[:2]
+    p = p_values(regions, [[0.05, 0.051], [np.nan, 0.0]])
+    [axes] = drawn(alignment_bars(alignments(), p)).axes
+    bars, errors = bars_and_errors(axes)
+    for condition, region in [(1, 0), (2, 1)]:  # brain-tuned in the first, the control in the other
+        patch = bars[condition].patches[region]
+        top = errors[condition][2][0].get_segments()[region][:, 1].max()
+        [y] = [y for x, y in asterisks(axes) if x == patch.get_x() + patch.get_width() / 2]
+        assert y == pytest.approx(top)
+    assert len(asterisks(axes)) == 2
+
+
 def test_every_region_has_its_title():
     assert set(TITLES) == set(REGIONS)
     assert region_title("inferior_frontal") == "Inferior frontal"
@@ -65,7 +88,7 @@ def test_standard_error_over_participants(n_participants):
 @pytest.mark.parametrize("regions", [REGIONS[:1], REGIONS[:3], REGIONS])
 def test_bars_stand_for_means_over_layers_and_participants(n_participants, regions):
     alignment = alignments(n_participants)
-    figure = drawn(alignment_bars(alignment, regions))
+    figure = drawn(alignment_bars(alignment, p_values(regions, 1.0)))
     [axes] = figure.axes
     bars, errors = bars_and_errors(axes)
     assert [bar.get_label() for bar in bars] == CONDITIONS
@@ -92,7 +115,7 @@ def test_bars_stand_for_means_over_layers_and_participants(n_participants, regio
 
 def test_bars_of_two_conditions_stand_beside_each_other():
     alignment = alignments(conditions=["pretrained", "brain-tuned"])
-    [axes] = alignment_bars(alignment, REGIONS[:2]).axes
+    [axes] = alignment_bars(alignment, p_values(REGIONS[:2], 1.0)).axes
     edges = sorted((p.get_x(), p.get_x() + p.get_width()) for p in axes.patches)
     assert len(edges) == 4
     assert all(stop <= start + 1e-9 for (_, stop), (start, _) in pairwise(edges))
@@ -135,7 +158,9 @@ def test_bars_of_families_have_intervals_of_their_draws():
         {"alignment": (dims, draws.mean(-1)), "draws": ((*dims, "draw"), draws)}, coordinates
     )
     families["alignment"][0, 0, 0] = 0.9  # above its interval: no bar reaches below its end
-    figure = drawn(family_bars(families, REGIONS[0]))
+    p = p_values(REGIONS[:2], 0.01, ["brain-tuned"]).expand_dims(model=["b", "a"]).copy()
+    p.loc["a"] = 0.2
+    figure = drawn(family_bars(families, p, REGIONS[0]))
     [axes] = figure.axes
     assert axes.get_title() == TITLES[REGIONS[0]]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b"]
@@ -146,6 +171,8 @@ def test_bars_of_families_have_intervals_of_their_draws():
             low, high = np.percentile(draws[n, k, 0], [2.5, 97.5])
             expected = [min(low, means[n]), max(high, means[n])]
             np.testing.assert_allclose(segment[:, 1], expected)
+    [(x, _)] = asterisks(axes)
+    assert x == pytest.approx(1.2)  # of the second model, brain-tuned
     assert legend_texts(figure.legends[0]) == CONDITIONS[:2]
 
 

@@ -8,7 +8,7 @@ from anatomy_dataset import PARTICIPANT, files_of, make_read_only, write_anatomy
 from bthelpers.data.cortex import parcels, region_masks
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.regions import load_regions
-from bthelpers.figures.flatmap import flatmap, symmetric_limits
+from bthelpers.figures.flatmap import SIDES, brain_map, flatmap, symmetric_limits
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,82 @@ def test_flatmap_into_given_axes(dataset, draw):
     returned, _ = draw(np.zeros(dataset.n_voxels(PARTICIPANT)), ax=axes[0])
     assert returned is figure
     assert not axes[1].get_images()
+
+
+def red(figure, side):
+    """Columns and rows of a panel that are red, from 0 (left, bottom) to 1, and their share."""
+    figure.canvas.draw()
+    image = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3].astype(int)
+    [axes] = [axes for axes in figure.axes if axes.get_title() == side]
+    (left, bottom), (right, top) = axes.get_window_extent().get_points().astype(int)
+    panel = image[bottom:top, left:right]
+    is_red = panel[..., 0] > 2 * panel[..., 1:].max(axis=-1)
+    rows, columns = np.nonzero(is_red)
+    return columns / is_red.shape[1], rows / is_red.shape[0], is_red.mean()
+
+
+@pytest.fixture
+def seen(dataset, voxel_parcels):
+    """Where parcels are seen from each side when they alone have a value, drawn in red."""
+
+    def seen(*members):
+        values = np.where(np.isin(voxel_parcels, members), 1.0, np.nan)
+        figure = brain_map(dataset, PARTICIPANT, values, label="", cmap="Reds", vmin=0, vmax=1.2)
+        return {side: red(figure, side) for side in SIDES}
+
+    yield seen
+    plt.close("all")
+
+
+def test_sides_show_what_lies_on_them(seen):
+    lateral = seen("L_TE1a", "L_TE1p", "R_TE1a", "R_TE1p")  # middle temporal gyrus
+    medial = seen("L_V1", "R_V1", "L_POS1", "R_POS1", "L_7m", "R_7m")  # calcarine, precuneus
+    for side in SIDES:
+        seen_more, seen_less = (lateral, medial) if "lateral" in side else (medial, lateral)
+        assert seen_more[side][2] > 0.02, side
+        assert seen_less[side][2] < seen_more[side][2] / 3, side
+
+
+def test_a_hemisphere_is_seen_from_its_own_sides(seen):
+    left = seen("L_TE1a", "L_TE1p", "L_POS1", "L_7m")
+    assert all((left[side][2] > 0.01) == side.startswith("left") for side in SIDES)
+
+
+def test_the_front_of_the_brain_points_away_from_the_midline_of_the_figure(seen):
+    """Lateral views as neurologists print them: the left hemisphere looks left, the right right."""
+    occipital = seen("L_V1", "R_V1", "L_V2", "R_V2")
+    superior = seen("L_4", "R_4", "L_3b", "R_3b")  # about the central sulcus
+    behind = {side: np.median(occipital[side][0]) for side in SIDES}
+    assert behind["left, medial"] < 0.5 < behind["right, medial"]
+    assert all(np.median(superior[side][1]) > 0.5 for side in SIDES)  # up is up
+    frontal = seen("L_45", "R_45", "L_47l", "R_47l")
+    assert np.median(frontal["left, lateral"][0]) < 0.5 < np.median(frontal["right, lateral"][0])
+
+
+def test_sides_have_the_colours_of_the_flatmap(dataset):
+    values = np.full(dataset.n_voxels(PARTICIPANT), 0.25)
+    figure = brain_map(dataset, PARTICIPANT, values, label="r", cmap="viridis", vmin=0, vmax=1)
+    expected = plt.get_cmap("viridis")(0.25)[:3]
+    for axes in figure.axes:
+        if axes.get_title() in SIDES:
+            [mesh] = axes.collections
+            shaded = mesh.get_facecolors()[:, :3]
+            brightness = shaded.max(axis=1, keepdims=True) / max(expected)
+            hue = np.abs(shaded / brightness - expected).max(axis=1)
+            assert (hue < 0.01).mean() > 0.85  # the rest, the medial wall, has no voxels: grey
+            assert brightness.min() >= 0.5
+            assert brightness.max() <= 1.001
+    plt.close(figure)
+
+
+def test_a_side_without_values_shows_curvature(dataset, voxel_parcels):
+    left = np.where(np.char.startswith(voxel_parcels, "L_"), 0.5, np.nan)
+    figure = brain_map(dataset, PARTICIPANT, left, label="r")
+    [axes] = [axes for axes in figure.axes if axes.get_title() == "right, lateral"]
+    colours = axes.collections[0].get_facecolors()
+    assert len(np.unique(colours[:, 0])) > 20
+    assert (np.ptp(colours[:, :3], axis=1) < 1e-6).mean() > 0.97
+    plt.close(figure)
 
 
 def test_flatmap_of_wrong_values(dataset):

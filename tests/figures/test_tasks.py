@@ -7,13 +7,14 @@ from drawn_figures import bars_and_errors, drawn
 from task_results import CONDITIONS, LOADERS, N_LAYERS, TASKS, write_results
 
 from bthelpers.figures.tasks import (
+    family_scores,
     preference_by_layer,
     relative_by_layer,
     score_bars,
     score_by_layer,
 )
 from bthelpers.results.runs import over_layers
-from bthelpers.results.tasks import by_task, load_downstream, load_preferences
+from bthelpers.results.tasks import by_task, in_families, load_downstream, load_preferences
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,36 @@ def test_bars_show_conditions_intervals_participants_and_the_naive_model(written
             if condition == "brain-tuned":
                 np.testing.assert_allclose([next(dots)[0] for _ in values], values)
         assert next(dots, None) is None
+        dashed = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+        assert dashed == ([panel["naive_f1_macro"].item()] if step == "probes" else [])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("step", ["probes", "recognition"])
+def test_families_stand_beside_each_other_in_every_task(written, step):
+    results, model, _ = written
+    score = {"probes": "f1_macro", "recognition": "accuracy"}[step]
+    run = LOADERS[step](results, model)
+    large = over_layers(run) if step == "probes" else run
+    varying = [score, f"{score}_draws"]
+    few = large.sel(condition=["brain-tuned", "pretrained"]).assign(large[varying] / 2)
+    models = {"large": large, "small": few}
+    families = in_families(models)
+    panels = by_task(families) if step == "probes" else {"recognition": families}
+    figure = drawn(family_scores(panels, score))
+    shown = [axes for axes in figure.axes if axes.axison]
+    for axes, (title, panel) in zip(shown, panels.items(), strict=True):
+        assert axes.get_title() == title
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == list(models)
+        bars, errors = bars_and_errors(axes)
+        assert [bar.get_label() for bar in bars] == ["pretrained", "brain-tuned"]
+        for bar, error in zip(bars, errors, strict=True):
+            for patch, segment, name in zip(bar, error[2][0].get_segments(), models, strict=True):
+                own = models[name] if step == "recognition" else by_task(models[name])[title]
+                expected = own[score].sel(condition=bar.get_label()).mean().item()
+                assert patch.get_height() == pytest.approx(expected)
+                interval = naive_interval(own, score, bar.get_label())
+                assert segment[:, 1] == pytest.approx(interval, rel=1e-5)
         dashed = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
         assert dashed == ([panel["naive_f1_macro"].item()] if step == "probes" else [])
 

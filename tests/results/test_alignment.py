@@ -23,6 +23,7 @@ from bthelpers.results.alignment import (
     change_table,
     load_alignment,
     load_families,
+    signed_rank_p,
     signed_rank_table,
     significance_table,
 )
@@ -86,6 +87,46 @@ def test_tests_are_over_voxels_and_over_participants(results, written, region):
     assert (last["over"], last["n"], last["p"]) == ("participants", 2, expected.pvalue)
 
 
+def region_pairs(results, written, participants, condition, region):
+    """r / ceiling of a condition and pretrained, for each participant, by hand."""
+    inside = ABOVE < 12 if region == "late_language" else ABOVE >= 12
+    return [
+        [
+            (written[who, which]["r"].values[1:].mean(axis=0) / ceiling)[inside]
+            for which in (condition, "pretrained")
+        ]
+        for who in participants
+        for ceiling in [results.voxels(who)["ceiling"].values[ABOVE]]
+    ]
+
+
+def test_bars_are_tested_over_voxels_where_participants_are_few(results, written):
+    p = signed_rank_p(results, [MODEL], REGIONS)
+    assert p.dims == ("model", "condition", "region")
+    assert p.attrs["over"] == "voxels"
+    assert list(p["condition"].values) == CONDITIONS[1:]
+    for condition, region in product(CONDITIONS[1:], REGIONS):
+        pairs = region_pairs(results, written, PARTICIPANTS, condition, region)
+        new, old = (np.concatenate(values) for values in zip(*pairs, strict=True))
+        expected = stats.wilcoxon(new, old).pvalue
+        assert p.sel(condition=condition, region=region).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("n", "over"), [(5, "voxels"), (6, "participants")])
+def test_six_participants_are_enough_to_test_over(tmp_path, n, over):
+    people = [f"SIM{k:02d}" for k in range(1, n + 1)]
+    written = write_results(tmp_path / "smoke", people, ["pretrained", "brain-tuned"])
+    results = Results(tmp_path / "smoke")
+    p = signed_rank_p(results, [MODEL], REGIONS)
+    assert p.attrs["over"] == over
+    if over == "participants":
+        for region in REGIONS:
+            pairs = region_pairs(results, written, people, "brain-tuned", region)
+            means = [(new.mean(), old.mean()) for new, old in pairs]
+            expected = stats.wilcoxon(*np.transpose(means)).pvalue
+            assert p.sel(region=region).item() == pytest.approx(expected)
+
+
 def test_one_participant_is_no_sample_of_participants(tmp_path):
     write_results(tmp_path / "smoke", participants=["SIM01"])
     results = Results(tmp_path / "smoke")
@@ -122,6 +163,11 @@ def test_families_are_compared_on_what_they_share(two_models):
                 expected = written[owner, condition][name].values[1:].mean(axis=0)
                 found = families[name].sel(model=model, condition=condition)
                 np.testing.assert_allclose(found, expected)
+    p = signed_rank_p(results, [MODEL, "other"], REGIONS)
+    assert list(p["condition"].values) == ["brain-tuned"]
+    pairs = region_pairs(results, written, ["SIM01"], "brain-tuned", REGIONS[0])
+    expected = stats.wilcoxon(*pairs[0]).pvalue
+    assert p.sel(model=MODEL, region=REGIONS[0]).item() == pytest.approx(expected)
     alone = load_families(results, [MODEL])
     assert list(alone["condition"].values) == CONDITIONS
     expected = [

@@ -29,7 +29,7 @@ from bthelpers.results.store import ENVIRONMENT, Results, result_folder, write_d
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
 PARTICIPANTS = ("SIM02", "SIM01")
-EVALUATIONS = ("alignment", "impact", "probes")
+EVALUATIONS = ("alignment", "impact", "probes", "recognition")
 REGIONS = ["primary_auditory", "late_language"]
 FEATURES = ["joint", "diphones"]
 TASKS = ["action", "emotion"]
@@ -63,6 +63,16 @@ PROFILE = profile_of(MODELS)
 
 def invented(rng, step):
     """A run's file: values above 0, and draws around no common mean."""
+    if step == "recognition":
+        return xr.Dataset(
+            {
+                "accuracy": rng.uniform(0.2, 0.6),
+                "wer_draws": ("draw", rng.uniform(0.2, 0.6, N_DRAWS)),
+                "n_clips": ("split", [N_CLIPS]),
+                **{f"n_{count}": 0 for count in ("words", "infeasible", "infeasible_training")},
+            },
+            {"draw": range(N_DRAWS)},
+        )
     layers = ("layer",), (N_LAYERS,)
     extra = {
         "alignment": (("region",), (2,)),
@@ -127,6 +137,10 @@ def measured(runs, name, condition, step, participants, task=None):
     """Value and draws by hand: mean over layers, then impact, then mean over participants."""
     pairs = []
     for participant in participants:
+        if step == "recognition":
+            run = runs[name, participant, condition, step]
+            pairs.append([run["accuracy"].item(), 1 - run["wer_draws"].values])
+            continue
 
         def mean(of, name_of, of_run=participant, **labels):
             run = runs[name, of_run, condition, of][name_of]
@@ -146,7 +160,8 @@ def measured(runs, name, condition, step, participants, task=None):
 
 
 def cases():
-    return [("alignment", None), ("impact", None), *(("probes", task) for task in TASKS)]
+    whole = [(evaluation, None) for evaluation in ("alignment", "impact", "recognition")]
+    return [*whole, *(("probes", task) for task in TASKS)]
 
 
 def without(models, name, **changes):
@@ -165,7 +180,7 @@ def test_sizes_are_of_other_checkpoints_and_amounts_of_the_same():
 def test_only_what_is_evaluated_is_studied():
     studies = (scale.with_sizes, scale.with_tuned_sizes, scale.with_amounts)
     assert [study(PROFILE, "alignment") for study in studies] == [["wide"]] * 3
-    assert [study(PROFILE, "recognition") for study in studies] == [[]] * 3
+    assert [study(PROFILE, "preference") for study in studies] == [[]] * 3
     untuned = without(MODELS, "narrow", conditions=("pretrained",))
     assert [study(untuned, "impact") for study in studies] == [["wide"], [], ["wide"]]
     assert amounts(untuned, "narrow", "impact") == ["narrow-2"]
@@ -349,3 +364,27 @@ def test_missing_results_are_errors_that_name_them(copied):
     (folder / "probes.nc").unlink()
     with pytest.raises(ResultsError, match=r"wide-1/SIM01/brain-tuned/probes\.nc is not there"):
         load_gains(results, ["wide", "wide-1"], "probes")
+
+
+@pytest.mark.parametrize("order", [("narrow", "wide", "middle"), ("wide", "middle", "narrow")])
+def test_of_any_number_of_sizes_the_smallest_is_compared_with_the_largest(copied, order):
+    results, runs = copied
+    first, *_ = order
+    others = MODELS | {"middle": MODELS["narrow"]}
+    bases = {name: None if name == first else first for name in order}
+    models = {
+        name: replace(others[name], path=f"own {name}", variant_of=bases[name]) for name in order
+    }
+    before = load_against_large(results, "wide", "alignment")
+    write_profile(results, profile_of(models))
+    for participant, condition in product(PARTICIPANTS, BOTH):
+        run = runs["narrow", participant, condition, "alignment"].assign(n_parameters=300)
+        write_dataset(run, results.root / "middle" / participant / condition / "alignment.nc", {})
+    xr.testing.assert_identical(load_against_large(results, first, "alignment"), before)
+    found = sizes(results.profile(), first, "alignment", "brain-tuned")
+    gains = load_gains(results, found, "alignment")
+    assert dict(zip(gains["model"].values, gains["parameters"].values, strict=True)) == {
+        "narrow": 200,
+        "middle": 300,
+        "wide": 800,
+    }

@@ -11,12 +11,15 @@ from bthelpers.core.errors import ResultsError
 from bthelpers.results.runs import over_layers
 from bthelpers.results.store import Results, read_dataset, write_dataset
 from bthelpers.results.tasks import (
+    by_task,
     change_table,
+    in_families,
     late_change_table,
     load_downstream,
     load_low_level,
     load_preferences,
     load_recognition,
+    outer_thirds,
 )
 
 
@@ -255,3 +258,57 @@ def test_change_in_late_layers_is_paired(preferences):
         np.testing.assert_allclose(
             row[["pretrained", "tuned", "change", "low", "high"]].astype(float), expected
         )
+
+
+def test_families_are_joined_in_what_they_share(written):
+    results, model, _ = written
+    run = over_layers(load_downstream(results, model))
+    fewer = run.sel(participant=["SIM01"], condition=["brain-tuned", "pretrained"])
+    families = in_families({"large": run, "small": fewer})
+    assert list(families["model"].values) == ["large", "small"]
+    assert list(families["participant"].values) == ["SIM01"]
+    assert list(families["condition"].values) == ["pretrained", "brain-tuned"]
+    for name in ("f1_macro", "f1_macro_draws"):
+        xr.testing.assert_equal(
+            families[name].sel(model="large", drop=True),
+            run[name].sel(participant=["SIM01"], condition=["pretrained", "brain-tuned"]),
+        )
+    assert families["naive_f1_macro"].dims == ("task",)
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda run: run.assign(n_clips=run["n_clips"] + 1),
+        lambda run: run.isel(draw=slice(1, None)),
+        lambda run: run.isel(task=[0]),
+    ],
+    ids=["clips", "draws", "tasks"],
+)
+def test_families_must_be_tested_alike(written, altered):
+    results, model, _ = written
+    run = over_layers(load_downstream(results, model))
+    with pytest.raises(ResultsError, match="large, small: not tested on the same tasks, clips"):
+        in_families({"large": run, "small": altered(run)})
+
+
+def test_recognition_is_a_task_beside_those_of_probes(written):
+    results, model, _ = written
+    probes, recognition = load_downstream(results, model), load_recognition(results, model)
+    tasks = by_task(probes, recognition)
+    assert list(tasks) == [*TASKS, "speech recognition"]
+    assert tasks["speech recognition"] is recognition
+    assert list(by_task(probes)) == TASKS
+
+
+@pytest.mark.parametrize(("n_layers", "third"), [(12, 4), (5, 2), (3, 1)])
+def test_outer_thirds_are_without_the_transformers_input(n_layers, third):
+    layers = xr.Dataset(coords={"layer": np.arange(n_layers + 1)})
+    found = {
+        name: list(layers["layer"].values[third_of])
+        for name, third_of in outer_thirds(layers).items()
+    }
+    assert found == {
+        "first third": list(range(1, third + 1)),
+        "last third": list(range(n_layers + 1 - third, n_layers + 1)),
+    }

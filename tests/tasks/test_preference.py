@@ -203,3 +203,11 @@ def test_draws_follow_from_the_seed(encoder, measured):
     xr.testing.assert_identical(again, measured)
     assert not np.array_equal(other["draws"], measured["draws"])
     xr.testing.assert_identical(other["distance"], measured["distance"])
+
+
+@pytest.mark.parametrize("n_pairs", [0, 1])
+def test_too_few_words_are_an_error(encoder, n_pairs):
+    left_out = {"in one story only": 7}
+    few = ChosenWords(SPOKEN, CHOSEN.pairs[:n_pairs], left_out, n_short=0)
+    with pytest.raises(ValueError, match=r"\(not so: 7 in one story only\): add splits to pref"):
+        measure_preference(encoder, Stories(), few, n_draws=10, seed=0)

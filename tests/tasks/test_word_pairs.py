@@ -189,6 +189,7 @@ def test_words_are_chosen_that_recur_and_the_others_are_counted():
         "in one story only": 2,
         "not in the CMU dictionary": 1,
         "without neighbours": 1,  # rain
+        "less often spoken": 0,
     }
     assert chosen.n_short == 2
     assert {one.word for one in chosen.spoken} == {"cap", "cat", "dog", "log", "rain"}
@@ -196,10 +197,15 @@ def test_words_are_chosen_that_recur_and_the_others_are_counted():
     assert min(one.n_samples for one in chosen.spoken) >= 1600
 
 
-@pytest.mark.parametrize("stories", ["a", "ab"])
-def test_too_few_words_are_an_error(stories):
-    spoken = [one for word in (*ANIMALS, "rain") for one in said(word, *stories)]
-    if stories == "ab":
-        spoken = [one for one in spoken if one.word in ("cat", "rain")]
-    with pytest.raises(ValueError, match="name more or longer validation and test stories"):
-        choose_words(spoken, MEANINGS, min_samples=1600)
+@pytest.mark.parametrize("n_words", [1, 3, 4, 100, None])
+def test_the_words_that_are_spoken_most_often_are_paired_with_all_others(n_words):
+    often = {"log": 4, "cat": 3, "cap": 3, "dog": 2}
+    spoken = [one for word, times in often.items() for one in said(word, *"ab", *"a" * (times - 2))]
+    spoken += said("dog", *"aaaa", seconds=0.05)  # too short to be used, or to count
+    everything = choose_words(spoken, MEANINGS, min_samples=1600)
+    chosen = choose_words(spoken, MEANINGS, 1600, n_words)
+    most = ["log", "cap", "cat", "dog"][:n_words]
+    assert [pair.word for pair in chosen.pairs] == sorted(most)
+    assert chosen.pairs == [pair for pair in everything.pairs if pair.word in most]
+    assert chosen.left_out["less often spoken"] == 4 - len(most)
+    assert chosen.spoken == everything.spoken  # of neighbours too

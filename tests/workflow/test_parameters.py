@@ -70,6 +70,8 @@ CHOICES = {
     "corpora.simulate.rate": ([151, 191],),
     "corpora.simulate.pitch": ([31, 71],),
     "corpora.simulate.voices": (["en-us"],),
+    "preference.splits": (["test"],),
+    "preference.words": (100,),
     "probes.inverse_penalties": ([-2, 2, 5],),
     "targets.big_text_lm": ({"path": "x", "revision": None, "layer_step": 3, "epochs": 2},),
     **{
