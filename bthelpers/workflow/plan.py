@@ -138,10 +138,10 @@ def model_costs(
         )
     )
     passes = tuning.epochs * (tuned + validation / 3) + tuning.standardize * tuned / 3
-    n_stories = len(splits.train + splits.test)
-    windows = (train + test + 10 * n_stories) * TR / profile.representation.stride
+    n_stories, n_rows = len(splits.stories), train + validation + test
+    windows = (n_rows + 10 * n_stories) * TR / profile.representation.stride
     n_layers = encoder.n_layers + 1
-    features = (train + test + 15 * n_stories) * n_layers * encoder.hidden_size
+    features = (n_rows + 15 * n_stories) * n_layers * encoder.hidden_size
     return {
         "tuning": Cost(
             passes * tuning_seconds(encoder, tuning, n_voxels) / 3600,
