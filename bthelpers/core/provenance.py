@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-VERSIONS_OF = ("bthelpers", "torch", "transformers", "himalaya", "numpy")
+VERSIONS_OF = ("bthelpers", "torch", "transformers", "numpy")
 
 
 def digest(value: Any) -> str:

@@ -7,19 +7,30 @@ mean over a region's voxels of this correlation divided by the noise ceiling.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bthelpers.core.progress import Progress
 from bthelpers.encoding.inputs import EncodingInputs, delayed_features
-from bthelpers.encoding.ridge import fit_ridge, story_folds
+from bthelpers.encoding.ridge import (
+    EDGES,
+    FittedRidge,
+    edge_shares,
+    fit_ridge,
+    fit_validated_ridge,
+    story_folds,
+)
 from bthelpers.statistics.bootstrap import resampling_counts
 from bthelpers.statistics.correlation import pearson_r
 from bthelpers.statistics.permutation import permutation_p
 
 # Voxels resampled at once: a thousand draws of them are 16 MB in float64.
 _VOXELS_AT_ONCE = 2048
+# Share of (layer, voxel) pairs at an edge of the penalties, above which a warning is given.
+EDGE_LIMIT = 0.02
 
 
 def layer_alignment(
@@ -65,16 +76,23 @@ def evaluate_layers(representations: xr.DataArray, inputs: EncodingInputs) -> xr
     Returns
     -------
     Dataset
-        ``r``, its ``p`` and ``alpha`` (layer, voxel), ``alignment`` (layer, region), ``draws``
-        (layer, region, draw). Voxels have the labels that `inputs` has.
+        ``r``, its ``p`` and ``alpha``, the penalty per column (layer, voxel), ``alignment``
+        (layer, region), ``draws`` (layer, region, draw), and ``edge_share`` (layer, edge), as of
+        `bthelpers.encoding.ridge.edge_shares`. Voxels have the labels that `inputs` has.
+
+    Warns
+    -----
+    UserWarning
+        If more than 2 % of all (layer, voxel) pairs choose the smallest penalty or the largest one.
 
     Examples
     --------
-    Three voxels that follow the three features of layer 1, a TR later:
+    Three voxels that follow the three features of layer 1, a TR later, and as much noise:
 
     >>> from bthelpers.encoding.inputs import StoryResponses
     >>> from bthelpers.params.settings import EncodingSettings, StatisticsSettings
-    >>> values = np.random.default_rng(0).normal(size=(2, 180, 3))
+    >>> rng = np.random.default_rng(0)
+    >>> values = rng.normal(size=(2, 180, 3))
     >>> representations = xr.DataArray(
     ...     values,
     ...     {"layer": [0, 1], "story": ("tr", np.repeat(["one", "two", "new"], 60))},
@@ -83,7 +101,8 @@ def evaluate_layers(representations: xr.DataArray, inputs: EncodingInputs) -> xr
     >>> training, test = (
     ...     StoryResponses(
     ...         stories,
-    ...         delayed_features(representations[1], stories, delays=(1,)),
+    ...         delayed_features(representations[1], stories, delays=(1,))
+    ...         + rng.normal(size=(45 * len(stories), 3)),
     ...         np.repeat(stories, 45).tolist(),
     ...     )
     ...     for stories in (["one", "two"], ["new"])
@@ -93,31 +112,58 @@ def evaluate_layers(representations: xr.DataArray, inputs: EncodingInputs) -> xr
     ...     test,
     ...     ceiling=np.full(3, 0.8),
     ...     regions=xr.DataArray([[True] * 3], {"region": ["all"]}, ("region", "voxel")),
-    ...     encoding=EncodingSettings((1, 2), alphas=(-2, 2, 5), folds=2, skip_test_rows=0),
+    ...     encoding=EncodingSettings((1, 2), (-2, 4, 7), "training", folds=2, skip_test_rows=0),
     ...     statistics=StatisticsSettings(20, block=5, permutations=20, permutation_block=5),
     ...     seed=0,
     ... )
     >>> alignment = evaluate_layers(representations, inputs)["alignment"]
     >>> alignment.sel(layer=1).values.round(2)
-    array([1.25])
+    array([0.78])
     """
-    training, test, encoding = inputs.training, inputs.test, inputs.encoding
-    folds = story_folds(training.story_of_row, encoding.folds)
+    test, encoding = inputs.test, inputs.encoding
     rows = [np.arange(test.story_of_row.count(story)) for story in test.stories]
     kept = np.concatenate(rows) >= encoding.skip_test_rows  # of each story
     layers = []
     progress = Progress("layers", representations.sizes["layer"])
     for features in representations.transpose("layer", ...):
-        X, X_test = (
-            delayed_features(features, split.stories, encoding.fir_delays)
-            for split in (training, test)
-        )
-        model = fit_ridge(X, training.responses, folds, np.logspace(*encoding.alphas))
+        X_test = delayed_features(features, test.stories, encoding.fir_delays)
+        n_columns = X_test.shape[1]
+        alphas = n_columns * np.logspace(*encoding.alphas)
+        model = _fit(features, inputs, alphas)
         layer = layer_alignment(model.predict(X_test)[kept], test.responses[kept], inputs)
-        layers.append(layer.assign(alpha=("voxel", model.best_alphas_.astype(np.float32))))
+        alpha = (model.best_alphas_ / n_columns).astype(np.float32)
+        edge_share = ("edge", edge_shares(model, alphas))
+        layers.append(layer.assign(alpha=("voxel", alpha), edge_share=edge_share))
         progress.advance()
-    labels = {"layer": representations["layer"].values, "voxel": inputs.regions["voxel"].values}
-    return xr.concat(layers, dim="layer").assign_coords(labels)
+    labels = {
+        "layer": representations["layer"].values,
+        "voxel": inputs.regions["voxel"].values,
+        "edge": list(EDGES),
+    }
+    aligned = xr.concat(layers, dim="layer").assign_coords(labels)
+    _warn_of_edges(aligned["edge_share"].mean("layer"))
+    return aligned
+
+
+def _fit(features: xr.DataArray, inputs: EncodingInputs, alphas: NDArray) -> FittedRidge:
+    """Fit a layer to the training stories, with penalties that these or others choose."""
+    training, validation, encoding = inputs.training, inputs.validation, inputs.encoding
+    X = delayed_features(features, training.stories, encoding.fir_delays)
+    if validation is None:
+        folds = story_folds(training.story_of_row, encoding.folds)
+        return fit_ridge(X, training.responses, folds, alphas)
+    X_validation = delayed_features(features, validation.stories, encoding.fir_delays)
+    return fit_validated_ridge(X, training.responses, X_validation, validation.responses, alphas)
+
+
+def _warn_of_edges(shares: xr.DataArray) -> None:
+    for edge, change in zip(EDGES, ("begin lower", "reach higher"), strict=False):
+        if (share := shares.sel(edge=edge).item()) > EDGE_LIMIT:
+            warnings.warn(
+                f"{share:.1%} of all layers' voxels choose the penalty at the {edge}:"
+                f" let encoding.alphas of the profile {change}",
+                stacklevel=3,
+            )
 
 
 def normalized_alignment(r: ArrayLike, ceiling: ArrayLike, mask: ArrayLike) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -113,6 +114,8 @@ class EncodingInputs:
     statistics : StatisticsSettings
     seed : int
         Of the bootstrap and the permutations.
+    validation : StoryResponses, optional
+        Where they choose the penalties.
     """
 
     training: StoryResponses
@@ -122,6 +125,7 @@ class EncodingInputs:
     encoding: EncodingSettings
     statistics: StatisticsSettings
     seed: int
+    validation: StoryResponses | None = None
 
     def __str__(self) -> str:
         """How many TRs to fit to and to test on, and voxels."""
@@ -132,7 +136,9 @@ class EncodingInputs:
 def read_inputs(
     dataset: Dataset, participant: str, voxels: xr.Dataset, parameters: Profile
 ) -> EncodingInputs:
-    """Read a participant's responses to the training and test stories of a profile.
+    """Read a participant's responses to the stories that a profile fits to and tests on.
+
+    To the validation stories too where `encoding.penalties` says that they choose the penalties.
 
     Parameters
     ----------
@@ -144,16 +150,15 @@ def read_inputs(
     parameters : Profile
     """
     splits = parameters.dataset.splits_of(participant)
-    training, test = (
-        read_responses(dataset, participant, stories, voxels["voxel"].values)
-        for stories in (splits.train, splits.test)
-    )
+    read = partial(read_responses, dataset, participant, voxels=voxels["voxel"].values)
+    validated = parameters.encoding.penalties == "validation"
     return EncodingInputs(
-        training,
-        test,
+        read(splits.train),
+        read(splits.test),
         voxels["ceiling"].values,
         voxels["regions"],
         parameters.encoding,
         parameters.statistics,
         parameters.seed,
+        read(splits.validation) if validated else None,
     )

@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from himalaya.backend import get_backend, set_backend
-from himalaya.kernel_ridge import KernelRidgeCV
-from himalaya.ridge import RidgeCV
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import LeaveOneGroupOut
 
-# Voxels predicted at once. Bounds memory: himalaya holds the predictions of all penalties.
+if TYPE_CHECKING:  # it takes seconds to load, and chapters import what imports this module
+    from torch import Tensor
+
+# Voxels predicted at once: bounds memory.
 _VOXELS_AT_ONCE = 1024
-_ON_GPU = "torch_cuda"  # himalaya's name of what computes on the current GPU
+EDGES = ("lower edge", "upper edge", "nothing predicted")
+# A share of the variance, ten times what float32 rounds: who explains less predicts nothing.
+_NOTHING = 1e-5
 
 
-def fit_ridge(
-    X: ArrayLike, Y: ArrayLike, groups: ArrayLike, alphas: ArrayLike
-) -> RidgeCV | KernelRidgeCV:
+@dataclass(frozen=True)
+class FittedRidge:
+    """Coefficients of many voxels, each with a penalty of its own.
+
+    Attributes
+    ----------
+    coef_ : array of shape (n_features, n_voxels)
+    best_alphas_ : array of shape (n_voxels,)
+        Penalties chosen.
+    cv_scores_ : array of shape (n_voxels,)
+        With these penalties, minus the mean squared error on the rows that chose them.
+    """
+
+    coef_: NDArray
+    best_alphas_: NDArray
+    cv_scores_: NDArray
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Responses (n_rows, n_voxels) to features (n_rows, n_features)."""
+        return np.asarray(X) @ self.coef_
+
+
+def fit_ridge(X: ArrayLike, Y: ArrayLike, groups: ArrayLike, alphas: ArrayLike) -> FittedRidge:
     """Ridge regression with a penalty per voxel, chosen by leaving groups of rows out.
 
     For each voxel the penalty is the one with the least squared error on the left-out rows,
-    averaged over groups (himalaya's ``l2_neg_loss``, the loss that is fitted; unlike R2 it does
-    not weigh a group by the inverse of the voxel's variance there). Among equals the largest is
-    taken. Coefficients are then fitted to all rows, in the primal form if there are at least as
-    many rows as features and in the dual form (himalaya's default, a linear kernel) otherwise; both
-    predict the same.
+    averaged over groups (the loss that is fitted; unlike R2 it does not weigh a group by the
+    inverse of the voxel's variance there). Among equals the largest is taken. Coefficients are then
+    fitted to all rows.
 
     No intercept is fitted: standardise features and responses first, story by story.
 
@@ -43,10 +64,9 @@ def fit_ridge(
 
     Returns
     -------
-    himalaya.ridge.RidgeCV or himalaya.kernel_ridge.KernelRidgeCV
-        Fitted; ``predict(X)`` and ``best_alphas_`` of shape (n_voxels,), NumPy arrays also where
-        the fit was computed on a GPU, as it is where there is one. Computed in float32 if both X
-        and Y are float32, in float64 otherwise.
+    FittedRidge
+        Computed on a GPU where there is one; in float32 if both X and Y are float32, in float64
+        otherwise.
 
     Raises
     ------
@@ -67,42 +87,148 @@ def fit_ridge(
     >>> model.predict([[1.0, 0.0]])[:, 0].round(2)
     array([1.])
     """
-    X, Y, groups, alphas = (np.asarray(array) for array in (X, Y, groups, alphas))
-    _check_ridge(X, Y, groups, alphas)
-    # himalaya casts Y to the precision of X, and whole numbers to float32.
-    dtype = np.float32 if X.dtype == Y.dtype == np.float32 else np.float64
-    settings = {
-        "alphas": alphas,
-        "cv": list(LeaveOneGroupOut().split(X, groups=groups)),
-        "solver_params": {"n_targets_batch": _VOXELS_AT_ONCE},
-    }
+    X, Y, groups = np.asarray(X), np.asarray(Y), np.asarray(groups)
+    _check_rows(X, Y)
+    if groups.shape != X.shape[:1]:
+        raise ValueError(f"X, Y and groups must have the same rows: groups is {groups.shape}")
+    left_out = [groups == group for group in np.unique(groups)]
+    if len(left_out) < 2:
+        raise ValueError("leaving groups out needs two or more groups of rows")
+    X, Y, *left_out = _tensors(X, Y, *left_out)
+    penalties = _descending(alphas)
+    errors = [
+        _squared_errors(_decompose(X[~out]), Y[~out], X[out], Y[out], penalties) for out in left_out
+    ]
+    return _fit(_decompose(X), Y, sum(errors) / len(errors), penalties)
+
+
+def fit_validated_ridge(
+    X: ArrayLike,
+    Y: ArrayLike,
+    X_validation: ArrayLike,
+    Y_validation: ArrayLike,
+    alphas: ArrayLike,
+) -> FittedRidge:
+    """Ridge regression with a penalty per voxel, chosen by the error on other rows.
+
+    As `fit_ridge`, but that coefficients are fitted to all rows of X at each penalty, and the least
+    squared error on the validation rows decides. These are fitted to by nothing.
+
+    Parameters
+    ----------
+    X : array of shape (n_rows, n_features)
+        Features, delayed.
+    Y : array of shape (n_rows, n_voxels)
+        Responses.
+    X_validation : array of shape (n_validation_rows, n_features)
+    Y_validation : array of shape (n_validation_rows, n_voxels)
+    alphas : array of shape (n_alphas,)
+        Penalties to choose from, all positive.
+
+    Returns
+    -------
+    FittedRidge
+
+    Raises
+    ------
+    ValueError
+        As `fit_ridge`.
+    """
+    arrays = [np.asarray(array) for array in (X, Y, X_validation, Y_validation)]
+    _check_rows(*arrays[:2])
+    _check_rows(*arrays[2:])
+    X, Y, X_validation, Y_validation = _tensors(*arrays)
+    penalties, whole = _descending(alphas), _decompose(X)
+    errors = _squared_errors(whole, Y, X_validation, Y_validation, penalties)
+    return _fit(whole, Y, errors, penalties)
+
+
+class _Decomposition(NamedTuple):
+    """X in the basis in which a ridge is a division: its coefficients at a penalty are
+    ``basis @ (rotation @ Y / (eigenvalues + penalty))``.
+    """
+
+    eigenvalues: Tensor  # (k,), k the smaller one of the numbers of rows and features
+    basis: Tensor  # (n_features, k)
+    rotation: Tensor  # (k, n_rows)
+
+
+def _decompose(X: Tensor) -> _Decomposition:
+    """Diagonalise X'X (the primal form), or XX' (the dual) where there are fewer rows.
+
+    In float64: in float32 as all else, correlations would be wrong by 1e-4, and so by 1e-6.
+    """
+    import torch
+
     n_rows, n_features = X.shape
-    ridge = RidgeCV(**settings) if n_rows >= n_features else KernelRidgeCV(**settings)
-    return _fit(ridge, X.astype(dtype, copy=False), Y.astype(dtype, copy=False))
+    primal = n_rows >= n_features
+    eigenvalues, vectors = torch.linalg.eigh((X.T @ X if primal else X @ X.T).double())
+    eigenvalues = eigenvalues.clamp(min=0).to(X.dtype)  # rounding makes some negative
+    vectors = vectors.to(X.dtype)
+    if primal:
+        return _Decomposition(eigenvalues, vectors, (X @ vectors).T)
+    return _Decomposition(eigenvalues, X.T @ vectors, vectors.T)
 
 
-def _fit(ridge: RidgeCV | KernelRidgeCV, X: NDArray, Y: NDArray) -> RidgeCV | KernelRidgeCV:
-    """Fit on a GPU if there is one, and bring what was fitted back."""
-    import torch  # takes seconds, and chapters import this module for its correlations
+def _squared_errors(
+    fitted: _Decomposition, Y: Tensor, X_out: Tensor, Y_out: Tensor, penalties: NDArray
+) -> Tensor:
+    """Mean squared error (n_alphas, n_voxels) on rows that were left out."""
+    import torch
 
-    users = get_backend()
-    backend = set_backend(_ON_GPU if torch.cuda.is_available() else "numpy")
-    try:
-        ridge.fit(X, Y)
-        for name, value in vars(ridge).items():
-            if isinstance(value, torch.Tensor):
-                setattr(ridge, name, backend.to_numpy(value))
-    finally:
-        set_backend(users)
-    return ridge
+    projected = X_out @ fitted.basis
+    errors = Y.new_empty(len(penalties), Y.shape[1])
+    for voxels in _batches(Y):
+        rotated, actual = fitted.rotation @ Y[:, voxels], Y_out[:, voxels]
+        for of_penalty, penalty in zip(errors, penalties.tolist(), strict=True):
+            shrunk = projected / (fitted.eigenvalues + penalty)
+            error = torch.addmm(actual, shrunk, rotated, beta=-1)
+            of_penalty[voxels] = error.square_().mean(dim=0)
+    return errors
 
 
-def _check_ridge(X: NDArray, Y: NDArray, groups: NDArray, alphas: NDArray) -> None:
-    if X.ndim != 2 or Y.ndim != 2 or not X.shape[:1] == Y.shape[:1] == groups.shape:
-        raise ValueError(
-            "X, Y and groups must have the same rows: "
-            f"X is {X.shape}, Y is {Y.shape}, groups is {groups.shape}"
+def _fit(whole: _Decomposition, Y: Tensor, errors: Tensor, penalties: NDArray) -> FittedRidge:
+    """Coefficients with the penalty of least error, the first among equals."""
+    least, best = errors.min(dim=0).values, errors.argmin(dim=0)
+    chosen = penalties[best.cpu().numpy()]
+    (alphas,) = _tensors(chosen.astype(least.cpu().numpy().dtype))
+    coefficients = Y.new_empty(len(whole.basis), Y.shape[1])
+    for voxels in _batches(Y):
+        shrunk = whole.rotation @ Y[:, voxels] / (whole.eigenvalues[:, None] + alphas[voxels])
+        coefficients[:, voxels] = whole.basis @ shrunk
+    return FittedRidge(coefficients.cpu().numpy(), chosen, -least.cpu().numpy())
+
+
+def _batches(Y: Tensor) -> Iterator[slice]:
+    for start in range(0, Y.shape[1], _VOXELS_AT_ONCE):
+        yield slice(start, start + _VOXELS_AT_ONCE)
+
+
+def _tensors(*arrays: NDArray) -> list[Tensor]:
+    """On the current GPU, if there is one; in float32 if all numbers are, or else in float64."""
+    import torch
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    single = all(array.dtype in (np.float32, bool) for array in arrays)
+    dtype = np.float32 if single else np.float64
+    return [
+        torch.as_tensor(
+            array if array.dtype == bool else array.astype(dtype, copy=False), device=device
         )
+        for array in arrays
+    ]
+
+
+def _descending(alphas: ArrayLike) -> NDArray[np.float64]:
+    alphas = np.asarray(alphas, np.float64)
+    if alphas.ndim != 1 or not len(alphas) or not (np.isfinite(alphas) & (alphas > 0)).all():
+        raise ValueError(f"alphas must be one or more positive penalties, not {alphas}")
+    return np.sort(alphas)[::-1]
+
+
+def _check_rows(X: NDArray, Y: NDArray) -> None:
+    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
+        raise ValueError(f"X and Y must have the same rows: X is {X.shape}, Y is {Y.shape}")
     for name, values, columns in (("X", X, "features"), ("Y", Y, "voxels")):
         bad = ~np.isfinite(values).all(axis=0)
         if bad.any():
@@ -110,10 +236,35 @@ def _check_ridge(X: NDArray, Y: NDArray, groups: NDArray, alphas: NDArray) -> No
                 f"{bad.sum()} of {bad.size} {columns} in {name} are NaN or infinite somewhere: "
                 "mask them before fitting"
             )
-    if len(np.unique(groups)) < 2:
-        raise ValueError("leaving groups out needs two or more groups of rows")
-    if alphas.ndim != 1 or not len(alphas) or not (np.isfinite(alphas) & (alphas > 0)).all():
-        raise ValueError(f"alphas must be one or more positive penalties, not {alphas}")
+
+
+def edge_shares(model: FittedRidge, alphas: ArrayLike) -> NDArray[np.float64]:
+    """Shares of voxels whose best penalty lies beyond the penalties that there were to choose from.
+
+    Parameters
+    ----------
+    model : FittedRidge
+        Of standardised responses: the mean squared error of predicting nothing is 1.
+    alphas : array of shape (n_alphas,)
+        What it chose from.
+
+    Returns
+    -------
+    array of shape (3,)
+        As `EDGES`: voxels that chose the smallest penalty and those that chose the largest one; and
+        apart from these, voxels in which no penalty predicts better than nothing does. Their best
+        penalty is infinite, however far the others reach.
+
+    Examples
+    --------
+    >>> scores = np.array([-0.8, -0.9, -0.9, -1])
+    >>> model = FittedRidge(np.zeros((1, 4)), np.array([1, 10, 100, 100]), scores)
+    >>> edge_shares(model, alphas=[1, 10, 100])
+    array([0.25, 0.25, 0.25])
+    """
+    predicted = 1 + model.cv_scores_ > _NOTHING
+    lower, upper = (predicted & (model.best_alphas_ == end(alphas)) for end in (np.min, np.max))
+    return np.mean([lower, upper, ~predicted], axis=1)
 
 
 def story_folds(stories: Sequence[str], n_folds: int) -> NDArray[np.int64]:

@@ -41,6 +41,7 @@ Condition = Literal[
     "big-text-lm",
     "stimulus-tuned",
 ]
+Chooser = Literal["training", "validation"]
 OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
 Evaluation = Literal["alignment", "impact", "preference", "probes", "recognition"]
 LowLevelFeature = Literal[
@@ -192,11 +193,17 @@ class RepresentationSettings:
 
 @dataclass(frozen=True)
 class EncodingSettings:
-    """The voxelwise encoding model (ICLR paper, section 3.4.1)."""
+    """The voxelwise encoding model (ICLR paper, section 3.4.1).
+
+    A penalty, which is added to the diagonal of X'X, is one of `alphas` times the number of columns
+    of X: features times delays, standardised. So a grid reaches as far for wide models as for small
+    ones.
+    """
 
     fir_delays: Distinct[StrictInt]  # TRs
-    alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
-    folds: Annotated[StrictInt, *at_least(2)]  # of training stories, to choose each voxel's penalty
+    alphas: Grid  # ridge penalties per column: log10 of the lowest, log10 of the highest, how many
+    penalties: Chooser  # stories that choose each voxel's penalty; of training, some are left out
+    folds: Annotated[StrictInt, *at_least(2)]  # of training stories, where they choose the penalty
     skip_test_rows: Annotated[StrictInt, *at_least(0)]  # rows left out at the start of a test story
 
 

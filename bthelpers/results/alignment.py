@@ -11,6 +11,7 @@ import xarray as xr
 from scipy import stats
 
 from bthelpers.core.errors import ResultsError
+from bthelpers.encoding.ridge import EDGES
 from bthelpers.params.settings import Profile
 from bthelpers.results.comparison import compare, estimate, tuned_and_pretrained
 from bthelpers.results.maps import voxel_alignment
@@ -97,6 +98,33 @@ def load_alignment(results: Results, model: str) -> xr.Dataset:
     """
     variables = ["alignment", "draws"]
     return over_runs(results, model, lambda *run: results.open(*run, "alignment")[variables])
+
+
+def penalty_table(results: Results, model: str) -> pd.DataFrame:
+    """Share of a model's (layer, voxel) pairs whose best penalty is not among the profile's.
+
+    One row per condition and participant, in percent; NaN where an earlier version did not count
+    them.
+
+    Returns
+    -------
+    DataFrame
+        Columns as of `bthelpers.encoding.ridge.EDGES`, which `bthelpers.encoding.ridge.edge_shares`
+        explains.
+
+    Raises
+    ------
+    ResultsError
+        If a run of the profile is missing.
+    """
+    unknown = xr.DataArray([[np.nan] * len(EDGES)], {"edge": list(EDGES)}, ("layer", "edge"))
+
+    def shares(*run: str) -> xr.Dataset:
+        share = results.open(*run, "alignment").get("edge_share", unknown)
+        return (100 * share.mean("layer")).to_dataset(name="share")
+
+    shares_of_runs = over_runs(results, model, shares)["share"]
+    return shares_of_runs.to_series().unstack("edge")[list(EDGES)].swaplevel().sort_index()
 
 
 def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:

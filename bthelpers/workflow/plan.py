@@ -156,12 +156,11 @@ def model_costs(
     hangs on the processor, is not estimated.
     """
     splits, tuning = profile.dataset.splits, profile.tuning
-    train, test = (sum(rows[story] for story in stories) for stories in (splits.train, splits.test))
     seconds = tuning_seconds(encoder, tuning, n_voxels)
-    n_stories = len(splits.train + splits.test)
-    windows = (train + test + 10 * n_stories) * TR / profile.representation.stride
+    n_rows, n_stories = sum(rows[story] for story in splits.stories), len(splits.stories)
+    windows = (n_rows + 10 * n_stories) * TR / profile.representation.stride
     n_layers = encoder.n_layers + 1
-    features = (train + test + 15 * n_stories) * n_layers * encoder.hidden_size
+    features = (n_rows + 15 * n_stories) * n_layers * encoder.hidden_size
     return {
         **{
             condition: Cost(passes * seconds / 3600, encoder.n_weights * BYTES / 1e9)

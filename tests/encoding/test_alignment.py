@@ -19,8 +19,9 @@ from bthelpers.encoding.inputs import EncodingInputs, StoryResponses
 from bthelpers.params.loading import load
 from bthelpers.statistics.bootstrap import interval
 
-PROFILE = load(Path(__file__).parents[2] / "params" / "smoke.yaml")
-ENCODING = replace(PROFILE.encoding, fir_delays=(1, 2), alphas=(-2, 3, 4), folds=2)
+SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
+PROFILE = load(SMOKE)
+ENCODING = replace(PROFILE.encoding, fir_delays=(1, 2), alphas=(-4, 6, 6), folds=2)
 STATISTICS = replace(PROFILE.statistics, bootstrap_draws=20, block=4)
 TRAINING = ["a", "b", "c", "d"]
 N_VOXELS = 6
@@ -73,7 +74,7 @@ def test_a_layer_that_drives_the_responses_predicts_them(representations, region
         alignment["alignment"].sel(layer=1, region=["small", "large"]), expected, rtol=1e-2
     )
     assert alignment["draws"].dims == ("layer", "region", "draw")
-    assert alignment.sizes == {"layer": 3, "voxel": N_VOXELS, "region": 2, "draw": 20}
+    assert alignment.sizes == {"layer": 3, "voxel": N_VOXELS, "region": 2, "draw": 20, "edge": 3}
     np.testing.assert_allclose(
         alignment["draws"].sel(layer=1, region="large"), expected[1], rtol=1e-2
     )
@@ -104,8 +105,8 @@ def test_alignment_agrees_with_a_naive_pipeline(representations, regions):
         for voxel in range(N_VOXELS):
             y = train.responses[:, voxel].astype(float)
             errors = {}
-            for alpha in np.logspace(-2, 3, 4):
-                ridge = Ridge(alpha, fit_intercept=False)
+            for alpha in np.logspace(-4, 6, 6):
+                ridge = Ridge(8 * alpha, fit_intercept=False)
                 errors[alpha] = np.mean(
                     [
                         ((ridge.fit(X[fit], y[fit]).predict(X[left]) - y[left]) ** 2).mean()
@@ -114,7 +115,7 @@ def test_alignment_agrees_with_a_naive_pipeline(representations, regions):
                 )
             best = min(errors, key=errors.get)
             assert alignment["alpha"].sel(layer=layer)[voxel] == pytest.approx(best, rel=1e-5)
-            predicted[:, voxel] = Ridge(best, fit_intercept=False).fit(X, y).predict(X_test)
+            predicted[:, voxel] = Ridge(8 * best, fit_intercept=False).fit(X, y).predict(X_test)
         r = [np.corrcoef(predicted[:, v], test.responses[:, v])[0, 1] for v in range(N_VOXELS)]
         np.testing.assert_allclose(alignment["r"].sel(layer=layer), r, atol=1e-4)
         for region, n_voxels in (("small", 2), ("large", 5)):
@@ -125,6 +126,79 @@ def test_alignment_agrees_with_a_naive_pipeline(representations, regions):
         draws = bootstrap_alignment(predicted, test.responses, CEILING, regions, 4, 20, seed=7)
         np.testing.assert_allclose(alignment["draws"].sel(layer=layer), draws, atol=1e-3)
     assert len(np.unique(alignment["alpha"])) > 1
+
+
+def test_validation_stories_choose_the_penalties_where_they_are_to(representations, regions):
+    """Ridges by scikit-learn, fitted to the other stories alone."""
+    make = planted(representations, layer=1, noise=4)
+    train, validation, test = (responses(s, make) for s in (TRAINING[:3], ["d"], ["test"]))
+    inputs = EncodingInputs(
+        train, test, CEILING, regions, ENCODING, STATISTICS, seed=7, validation=validation
+    )
+    alignment = evaluate_layers(representations, inputs).sel(layer=1)
+    X, X_validation, X_test = (
+        naive_features(representations.sel(layer=1), stories, (1, 2))
+        for stories in (TRAINING[:3], ["d"], ["test"])
+    )
+    for voxel in range(N_VOXELS):
+        y, actual = train.responses[:, voxel], validation.responses[:, voxel]
+        ridges = {a: Ridge(8 * a, fit_intercept=False).fit(X, y) for a in np.logspace(-4, 6, 6)}
+        errors = {a: np.mean((of.predict(X_validation) - actual) ** 2) for a, of in ridges.items()}
+        best = min(errors, key=errors.get)
+        assert alignment["alpha"][voxel] == pytest.approx(best, rel=1e-5)
+        r = np.corrcoef(ridges[best].predict(X_test), test.responses[:, voxel])[0, 1]
+        assert alignment["r"][voxel] == pytest.approx(r, abs=1e-4)
+    by_training = evaluate_layers(representations, replace(inputs, validation=None))
+    assert not np.array_equal(by_training["alpha"].sel(layer=1), alignment["alpha"])
+
+
+@pytest.mark.parametrize("profile", ["demo", "paper"])
+def test_penalties_reach_far_enough_at_the_width_of_a_speech_model(profile):
+    """Columns as alike as a speech model's, and voxels that follow what they share, with noise.
+
+    As much noise as 100 times the signal, a penalty of about 10^2 per column is best: 10^5.6 for
+    3,840 columns. Penalties that do not scale with these ended at 10^5.
+    """
+    encoding = load(SMOKE.with_name(f"{profile}.yaml")).encoding
+    encoding = replace(encoding, skip_test_rows=0)
+    rng, stories = np.random.default_rng(0), ["a", "b", "c", "d", "test"]
+    shared = rng.normal(size=(5 * 315, 3))
+    values = shared @ rng.normal(size=(3, 768)) + 0.3 * rng.normal(size=(5 * 315, 768))
+    coords = {"layer": [0], "story": ("tr", np.repeat(stories, 315))}
+    representations = xr.DataArray(
+        values[None].astype(np.float32), coords, ("layer", "tr", "feature")
+    )
+    weights = rng.normal(size=(3, 100)) / np.sqrt(3)
+
+    def make(story):
+        rows = stories.index(story) * 315 + np.arange(10, 310)
+        return shared[rows - 2] @ weights + 10 * rng.normal(size=(300, 100))
+
+    training, test = responses(stories[:4], make), responses(["test"], make)
+    region = xr.DataArray(np.ones((1, 100), bool), {"region": ["all"]}, ("region", "voxel"))
+    inputs = EncodingInputs(training, test, np.ones(100), region, encoding, STATISTICS, seed=0)
+    aligned = evaluate_layers(representations, inputs).squeeze("layer")
+    beyond = (aligned["alpha"] * 3840 > 10**5.01).mean()
+    lower, upper, nothing = aligned["edge_share"].values
+    assert beyond > 0.5
+    assert lower == upper == 0
+    assert 0 < nothing < 0.5
+
+
+@pytest.mark.parametrize(
+    ("alphas", "noise", "message"),
+    [
+        ((-4, -3, 2), 9, "upper edge: .* reach higher"),
+        ((3, 6, 4), 0.5, "lower edge: .* begin lower"),
+    ],
+)
+def test_penalties_at_an_edge_are_told(representations, regions, alphas, noise, message):
+    encoding = replace(ENCODING, alphas=alphas)
+    make = planted(representations, layer=1, noise=noise)
+    with pytest.warns(UserWarning, match=message):
+        aligned = evaluate(representations, regions, make, encoding)
+    assert aligned["edge_share"].dims == ("layer", "edge")
+    assert aligned["edge_share"].max() > 0.5
 
 
 def test_the_seed_pairs_the_draws_of_two_models(representations, regions):
@@ -160,7 +234,7 @@ def test_the_first_rows_of_each_test_story_can_be_left_out(representations, regi
 
 
 def test_no_warning_is_given(representations, regions, recwarn):
-    evaluate(representations, regions, planted(representations, layer=1, noise=1))
+    evaluate(representations, regions, planted(representations, layer=1, noise=4))
     assert [str(warning.message) for warning in recwarn] == []
 
 

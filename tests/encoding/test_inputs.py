@@ -76,6 +76,11 @@ def test_inputs_are_the_responses_of_the_voxels_to_the_stories_that_were_heard()
     settings = (inputs.encoding, inputs.statistics, inputs.seed)
     assert settings == (profile.encoding, profile.statistics, profile.seed)
     assert str(inputs) == "11 + 7 TRs, 3 voxels"
+    assert inputs.validation is None
+    encoding = replace(profile.encoding, penalties="validation")
+    chosen = read_inputs(TwoStories(), "SIM01", voxels, replace(profile, encoding=encoding))
+    assert chosen.validation.stories == ["none"]
+    assert chosen.training.stories == ["long", "x"]
 
 
 @pytest.mark.parametrize("delays", [(1, 2, 3, 4, 5), (2,), (4, 1), (0, 12)])

@@ -7,10 +7,11 @@ import pytest
 import torch
 from himalaya.kernel_ridge import KernelRidgeCV
 from himalaya.ridge import RidgeCV
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from bthelpers.encoding import ridge as encoding
-from bthelpers.encoding.ridge import fit_ridge, story_folds
+from bthelpers.encoding.ridge import edge_shares, fit_ridge, fit_validated_ridge, story_folds
 
 ALPHAS = np.logspace(-2, 4, 7)
 # More rows than features, as many, fewer; the left-out group leaves fewer rows than features too.
@@ -65,23 +66,83 @@ def test_coefficients_are_those_of_sklearn(shape):
     X, Y, groups = problem(*shape)
     fitted = fit_ridge(X, Y, groups, ALPHAS)
     reference = Ridge(alpha=fitted.best_alphas_, fit_intercept=False, solver="cholesky").fit(X, Y)
-    primal = isinstance(fitted, RidgeCV)
-    assert primal == (shape[0] >= shape[1])
-    coefficients = fitted.coef_ if primal else fitted.get_primal_coef()
-    np.testing.assert_allclose(coefficients, reference.coef_.T, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(fitted.coef_, reference.coef_.T, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_primal_and_dual_form_agree(shape):
+@pytest.mark.parametrize("himalayas", [RidgeCV, KernelRidgeCV])  # primal and dual form
+def test_penalties_scores_and_predictions_are_those_of_himalaya(shape, himalayas):
     X, Y, groups = problem(*shape)
     ours = fit_ridge(X, Y, groups, ALPHAS)
-    other = KernelRidgeCV if isinstance(ours, RidgeCV) else RidgeCV
     folds = [(np.flatnonzero(groups != g), np.flatnonzero(groups == g)) for g in range(3)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the other form is the slower one
-        theirs = other(alphas=ALPHAS, cv=folds).fit(X, Y)
+        warnings.simplefilter("ignore")  # that one form is the slower one
+        theirs = himalayas(alphas=ALPHAS, cv=folds).fit(X, Y)
     np.testing.assert_allclose(ours.best_alphas_, theirs.best_alphas_, rtol=1e-9)
+    np.testing.assert_allclose(ours.cv_scores_, theirs.cv_scores_, rtol=1e-7)
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(240, 40), (100, 320)])
+def test_in_float32_choices_and_correlations_are_those_of_himalaya(shape):
+    """At a penalty per column of 10^-2 to 10^5, of columns as alike as those of speech models."""
+    X, Y, groups = (array for array in problem(*shape, n_voxels=50))
+    X += 2 * X[:, :3].sum(axis=1, keepdims=True)
+    alphas = shape[1] * np.logspace(-2, 5, 15)
+    ours = fit_ridge(np.float32(X), np.float32(Y), groups, alphas)
+    folds = [(np.flatnonzero(groups != g), np.flatnonzero(groups == g)) for g in range(3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = RidgeCV(alphas=alphas, cv=folds).fit(X, Y)
+    np.testing.assert_allclose(ours.best_alphas_, theirs.best_alphas_)
+    new, _, _ = problem(*shape, seed=1)
+    predicted, expected = ours.predict(np.float32(new)), theirs.predict(new)
+    r = [np.corrcoef(*pair)[0, 1] for pair in zip(predicted.T, expected.T, strict=True)]
+    np.testing.assert_allclose(r, 1, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_validation_rows_choose_penalties_and_nothing_is_fitted_to_them(shape):
+    X, Y, groups = problem(*shape)
+    out = groups == 1
+    fitted = fit_validated_ridge(X[~out], Y[~out], X[out], Y[out], ALPHAS)
+    assert len(set(fitted.best_alphas_)) > 1
+    for voxel, y in enumerate(Y.T):
+        candidates = [closed_form(X[~out], y[~out], alpha) for alpha in ALPHAS]
+        errors = [np.mean((y[out] - X[out] @ coefficients) ** 2) for coefficients in candidates]
+        best = np.argmin(errors)
+        assert fitted.best_alphas_[voxel] == ALPHAS[best]
+        assert fitted.cv_scores_[voxel] == pytest.approx(-errors[best])
+        np.testing.assert_allclose(fitted.coef_[:, voxel], candidates[best], atol=1e-8)
+
+
+@given(seed=st.integers(0, 9999), copies=st.integers(2, 4), wide=st.booleans())
+def test_penalties_per_column_do_not_depend_on_how_often_columns_are_repeated(seed, copies, wide):
+    """Of k copies, the penalty k times as large gives the same predictions."""
+    X, Y, groups = problem(*((20, 31) if wide else (40, 9)), seed=seed)
+    one, many = (fit_ridge(np.tile(X, k), Y, groups, k * X.shape[1] * ALPHAS) for k in (1, copies))
+    np.testing.assert_allclose(many.best_alphas_, copies * one.best_alphas_)
+    np.testing.assert_allclose(many.predict(np.tile(X, copies)), one.predict(X), atol=1e-6)
+
+
+def test_edges_are_told_from_voxels_in_which_nothing_is_predicted():
+    rng = np.random.default_rng(0)
+    X, groups = rng.standard_normal((400, 5)), np.arange(400) % 4
+    signal = X @ rng.standard_normal((5, 6))
+    Y = np.column_stack([signal[:, :3], signal[:, 3:] + 20 * rng.standard_normal((400, 3))])
+    Y = np.column_stack([Y, rng.standard_normal((400, 200))])
+    Y = (Y - Y.mean(axis=0)) / Y.std(axis=0)
+    of_noise = fit_ridge(X, Y[:, 6:], groups, [10.0, 1e9])
+    lower, upper, nothing = edge_shares(of_noise, [10.0, 1e9])
+    # What is fitted to noise correlates with left-out noise below zero, about as often as above.
+    assert 0.4 < nothing < 0.95
+    assert lower + upper == pytest.approx(1 - nothing)
+    wide, above, below = np.logspace(-8, 6, 15), np.logspace(2, 6, 5), np.logspace(-8, -2, 7)
+    pure = Y[:, :3]
+    np.testing.assert_array_equal(edge_shares(fit_ridge(X, pure, groups, above), above), [1, 0, 0])
+    noisy = Y[:, 3:6]
+    np.testing.assert_array_equal(edge_shares(fit_ridge(X, noisy, groups, below), below), [0, 1, 0])
+    np.testing.assert_array_equal(edge_shares(fit_ridge(X, noisy, groups, wide), wide), [0, 0, 0])
 
 
 def test_groups_are_left_out_whole():
@@ -151,6 +212,7 @@ def test_inputs_are_left_as_they_were():
     [
         ({"Y": np.ones((59, 2))}, "same rows"),
         ({"groups": np.arange(59)}, "same rows"),
+        ({"groups": np.zeros((60, 1))}, "same rows"),
         ({"Y": np.ones(60)}, "same rows"),
         ({"Y": np.where(np.eye(60, 3) > 0, np.nan, 1.0)}, "3 of 3 voxels in Y"),
         ({"X": np.where(np.eye(60, 7, 6) > 0, np.inf, 1.0)}, "1 of 7 features in X"),
@@ -178,18 +240,21 @@ def test_story_folds_refuse_folds_without_stories(n_folds):
         story_folds(["a", "b", "c", "c"], n_folds)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("n_features", [7, 60])  # primal and dual
-def test_a_fit_elsewhere_is_brought_back(n_features, monkeypatch):
-    """PyTorch on the processor stands for a GPU."""
-    rng = np.random.default_rng(0)
-    X, Y = rng.normal(size=(40, n_features)), rng.normal(size=(40, 5))
-    groups, alphas = np.repeat([0, 1], 20), [0.1, 1.0, 10.0]
-    here = fit_ridge(X, Y, groups, alphas)
-    monkeypatch.setattr(encoding, "_ON_GPU", "torch")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    there = fit_ridge(X, Y, groups, alphas)
-    assert isinstance(there.best_alphas_, np.ndarray)
+def test_a_fit_on_a_gpu_is_brought_back(n_features, monkeypatch):
+    X, Y, groups = problem(40, n_features)
+    there = fit_ridge(X, Y, groups, ALPHAS)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    here = fit_ridge(X, Y, groups, ALPHAS)
     np.testing.assert_array_equal(there.best_alphas_, here.best_alphas_)
-    predicted = there.predict(X)
-    assert isinstance(predicted, np.ndarray)
-    np.testing.assert_allclose(predicted, here.predict(X), rtol=1e-9)
+    assert isinstance(there.coef_, np.ndarray)
+    np.testing.assert_allclose(there.predict(X), here.predict(X), rtol=1e-9, atol=1e-9)
+
+
+def test_validation_rows_are_checked_too():
+    X, Y, _ = problem(60, 7)
+    for change in ({"Y_validation": Y[:9]}, {"X_validation": X[:, :3] * np.nan}):
+        rows = {"X_validation": X[:10], "Y_validation": Y[:10]} | change
+        with pytest.raises(ValueError, match=r"same rows|3 of 3 features in X"):
+            fit_validated_ridge(X, Y, alphas=ALPHAS, **rows)

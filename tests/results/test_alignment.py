@@ -23,6 +23,7 @@ from bthelpers.results.alignment import (
     change_table,
     load_alignment,
     load_families,
+    penalty_table,
     signed_rank_p,
     signed_rank_table,
     significance_table,
@@ -254,3 +255,23 @@ def test_results_without_p_are_an_error_that_names_them(tmp_path):
     named = tmp_path / "smoke" / MODEL / "SIM02" / "pretrained" / "alignment.nc"
     assert f"{named} holds no p-values" in str(caught.value)
     assert "`bthelpers run" in str(caught.value)
+
+
+def test_shares_at_the_edges_of_penalties_are_means_over_layers(tmp_path):
+    written = write_results(tmp_path / "results")
+    for index, (participant, condition) in enumerate(written):
+        shares = np.array([[0.0, 0.01, 0.2]] * 3 + [[0.04, 0.01, 0.4]]) * (1 + index)
+        run = written[participant, condition].assign(edge_share=(("layer", "edge"), shares))
+        run = run.assign_coords(edge=["lower edge", "upper edge", "nothing predicted"])
+        path = tmp_path / "results" / MODEL / participant / condition / "alignment.nc"
+        write_dataset(run, path, {})
+    table = penalty_table(Results(tmp_path / "results"), MODEL)
+    assert table.index.names == ["condition", "participant"]
+    assert list(table.columns) == ["lower edge", "upper edge", "nothing predicted"]
+    for index, (participant, condition) in enumerate(written):
+        expected = (1 + index) * np.array([1, 1, 25])
+        np.testing.assert_allclose(table.loc[(condition, participant)], expected)
+
+
+def test_shares_that_were_not_counted_are_not_known(results):
+    assert penalty_table(results, MODEL).isna().all(axis=None)

@@ -83,6 +83,7 @@ CHOICES = {
     "representation.pooling": ("last", "mean"),
     "encoding.fir_delays": ([1, 2],),
     "encoding.alphas": ([1, 4, 5],),
+    "encoding.penalties": ("training", "validation"),
 }
 
 

@@ -73,10 +73,10 @@ def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypa
     fewer = model_costs(encoder, smoke, "hubert-mini-2", rows, n_voxels=1000)
     assert fewer["brain-tuned"].hours == pytest.approx(3.0 * (200 + 100 / 3 + 200 / 3) / 3600)
     assert fewer["representations"] == costs["representations"]
-    windows = (400 + 40) * 2.0045 / smoke.representation.stride  # sound is 20 s longer
+    windows = (500 + 50) * 2.0045 / smoke.representation.stride  # sound is 20 s longer
     assert costs["representations"].hours == pytest.approx(0.5 * windows / 3600)
     # three layers with that of the input, 128 units
-    n_trs = 400 + 4 * 15
+    n_trs = 500 + 5 * 15
     assert costs["representations"].gigabytes == pytest.approx(n_trs * 3 * 128 * 4 / 1e9)
     assert np.isnan(costs["alignment"].hours)
 
