@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from bthelpers.figures.style import bootstrap_curves, grouped_bars, panels, shared_legend
 from bthelpers.params.settings import PER_PARTICIPANT
-from bthelpers.results.comparison import change
+from bthelpers.results.comparison import change, estimate
 from bthelpers.results.tasks import SCORES
-from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.intervals import interval
 
 Panel = tuple[xr.DataArray, xr.DataArray]  # (participant, condition, layer) and (…, draw)
 
@@ -38,7 +38,8 @@ def score_bars(runs: Mapping[str, xr.Dataset], score: str, title: str) -> Figure
     for axes, (name, run) in zip(grid.flat, runs.items(), strict=True):
         values = run[score].transpose("condition", "participant")
         tuned = [name for name in values["condition"].values if name in PER_PARTICIPANT]
-        bounds = interval(run[f"{score}_draws"].mean("participant")).transpose("bound", ...)
+        scores = estimate(run, score, f"{score}_draws")
+        bounds = interval(scores, "participant").transpose("bound", ...)
         grouped_bars(axes, values.mean("participant"), *bounds, values.sel(condition=tuned))
         if (naive := f"naive_{score}") in run:
             axes.axhline(run[naive].item(), color="black", linestyle="--", label="naive")

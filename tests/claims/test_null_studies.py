@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bthelpers.simulation.null_studies import (
+from bthelpers.claims.null_studies import (
     attainable_level,
     equal_models,
     null_intervals,
