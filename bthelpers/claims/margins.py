@@ -1,7 +1,7 @@
 """Margins of equivalence: how much two values may differ and still count as equal.
 
 They were argued from the paper and from the size of its corpora, before any result was compared
-with them. The paper calls changes "slight", values "close" and tasks "as well" done, without a number.
+with them. The paper calls changes "slight" and values "very close", and gives no number.
 """
 
 from __future__ import annotations

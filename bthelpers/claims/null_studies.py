@@ -111,8 +111,8 @@ def equal_models(
         its own. Noise is always their own.
     rng : Generator
     varied : float
-        Standard deviation over participants of a model's share of the signal, 0.71 on average:
-        models are then equal over participants, but not for each of them.
+        Standard deviation over participants of a model's share of the signal, 0.71 on average, at
+        most 0.16: models are then equal over participants, but not for each of them.
     n_models : int
 
     Returns
@@ -132,7 +132,7 @@ def equal_models(
     errors = [series(SMOOTH, n_stories) for _ in range(n_models)]
     others = np.stack(np.broadcast_arrays(*errors, series(NOISE, n_participants)))
     share = np.full((n_models + 1, 1, n_participants, 1), np.sqrt(0.5))
-    share[:-1] += varied * rng.standard_normal((n_models, 1, n_participants, 1))
+    share[:-1] += varied * np.sqrt(3) * rng.uniform(-1, 1, (n_models, 1, n_participants, 1))
     return share * signal + np.sqrt(1 - share**2) * others
 
 

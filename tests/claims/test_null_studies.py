@@ -47,7 +47,7 @@ def test_the_attainable_level_is_that_of_all_choices_of_signs(n):
 def test_equal_models_are_as_correlated_as_said():
     rng = np.random.default_rng(0)
     for one_story in (False, True):
-        studies = [equal_models(3, 4, one_story, rng) for _ in range(60)]
+        studies = [equal_models(3, 4, one_story, rng) for _ in range(120)]
         a, b, actual = np.concatenate(studies, axis=1)
         np.testing.assert_allclose(np.var([a, b, actual]), 1, atol=0.05)
         for predicted in (a, b):
