@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bthelpers.claims.claim import Statement
-from bthelpers.claims.rows import Row, tests
+from bthelpers.claims.rows import Row, p_values
 from bthelpers.claims.verdicts import Verdicts, decide
 from bthelpers.statistics.intervals import Spread
 from bthelpers.statistics.permutation import LEVEL
@@ -85,7 +85,7 @@ def _made_up(
     p = np.empty((2, len(rows), n_draws))
     for number, row in enumerate(rows):
         value = truth(row.statement) + _errors(row, n_draws, seed)
-        p[:, number] = tests(row.statement, value, _estimated(row.spread, chances))
+        p[:, number] = p_values(row.statement, value, _estimated(row.spread, chances))
     return p[0], p[1]
 
 

@@ -56,7 +56,7 @@ class Row:
         return f"{self.task}: {words}" if self.task else words
 
 
-def tests(
+def p_values(
     statement: Statement, value: xr.DataArray, uncertain: Spread
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """p-values of what a statement says, and of its opposite.

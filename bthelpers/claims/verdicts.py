@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
 from bthelpers.claims.claim import Claim
-from bthelpers.claims.rows import Row, rows_of, tests
+from bthelpers.claims.rows import Row, p_values, rows_of
 from bthelpers.params.settings import Profile
 from bthelpers.results.store import Results
 from bthelpers.statistics.intervals import interval
@@ -60,7 +60,7 @@ def decide(
     Parameters
     ----------
     p, opposite : array of shape (n_rows, ...)
-        Of the rows, as `bthelpers.claims.rows.tests` gives them; further axes are of other data.
+        Of the rows, as `bthelpers.claims.rows.p_values` gives them; further axes are of other data.
     claim_of_row : int array of shape (n_rows,)
         Numbers from 0; each claim has a row.
     topic_of_claim : sequence of str
@@ -119,7 +119,7 @@ ROWS = ["claim", "model", "statistic", "value", "low", "high", "unit", "claimed"
 
 def _listed(number: int, row: Row) -> dict:
     low, high = interval(row.estimate, "participant").values.tolist()
-    p, opposite = map(float, tests(row.statement, row.value, row.spread))
+    p, opposite = map(float, p_values(row.statement, row.value, row.spread))
     measured = {"value": row.value.item(), "low": low, "high": high, "p": p, "opposite": opposite}
     unit, claimed = row.statement.measure.unit, str(row.statement)
     named = {"claim": number, "model": row.model, "statistic": str(row)}

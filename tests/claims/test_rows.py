@@ -6,7 +6,7 @@ from scipy import stats
 
 from bthelpers.claims.claim import Statement
 from bthelpers.claims.quantities import alignment_with
-from bthelpers.claims.rows import Row, family_of, tests
+from bthelpers.claims.rows import Row, family_of, p_values
 
 LATE = alignment_with("late_language", "late language")  # margin 10
 N_BLOCKS = 9
@@ -47,7 +47,7 @@ def test_p_values_are_of_one_or_two_one_sided_tests(place):
     for claimed, pair in expected.items():
         for bound in (0, 30):
             one = row(claimed, place, bound)
-            found = tests(one.statement, one.value, one.spread)
+            found = p_values(one.statement, one.value, one.spread)
             assert [float(p) for p in found] == pytest.approx(pair, rel=0.04), claimed
 
 
@@ -57,11 +57,11 @@ def test_equality_is_not_shown_by_not_knowing():
         vague = row(claimed, 0.0)
         wide = vague.estimate.assign(draws=10 * vague.estimate["draws"])
         one = Row(vague.statement, MODEL, "", wide)
-        p, opposite = tests(one.statement, one.value, one.spread)
+        p, opposite = p_values(one.statement, one.value, one.spread)
         assert p > 0.05
         assert opposite > 0.05
         near = row(claimed, 0.0)
-        assert tests(near.statement, near.value, near.spread)[0] < 0.05
+        assert p_values(near.statement, near.value, near.spread)[0] < 0.05
 
 
 @pytest.mark.parametrize(

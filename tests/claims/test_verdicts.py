@@ -143,7 +143,7 @@ def test_without_any_run_nothing_is_known_of_its_data(copied):
 
 
 def tuned_by(copied, shifts):
-    """Let brain-tuned alignments be pretrained ones and participants' shifts, by draws that vary."""
+    """Let brain-tuned alignments be pretrained ones and a shift of each participant."""
     for participant, shift in zip(PARTICIPANTS, shifts, strict=True):
         before, after = (
             copied.root / MODEL / participant / condition / "alignment.nc"

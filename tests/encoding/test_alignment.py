@@ -255,7 +255,7 @@ def test_bootstrap_surrounds_the_alignment_and_widens_with_noise():
 
     low, high = bounds(291)
     assert low < point < high
-    assert np.diff(bounds(60)) > high - low
+    assert bounds(60).diff("bound").item() > high - low
 
 
 def test_draws_of_two_conditions_are_paired():

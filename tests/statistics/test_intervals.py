@@ -83,31 +83,36 @@ def test_without_a_value_or_a_draw_there_is_no_p():
     assert np.isnan(interval(estimate([1.0, np.nan], np.ones((2, 3)), 4), "participant")).all()
 
 
-def missed(n_participants, share, n_studies, levels, seed=0):
-    """How often one-sided tests at some levels find a mean that is zero to be above it.
+def p_values(n_participants, share, n_studies):
+    """Of a mean that is zero being above it, one-sided: (study).
 
-    Participants' true effects vary; blocks are common to all and have noise of each participant.
-    `share` is that of participants in the variance of the mean, all else is of blocks.
+    Participants' true effects vary; blocks are common to all, and have noise of each participant.
+    `share` is that of the true effects in the variance of the mean, all else is of blocks.
     """
-    rng, n_blocks = np.random.default_rng(seed), 8
-    p = np.empty(n_studies)
-    for study in range(n_studies):
-        effects = rng.normal(0, np.sqrt(share * n_participants), (n_participants, 1))
-        common = rng.normal(0, np.sqrt((1 - share) * n_blocks * 0.7), n_blocks)
-        own = rng.normal(
-            0, np.sqrt((1 - share) * n_blocks * 0.3 * n_participants), (n_participants, n_blocks)
-        )
-        found = estimate(*drawn_means(effects + common + own, 100, study), n_blocks)
-        p[study] = one_sided_p(found["value"].mean(), spread(found, "participant"))
-    return [(p <= level).mean() for level in levels]
+    rng, n_blocks = np.random.default_rng(0), 8
+    variances = share * n_participants, 0.7 * (1 - share) * n_blocks
+    own = 0.3 * (1 - share) * n_blocks * n_participants
+    effects = rng.normal(0, np.sqrt(variances[0]), (n_participants, n_studies, 1))
+    common = rng.normal(0, np.sqrt(variances[1]), (n_studies, n_blocks))
+    noise = rng.normal(0, np.sqrt(own), (n_participants, n_studies, n_blocks))
+    blocks, dims = effects + common + noise, ("participant", "study")
+    counts = resampling_counts(n_blocks, 200, 0)
+    studies = xr.Dataset(
+        {
+            "value": (dims, blocks.mean(-1)),
+            "draws": ((*dims, "draw"), blocks @ counts.T / n_blocks),
+        },
+        {"n_drawn": ("draw", np.full(200, n_blocks))},
+    )
+    value = studies["value"].mean("participant")
+    return one_sided_p(value, spread(studies, "participant")).values
 
 
 @pytest.mark.parametrize("n_participants", [2, 3, 8])
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.9])
 def test_levels_are_kept_whatever_varies(n_participants, share):
     """Few participants and few blocks; at 5 ‰ too, as the verdicts of many claims need."""
-    n_studies = 800
-    for level, found in zip(
-        (0.05, 0.005), missed(n_participants, share, n_studies, (0.05, 0.005)), strict=True
-    ):
-        assert stats.binomtest(round(found * n_studies), n_studies, level, "greater").pvalue > 0.01
+    p = p_values(n_participants, share, 2000)
+    for level in (0.05, 0.005):
+        found = int((p <= level).sum())
+        assert stats.binomtest(found, len(p), level, "greater").pvalue > 0.01
