@@ -143,7 +143,7 @@ def test_without_any_run_nothing_is_known_of_its_data(copied):
 
 
 def tuned_by(copied, shifts):
-    """Let brain-tuned alignments be pretrained ones and a shift of each participant."""
+    """Let brain-tuned alignments be pretrained ones and a share of these, by participant."""
     for participant, shift in zip(PARTICIPANTS, shifts, strict=True):
         before, after = (
             copied.root / MODEL / participant / condition / "alignment.nc"
@@ -151,7 +151,8 @@ def tuned_by(copied, shifts):
         )
         run = read_dataset(before)
         noise = np.random.default_rng(1).normal(0, 0.02, N_DRAWS)
-        tuned = run.assign(alignment=run["alignment"] + shift, draws=run["draws"] + shift + noise)
+        tuned = run[["alignment", "draws"]] * (1 + shift)
+        tuned = run.assign(alignment=tuned["alignment"], draws=tuned["draws"] + noise)
         write_dataset(tuned, after, {"dataset": "invented"})
 
 
