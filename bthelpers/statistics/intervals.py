@@ -13,8 +13,8 @@ less one. With both parts::
 
 This is exact where one part is all, and errs towards wide intervals in between: that draws vary
 with the same noise of each participant that also makes participants differ is counted twice.
-Welch's approximation, which is narrower, misses three times as often as it says at 5 ‰ with two
-participants, and the verdicts of many claims need such levels (`book/06_significance.md`).
+Welch's approximation, which is narrower, can miss three times as often as it says at 5 ‰ with
+three participants, six times with two; and the verdicts of many claims need such levels.
 """
 
 from __future__ import annotations
