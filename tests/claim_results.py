@@ -90,6 +90,9 @@ def invented(step, model, rng):
         run = run.assign(f1_weighted=run["f1_macro"], f1_weighted_draws=run["f1_macro_draws"])
         naive = ("task", np.linspace(0.05, 0.25, len(tasks)))
         run = run.assign(naive_f1_macro=naive, naive_f1_weighted=naive)
+    # Seven speakers of some corpora, and six of others.
+    n_drawn = np.repeat(7 - np.arange(len(tasks))[:, None] % 2, N_DRAWS, axis=1)
+    run = run.assign_coords(n_drawn=(("task", "draw"), n_drawn))
     counts = dict.fromkeys(["n_outputs", "n_constant", "n_untested"], ("task", [4] * len(tasks)))
     return run.assign(
         n_constant_features=(("task", "layer"), np.zeros((len(tasks), N_LAYERS + 1), int)),

@@ -1,7 +1,9 @@
-"""Published and ours: whether the runs of a profile bear out the claims of the ICLR paper.
+"""Published and ours: whether the runs of a profile bear out the claims of a paper.
 
-A claim says that a quantity is above or below a bound, or that it is not. Its verdict follows from
-the 95 % interval of that quantity, and from nothing else.
+A claim *holds* if each of its rows is shown to be where it is claimed to be: an intersection-union
+test, whose p-value is the largest of its rows' (Berger, 1982). It *does not* if one row is shown to
+be elsewhere: the smallest of the opposite p-values, times the number of rows. Both at 5 %, after
+Holm's (1979) adjustment over the claims of a topic; with neither shown, it is *not clear*.
 """
 
 from __future__ import annotations
@@ -9,104 +11,74 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePath
-from typing import Literal
 
+import numpy as np
 import pandas as pd
-import xarray as xr
+from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
-from bthelpers.claims.quantities import Measure
+from bthelpers.claims.claim import Claim
+from bthelpers.claims.rows import Row, p_values, rows_of
 from bthelpers.params.settings import Profile
 from bthelpers.results.store import Results
-from bthelpers.results.tasks import by_task
-from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.intervals import interval
+from bthelpers.statistics.multiple import holm
+from bthelpers.statistics.permutation import LEVEL
 
-Claimed = Literal["above", "below", "equal to", "not above", "not below"]
-FAMILIES = ("Wav2vec2", "HuBERT", "Whisper")  # of the paper
-HOLDS, FAILS, UNTESTED = "holds", "does not", "cannot be tested"
-UNCLEAR = f"{FAILS}: not clear"
-SIMULATED = f"{UNTESTED} on simulated data"
-# By where a quantity is claimed to be, and where its interval is: around the bound, or beside it.
-VERDICTS = {
-    "above": {"above": HOLDS, "around": UNCLEAR, "below": FAILS},
-    "below": {"above": FAILS, "around": UNCLEAR, "below": HOLDS},
-    "equal to": {"above": FAILS, "around": HOLDS, "below": FAILS},
-    "not above": {"above": FAILS, "around": HOLDS, "below": HOLDS},
-    "not below": {"above": HOLDS, "around": HOLDS, "below": FAILS},
-}
-COLUMNS = [
-    *("topic", "claim", "source", "model", "statistic"),
-    *("value", "low", "high", "unit", "claimed", "verdict"),
-]
+HOLDS, FAILS, UNCLEAR, UNTESTED = "holds", "does not", "not clear", "cannot be tested"
+SIMULATED = "about published models or real brains, and the data are simulated"
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A claim of the paper, and how it is tested here.
+class Verdicts:
+    """What the runs of a profile say of claims.
 
     Parameters
     ----------
-    text : str
-        What is claimed.
-    source : str
-        Where in the paper.
-    measure : Measure
-        The quantity.
-    compared : tuple of str
-        One condition, whose value is tested; or two: the first one's value minus the second one's.
-    claimed : str
-        Where that is said to be …
-    bound : float
-        … of what.
-    families : tuple of str
-        Model families of which it is said.
-    tasks : tuple of str, optional
-        Tasks of which it is said, where a quantity has tasks; by default all.
-    of_published : bool
-        Whether it is about published models or real brains as such: data with a planted truth
-        then have no bearing on it.
+    claims : DataFrame
+        A row per claim: ``topic``, ``claim``, ``source``, ``verdict``; ``p`` and ``opposite``, its
+        p-value and that of the opposite after Holm's adjustment, NaN where it was not tested; its
+        numbers of ``rows`` and of ``participants``; ``remark``: what some models lack, or why it
+        cannot be tested.
+    rows : DataFrame
+        A row per statement, model and task of each claim: ``claim``, its number; ``model``,
+        ``statistic``, ``value``, ``low``, ``high``, ``unit``, ``claimed``, ``p`` and ``opposite``.
+    tested : dict of list of Row
+        Rows of the claims that were tested, by the claims' numbers.
     """
 
-    text: str
-    source: str
-    measure: Measure
-    compared: tuple[str, ...]
-    claimed: Claimed
-    bound: float = 0
-    families: tuple[str, ...] = FAMILIES
-    tasks: tuple[str, ...] | None = None
-    of_published: bool = False
+    claims: pd.DataFrame
+    rows: pd.DataFrame
+    tested: dict[int, list[Row]]
 
 
-def judge(draws: xr.DataArray, claimed: Claimed, bound: float) -> tuple[float, float, str]:
-    """95 % interval of a quantity, and what it says of a claim.
+def decide(
+    p: NDArray, opposite: NDArray, claim_of_row: NDArray, topic_of_claim: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Adjusted p-values of claims and of their opposites: (claim, ...).
 
     Parameters
     ----------
-    draws : DataArray (draw)
-        Bootstrap draws of the quantity.
-    claimed : str
-        A key of `VERDICTS`.
-    bound : float
-
-    Returns
-    -------
-    low, high : float
-        NaN if some draw has no value.
-    verdict : str
+    p, opposite : array of shape (n_rows, ...)
+        Of the rows, as `bthelpers.claims.rows.p_values` gives them; further axes are of other data.
+    claim_of_row : int array of shape (n_rows,)
+        Numbers from 0; each claim has a row.
+    topic_of_claim : sequence of str
     """
-    low, high = interval(draws).values.tolist()
-    if undefined := int(draws.isnull().sum()):
-        return low, high, f"{UNTESTED}: no value in {undefined} of {draws.size} draws"
-    place = "above" if low > bound else "below" if high < bound else "around"
-    return low, high, VERDICTS[claimed][place]
+    n_claims = len(topic_of_claim)
+    of_claims, of_opposites = np.zeros((n_claims, *p.shape[1:])), np.ones((n_claims, *p.shape[1:]))
+    np.maximum.at(of_claims, claim_of_row, p)
+    np.minimum.at(of_opposites, claim_of_row, opposite)
+    n_rows = np.bincount(claim_of_row, minlength=n_claims).reshape(-1, *[1] * (p.ndim - 1))
+    of_opposites = np.minimum(n_rows * of_opposites, 1)
+    for topic in set(topic_of_claim):
+        some = np.array([of_claim == topic for of_claim in topic_of_claim])
+        of_claims[some], of_opposites[some] = holm(of_claims[some]), holm(of_opposites[some])
+    return of_claims, of_opposites
 
 
-def evaluate_claims(results: Results, claims: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+def evaluate_claims(results: Results, claims: Mapping[str, Sequence[Claim]]) -> Verdicts:
     """Test claims on the runs of a profile.
-
-    Values and draws are means over participants, and draws of what is compared are paired.
 
     Parameters
     ----------
@@ -116,9 +88,7 @@ def evaluate_claims(results: Results, claims: Mapping[str, Sequence[Claim]]) -> 
 
     Returns
     -------
-    DataFrame
-        A row per claim, model and task: `COLUMNS`. One more for a claim for which not all of its
-        families have the runs; its verdict names what they lack.
+    Verdicts
 
     Raises
     ------
@@ -127,71 +97,49 @@ def evaluate_claims(results: Results, claims: Mapping[str, Sequence[Claim]]) -> 
     """
     profile = results.profile()
     load = cache(lambda measure, model: measure.load(results, model))
-    rows = []
+    said, listed, tested = [], [], {}
     for topic, claim in ((topic, claim) for topic, some in claims.items() for claim in some):
-        models, lacking = _models_for(claim, profile)
-        tested = [
-            row for model in models for row in _rows(claim, model, load(claim.measure, model))
-        ]
-        if lacking:
-            named = f"{UNTESTED} with these runs: {'; '.join(lacking)}"
-            tested.append({"model": "", "statistic": _in_words(claim), "verdict": named})
-        if claim.of_published and _simulated(results, claim.measure.evaluation):
-            tested = [row | {"verdict": SIMULATED} for row in tested]
-        said = {"topic": topic, "claim": claim.text, "source": claim.source}
-        said |= {"unit": claim.measure.unit, "claimed": f"{claim.claimed} {claim.bound:g}"}
-        rows += [said | row for row in tested]
-    return pd.DataFrame(rows, columns=COLUMNS)
+        number, (rows, lacking) = len(said), rows_of(claim, profile, load)
+        listed += [_listed(number, row) for row in rows]
+        untested = _untested(results, profile, claim, rows)
+        if rows and not untested:
+            tested[number] = rows
+        remarks = [*untested, *([f"not tested: {', '.join(lacking)}"] if lacking else [])]
+        participants = [row.estimate.sizes["participant"] for row in rows]
+        said.append(
+            {"topic": topic, "claim": claim.text, "source": claim.source, "rows": len(rows)}
+            | {"participants": min(participants, default=0), "remark": "; ".join(remarks)}
+        )
+    table = pd.DataFrame(listed, columns=ROWS)
+    return Verdicts(_with_verdicts(pd.DataFrame(said), table, tested), table, tested)
 
 
-def family_of(model: str, path: str) -> str | None:
-    """Model family of the paper that a model's name, or its checkpoint's, says; None if none."""
-    named = f"{model} {PurePath(path).name}".lower()
-    return next((family for family in FAMILIES if family.lower() in named), None)
+ROWS = ["claim", "model", "statistic", "value", "low", "high", "unit", "claimed", "p", "opposite"]
 
 
-def _models_for(claim: Claim, profile: Profile) -> tuple[list[str], list[str]]:
-    """Models that have the runs for a claim, and what the others lack."""
-    measure, found, lacking = claim.measure, [], []
-    evaluated = profile.models_with(measure.evaluation)
-    for family in claim.families:
-        models = [
-            name for name in evaluated if family_of(name, profile.models[name].path) == family
-        ]
-        if not models:
-            lacking.append(f"no {family} with {measure.evaluation}")
-        for model in models:
-            there = {*measure.conditions(profile, model)}
-            there |= {*profile.impact.features, *profile.impact.regions}
-            if missing := [name for name in (*claim.compared, *measure.needs) if name not in there]:
-                lacking.append(f"{model} without {' and '.join(missing)}")
-            else:
-                found.append(model)
-    return found, lacking
+def _listed(number: int, row: Row) -> dict:
+    low, high = interval(row.estimate, "participant").values.tolist()
+    p, opposite = map(float, p_values(row.statement, row.value, row.spread))
+    measured = {"value": row.value.item(), "low": low, "high": high, "p": p, "opposite": opposite}
+    unit, claimed = row.statement.measure.unit, str(row.statement)
+    named = {"claim": number, "model": row.model, "statistic": str(row)}
+    return named | measured | {"unit": unit, "claimed": claimed}
 
 
-def _rows(claim: Claim, model: str, conditions: xr.Dataset) -> list[dict]:
-    """A claim tested on one model, once for each task."""
-    first, *other = (conditions.sel(condition=name, drop=True) for name in claim.compared)
-    difference = first - sum(other)
-    tasks = by_task(difference) if "task" in difference.dims else {"": difference}
-    rows = []
-    for task in claim.tasks or tasks:
-        run = tasks[task]
-        low, high, verdict = judge(run["draws"], claim.claimed, claim.bound)
-        words = f"{task}: {_in_words(claim)}" if task else _in_words(claim)
-        row = {"model": model, "statistic": words, "value": run["value"].item()}
-        rows.append(row | {"low": low, "high": high, "verdict": verdict})
-    return rows
+def _untested(results: Results, profile: Profile, claim: Claim, rows: Sequence[Row]) -> list[str]:
+    """Why a claim cannot be tested, if so."""
+    reasons = []
+    evaluation = claim.statements[0].measure.evaluation
+    if claim.of_published and _simulated(results, profile, evaluation):
+        reasons.append(SIMULATED)
+    undefined = max((row.n_undefined for row in rows), default=0)
+    if undefined:
+        reasons.append(f"no value in up to {undefined} draws of a row")
+    return reasons
 
 
-def _in_words(claim: Claim) -> str:
-    return f"{claim.measure.words}, {' minus '.join(claim.compared)}"
-
-
-def _simulated(results: Results, evaluation: str) -> bool:
+def _simulated(results: Results, profile: Profile, evaluation: str) -> bool:
     """Whether the runs of an evaluation, if there are any, are of simulated data."""
-    profile = results.profile()
     models = profile.models_with(evaluation)
     if not models:
         return False
@@ -199,23 +147,63 @@ def _simulated(results: Results, evaluation: str) -> bool:
     return results.open(*run, evaluation).attrs["dataset"].lower().startswith("simulated")
 
 
-def count_verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """How many rows of `evaluate_claims` have each kind of verdict, by topic and in all."""
-    kinds = (HOLDS, UNCLEAR, FAILS, UNTESTED)  # UNCLEAR first: it begins with FAILS
-    verdicts = table["verdict"].str.extract(f"^({'|'.join(kinds)})", expand=False)
-    counts = pd.crosstab(table["topic"], verdicts)
-    counts = counts.reindex(index=table["topic"].unique(), columns=kinds, fill_value=0)
+def _with_verdicts(
+    claims: pd.DataFrame, rows: pd.DataFrame, tested: Mapping[int, list[Row]]
+) -> pd.DataFrame:
+    """Add p-values and verdicts to claims."""
+    claims = claims.assign(p=np.nan, opposite=np.nan, verdict=UNTESTED)
+    if tested:
+        some, numbers = rows[rows["claim"].isin(list(tested))], list(tested)
+        of_row = np.searchsorted(numbers, some["claim"])
+        topics = claims.loc[numbers, "topic"].tolist()
+        p, opposite = decide(some["p"].values, some["opposite"].values, of_row, topics)
+        shown = np.where(opposite <= LEVEL, FAILS, UNCLEAR)
+        claims.loc[numbers, "p"], claims.loc[numbers, "opposite"] = p, opposite
+        claims.loc[numbers, "verdict"] = np.where(p <= LEVEL, HOLDS, shown)
+    return claims
+
+
+def count_verdicts(claims: pd.DataFrame) -> pd.DataFrame:
+    """How many claims of `Verdicts` have each verdict, by topic and in all."""
+    counts = pd.crosstab(claims["topic"], claims["verdict"])
+    kinds = [HOLDS, UNCLEAR, FAILS, UNTESTED]
+    counts = counts.reindex(index=claims["topic"].unique(), columns=kinds, fill_value=0)
     return pd.concat([counts, counts.sum().to_frame("all").T])
 
 
-def readable(table: pd.DataFrame) -> Styler:
-    """Rows of `evaluate_claims` for reading: short numbers, and what matters most comes first."""
-    value, low, high = (table[name].map("{:+.3g}".format) for name in ("value", "low", "high"))
-    ours = (value + " [" + low + ", " + high + "] " + table["unit"]).where(table["low"].notna(), "")
-    shown = table.assign(ours=ours, claim=table["claim"] + " (" + table["source"] + ")")
-    columns = ["model", "ours", "claimed", "verdict", "statistic"]
+def readable_claims(verdicts: Verdicts, topic: str) -> Styler:
+    """Claims of a topic for reading."""
+    some = verdicts.claims[verdicts.claims["topic"] == topic]
+    shown = some.assign(claim=_with_source(some), **_shown_p(some)).set_index("claim")
+    columns = ["verdict", "p", "opposite", "rows", "participants", "remark"]
+    return _styled(shown[columns])
+
+
+def readable_rows(verdicts: Verdicts, topic: str) -> Styler:
+    """Rows of a topic's claims for reading: short numbers, and what matters most comes first."""
+    some = verdicts.claims[verdicts.claims["topic"] == topic]
+    rows = verdicts.rows[verdicts.rows["claim"].isin(some.index)]
+    numbers = rows[["value", "low", "high", "unit"]].itertuples(index=False, name=None)
+    ours = [
+        "" if np.isnan(low) else f"{value:+.3g} [{low:+.3g}, {high:+.3g}] {unit}"
+        for value, low, high, unit in numbers
+    ]
+    shown = rows.assign(ours=ours, said=rows["claim"].map(_with_source(some)), **_shown_p(rows))
+    columns = ["model", "ours", "claimed", "p", "opposite", "statistic"]
+    # An index of one level is not grouped by pandas' styles; a second one, hidden, makes it so.
+    grouped = shown.set_index(["said", shown.groupby("claim").cumcount()])[columns]
+    return _styled(grouped.rename_axis(["claim", None])).hide(level=1)
+
+
+def _shown_p(table: pd.DataFrame) -> pd.DataFrame:
+    return table[["p", "opposite"]].map(lambda p: "" if np.isnan(p) else f"{p:.3f}")
+
+
+def _with_source(claims: pd.DataFrame) -> pd.Series:
+    return claims["claim"] + " (" + claims["source"] + ")"
+
+
+def _styled(table: pd.DataFrame) -> Styler:
     left = {"selector": "th, td", "props": "text-align: left; vertical-align: top"}
     light = {"selector": "th.row_heading", "props": "font-weight: normal; min-width: 14em"}
-    # An index of one level is not grouped by pandas' styles; a second one, hidden, makes it so.
-    grouped = shown.set_index(["claim", shown.groupby("claim").cumcount()])[columns]
-    return grouped.style.hide(level=1).set_table_styles([left, light])
+    return table.style.set_table_styles([left, light])

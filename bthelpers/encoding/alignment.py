@@ -255,7 +255,8 @@ def bootstrap_alignment(
     masks : bool DataArray with dims (region, voxel)
         Voxels of each region.
     block : int
-        TRs of a block (the last one may be shorter): longer than the responses' autocorrelation.
+        TRs of a block: several times what responses are autocorrelated over. The story is cut into
+        the number of nearly equal blocks that comes nearest.
     n_draws : int
         Number of draws.
     seed : int
@@ -264,6 +265,7 @@ def bootstrap_alignment(
     Returns
     -------
     DataArray with dims (region, draw)
+        The coordinate ``n_drawn`` (draw) is the number of blocks in a draw.
 
     Raises
     ------
@@ -274,11 +276,10 @@ def bootstrap_alignment(
     masks = masks.transpose("region", "voxel")
     weights = np.stack([_voxel_weights(ceiling, mask) for mask in masks.values])
     _check_correlations(pearson_r(predicted, actual), weights.sum(axis=0))
-    if not 1 <= block < len(actual):
-        raise ValueError(
-            f"{len(actual)} TRs hold fewer than two blocks of {block}: use shorter blocks"
-        )
-    starts = np.arange(0, len(actual), block)
+    n_trs, n_blocks = len(actual), round(len(actual) / block)
+    if n_blocks < 2:
+        raise ValueError(f"{n_trs} TRs hold fewer than two blocks of {block}: use shorter blocks")
+    starts = np.linspace(0, n_trs, n_blocks + 1).astype(int)[:-1]
     counts = resampling_counts(len(starts), n_draws, seed)
     voxels = np.flatnonzero(weights.any(axis=0))
     alignment = np.zeros((len(masks), n_draws))
@@ -286,7 +287,11 @@ def bootstrap_alignment(
         some = voxels[first : first + _VOXELS_AT_ONCE]
         r = _resampled_r(predicted[:, some], actual[:, some], starts, counts)
         alignment += weights[:, some] @ r.T
-    coords = {"region": masks["region"], "draw": np.arange(n_draws)}
+    coords = {
+        "region": masks["region"],
+        "draw": np.arange(n_draws),
+        "n_drawn": ("draw", np.full(n_draws, n_blocks, np.int32)),
+    }
     return xr.DataArray(alignment, coords, dims=("region", "draw"), name="alignment")
 
 

@@ -13,8 +13,9 @@ from bthelpers.figures.style import (
     panels,
     shared_legend,
 )
+from bthelpers.results.comparison import estimate
 from bthelpers.results.runs import over_layers
-from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.intervals import interval
 
 TITLES = {
     "late_language": "Late language",
@@ -91,12 +92,6 @@ def _bars(
     return figure
 
 
-def _around(means: xr.DataArray, draws: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Ends of error bars: those of the 95 % interval, drawn out to the mean where it is beyond."""
-    low, high = interval(draws).transpose("bound", *means.dims)
-    return np.minimum(low, means), np.maximum(high, means)
-
-
 def family_bars(families: xr.Dataset, p: xr.DataArray, region: str) -> Figure:
     """Bars per model and condition for one region (Fig. 2a, 2b).
 
@@ -111,14 +106,14 @@ def family_bars(families: xr.Dataset, p: xr.DataArray, region: str) -> Figure:
     Returns
     -------
     Figure
-        Error bars: 95 % intervals of the block bootstrap; asterisks: significantly different from
-        pretrained.
+        Bars: means over participants; error bars: 95 % intervals of the block bootstrap and over
+        participants; asterisks: significantly different from pretrained.
     """
     chosen = families.sel(region=region).transpose("condition", "model", ...)
-    means = chosen["alignment"]
-    ends, title = _around(means, chosen["draws"]), region_title(region)
+    means = chosen["alignment"].mean("participant")
+    ends = interval(estimate(chosen, "alignment"), "participant").transpose("bound", *means.dims)
     tests = p.sel(region=region, model=means["model"])
-    return _bars(means, ends, list(means["model"].values), ALIGNMENT, title, p=tests)
+    return _bars(means, ends, list(means["model"].values), ALIGNMENT, region_title(region), p=tests)
 
 
 def layer_curves(alignments: dict[str, xr.DataArray]) -> Figure:
@@ -156,11 +151,12 @@ def impact_bars(impacts: xr.Dataset, region: str) -> Figure:
         Error bars: 95 % intervals of the block bootstrap; dots: participants.
     """
     chosen = impacts.sel(region=region).transpose("condition", "feature", ...)
-    means = chosen.mean("participant", skipna=False)
+    means = chosen["impact"].mean("participant", skipna=False)
+    ends = interval(estimate(chosen, "impact"), "participant").transpose("bound", *means.dims)
     ticks = [FEATURE_TITLES.get(name, name) for name in chosen["feature"].values]
     return _bars(
-        means["impact"],
-        _around(means["impact"], means["draws"]),
+        means,
+        ends,
         ticks,
         "Low-level impact (%)",
         region_title(region),

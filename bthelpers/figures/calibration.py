@@ -20,7 +20,7 @@ def false_positives(rates_of: Mapping[str, pd.DataFrame]) -> Figure:
     ----------
     rates_of : mapping of str to DataFrame
         By the panel's title: a row per test, as
-        `bthelpers.simulation.null_studies.rejection_rates` gives them, and a column ``nominal``
+        `bthelpers.claims.null_studies.rejection_rates` gives them, and a column ``nominal``
         with the rate, in per cent, that the test should have.
     """
     height = 0.9 + 0.42 * max(map(len, rates_of.values()))

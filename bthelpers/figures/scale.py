@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 
 from bthelpers.figures.style import STYLES, error_bars, grouped_bars, panel_grid, shared_legend
 from bthelpers.results.scale import COMPARED, compare_gains
-from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.intervals import interval
 
 LARGER = {"color": "#D55E00", "hatch": "///"}  # of Okabe and Ito's colours
 BARS = dict(zip(COMPARED, (STYLES["pretrained"], STYLES["brain-tuned"], LARGER), strict=True))
@@ -42,8 +42,9 @@ def against_large_bars(panels: Mapping[str, xr.Dataset]) -> Figure:
     figure, grid = panel_grid(len(panels), COLUMNS, sharey=False)
     for axes, (label, run) in zip(grid, panels.items(), strict=True):
         bars = run.rename(compared="condition")
-        bounds = interval(bars["draws"]).transpose("bound", ...)
-        grouped_bars(axes, bars["value"], *bounds, styles=BARS)
+        bounds = interval(bars, "participant").transpose("bound", ...)
+        means = bars["value"].mean("participant", skipna=False)
+        grouped_bars(axes, means, *bounds, styles=BARS)
         axes.set_xticks([])
         axes.set_ylabel(label)
     shared_legend(figure, grid)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.intervals import interval
 from bthelpers.statistics.permutation import LEVEL
 
 # Okabe and Ito's colour-blind-safe colours; strokes, hatches and markers tell them apart in grey.
@@ -126,14 +126,15 @@ def bootstrap_curves(axes: Axes, values: xr.DataArray, draws: xr.DataArray) -> N
     values, draws : DataArray (participant, condition, layer) and (…, draw)
         The same words or clips were drawn for all participants.
     """
-    bounds = interval(draws.mean("participant")).transpose("bound", ...)
+    around = xr.Dataset({"value": values, "draws": draws})
+    bounds = interval(around, "participant").transpose("bound", ...)
     condition_curves(axes, values.mean("participant"), *bounds)
 
 
 def error_bars(
     axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str = "black"
 ) -> None:
-    """Draw error bars where they are: intervals of percentiles need not hold the mean."""
+    """Draw error bars from end to end."""
     axes.errorbar(
         x, (low + high) / 2, (high - low) / 2, fmt="none", ecolor=colour, elinewidth=1, capsize=3
     )

@@ -16,9 +16,9 @@ from bthelpers.figures.style import (
     shared_legend,
 )
 from bthelpers.params.settings import PER_PARTICIPANT
-from bthelpers.results.comparison import change
+from bthelpers.results.comparison import change, estimate
 from bthelpers.results.tasks import SCORES
-from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.intervals import interval
 
 Panel = tuple[xr.DataArray, xr.DataArray]  # (participant, condition, layer) and (…, draw)
 
@@ -38,7 +38,7 @@ def score_bars(runs: Mapping[str, xr.Dataset], score: str, title: str) -> Figure
     Returns
     -------
     Figure
-        Bars: mean over participants; error bars: 95 % intervals of the bootstrap over test clips;
+        Bars: mean over participants; error bars: 95 % intervals of the bootstrap over speakers of test clips;
         dots: participants, where each has a tuned model; dashed lines: naive model.
     """
     figure, grid = panels(1, len(runs), max(1.75 * len(runs), 3) + 0.8, 3.6, sharey=True)
@@ -81,9 +81,8 @@ def _draw_scores(axes: Axes, run: xr.Dataset, score: str) -> None:
     """Bars of the conditions with their intervals, participants, and the naive model."""
     values = run[score].transpose("condition", ..., "participant")
     tuned = [name for name in values["condition"].values if name in PER_PARTICIPANT]
-    bounds = interval(run[f"{score}_draws"].mean("participant")).transpose(
-        "bound", "condition", ...
-    )
+    scores = estimate(run, score, f"{score}_draws")
+    bounds = interval(scores, "participant").transpose("bound", "condition", ...)
     grouped_bars(axes, values.mean("participant"), *bounds, values.sel(condition=tuned))
     if (naive := f"naive_{score}") in run:
         axes.axhline(run[naive].item(), color="black", linestyle="--", label="naive")
@@ -100,7 +99,7 @@ def score_by_layer(runs: Mapping[str, xr.Dataset], score: str, title: str) -> Fi
     Returns
     -------
     Figure
-        Lines: mean over participants; bands: 95 % intervals of the bootstrap over test clips.
+        Lines: mean over participants; bands: 95 % intervals of the bootstrap over speakers of test clips.
     """
     figure, grid = panels(2, len(runs), max(2.2 * len(runs), 3) + 0.8, 5, sharex="col")
     for (top, bottom), (name, run) in zip(grid.T, runs.items(), strict=True):

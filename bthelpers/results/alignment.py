@@ -139,8 +139,8 @@ def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``alignment`` (model, condition, region) and ``draws`` (model, condition, region, draw):
-        means over transformer layers and participants.
+        ``alignment`` (model, participant, condition, region) and ``draws`` (…, draw): means over
+        transformer layers.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def load_families(results: Results, models: Sequence[str] = ()) -> xr.Dataset:
         load_alignment(results, model)
         .sel(participant=participants, condition=conditions)
         .isel(layer=LAYERS["mean over layers"])
-        .mean(["layer", "participant"])
+        .mean("layer")
         for model in models
     ]
     return xr.concat(families, pd.Index(models, name="model"), join="exact")

@@ -11,7 +11,8 @@ from operator import sub
 import xarray as xr
 
 from bthelpers.results.runs import BASELINE, Labelled
-from bthelpers.statistics.bootstrap import interval, percent_change
+from bthelpers.statistics.bootstrap import percent_change
+from bthelpers.statistics.intervals import interval
 
 CHANGES = {"difference": sub, "percent": percent_change}
 
@@ -31,7 +32,9 @@ def change(run: Labelled) -> Labelled:
     return sub(*tuned_and_pretrained(run))
 
 
-def compare(new: xr.Dataset, old: xr.Dataset, kind: str = "difference") -> xr.Dataset:
+def compare(
+    new: xr.Dataset, old: xr.Dataset, kind: str = "difference", over: str | None = None
+) -> xr.Dataset:
     """Change from one estimate to another, with the 95 % interval of that change.
 
     Parameters
@@ -40,6 +43,9 @@ def compare(new: xr.Dataset, old: xr.Dataset, kind: str = "difference") -> xr.Da
         Estimates; broadcast against each other by label.
     kind : str
         Of `CHANGES`. A change in percent is NaN where the old value is not positive.
+    over : str, optional
+        Dim of the participants over whom values and changes are averaged, as of
+        `bthelpers.statistics.intervals.spread`; by default each is compared by itself.
 
     Returns
     -------
@@ -55,11 +61,7 @@ def compare(new: xr.Dataset, old: xr.Dataset, kind: str = "difference") -> xr.Da
     {'baseline': 4.0, 'value': 5.0, 'change': 1.0, 'low': 1.0, 'high': 1.0}
     """
     changes = CHANGES[kind](new, old)
-    return xr.Dataset(
-        {
-            "baseline": old["value"],
-            "value": new["value"],
-            "change": changes["value"],
-            **interval(changes["draws"]).to_dataset("bound"),
-        }
-    )
+    columns = {"baseline": old["value"], "value": new["value"], "change": changes["value"]}
+    if over is not None:
+        columns = {name: values.mean(over, skipna=False) for name, values in columns.items()}
+    return xr.Dataset(columns | dict(interval(changes, over).to_dataset("bound")))

@@ -9,7 +9,7 @@ from bthelpers.encoding.impact import low_level_impact
 from bthelpers.results.comparison import compare, estimate
 from bthelpers.results.runs import TUNED, over_layers, over_runs
 from bthelpers.results.store import Results
-from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.intervals import interval
 
 
 def load_impacts(results: Results, model: str) -> xr.Dataset:
@@ -74,7 +74,7 @@ def impact_table(original: xr.Dataset, residual: xr.Dataset) -> pd.DataFrame:
             "original": original["alignment"].sel(region=residual["region"]),
             "residual": residual["alignment"],
             "impact (%)": impact["impact"],
-            **interval(impact["draws"]).to_dataset("bound"),
+            **interval(estimate(impact, "impact")).to_dataset("bound"),
             "positive": impact["positive"],
         }
     ).to_dataframe(dim_order=residual["alignment"].dims)

@@ -1,6 +1,6 @@
 """Studies of scale: model size, and the amount of data that a model is tuned on.
 
-ICLR paper, appendices A.2, E.1 and E.2. Values are means over transformer layers and over the
+ICLR paper, appendices A.2, E.1 and E.2. Values are means over transformer layers, of the
 participants that all compared models share. Draws of a bootstrap are paired over models and
 conditions, so that intervals of differences are those of the differences.
 """
@@ -20,7 +20,7 @@ from bthelpers.results.impact import load_impacts
 from bthelpers.results.runs import BASELINE, TUNED, over_layers
 from bthelpers.results.store import MAKE, Results
 from bthelpers.results.tasks import load_downstream, load_recognition
-from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.intervals import interval
 
 REGION = "late_language"
 COMPARED = ("smaller, pretrained", "smaller, brain-tuned", "larger, pretrained")
@@ -135,8 +135,8 @@ def load_against_large(results: Results, model: str, evaluation: str) -> xr.Data
     Returns
     -------
     Dataset
-        ``value`` (compared) and ``draws`` (compared, draw) of `COMPARED`; of probes, both have the
-        dim task too. NaN where a low-level impact has no ratio.
+        ``value`` (compared, participant) and ``draws`` (…, draw) of `COMPARED`; of probes, both
+        have the dim task too. NaN where a low-level impact has no ratio.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def load_gains(results: Results, models: Sequence[str], evaluation: str) -> xr.D
     Returns
     -------
     Dataset
-        ``value`` (condition, model), pretrained and brain-tuned, and ``draws`` (condition, model,
+        ``value`` (condition, model, participant), pretrained and brain-tuned, and ``draws`` (…,
         draw); of probes, both have the dim task too. Coordinates of a model: ``stories`` that it
         was tuned on, and ``parameters`` of its transformer.
 
@@ -208,12 +208,12 @@ def _untuned(profile: Profile, model: str) -> str:
 
 
 def _joined(results: Results, runs: Sequence[tuple[str, str]], evaluation: str) -> xr.Dataset:
-    """Measure of some models, each in a condition, and its draws: means over shared participants.
+    """Measure of some models, each in a condition, and its draws, of the participants they share.
 
     Returns
     -------
     Dataset
-        ``value`` (run, ...) and ``draws`` (run, ..., draw).
+        ``value`` (run, participant, ...) and ``draws`` (run, participant, ..., draw).
     """
     profile, models = results.profile(), dict(runs)
     shared = set.intersection(*(set(profile.participants_of(name)) for name in models))
@@ -225,9 +225,7 @@ def _joined(results: Results, runs: Sequence[tuple[str, str]], evaluation: str) 
     loaded = {name: MEASURES[evaluation](results, name) for name in models}
     joined = xr.concat(
         [
-            loaded[name]
-            .sel(participant=sorted(shared), condition=condition, drop=True)
-            .mean("participant", skipna=False)
+            loaded[name].sel(participant=sorted(shared), condition=condition).drop_vars("condition")
             for name, condition in runs
         ],
         "run",
@@ -240,20 +238,22 @@ def _joined(results: Results, runs: Sequence[tuple[str, str]], evaluation: str) 
 
 
 def against_large_table(compared: xr.Dataset) -> pd.DataFrame:
-    """Values of `load_against_large` and their difference, with 95 % intervals."""
+    """Values of `load_against_large` and their difference, means over participants, with intervals.
+
+    These are of 95 %.
+    """
     _, tuned, large = (compared.sel(compared=which, drop=True) for which in COMPARED)
     difference = (tuned - large).expand_dims(compared=[DIFFERENCE])
     rows = xr.concat([compared, difference], "compared", join="exact")
-    bounds = interval(rows["draws"]).to_dataset("bound")
-    return _tasks_first(
-        rows[["value"]].assign({f"value, {bound}": ends for bound, ends in bounds.items()})
-    )
+    bounds = interval(rows, "participant").to_dataset("bound")
+    named = {f"value, {bound}": ends for bound, ends in bounds.items()}
+    return _tasks_first(rows[["value"]].mean("participant", skipna=False).assign(named))
 
 
 def compare_gains(gains: xr.Dataset, kind: str) -> xr.Dataset:
-    """Compare the brain-tuned models of `load_gains` with the pretrained ones."""
+    """Compare the brain-tuned models of `load_gains` with the pretrained ones: mean changes."""
     tuned, pretrained = (gains.sel(condition=name, drop=True) for name in (TUNED, BASELINE))
-    return compare(tuned, pretrained, kind)
+    return compare(tuned, pretrained, kind, over="participant")
 
 
 def gain_table(gains: xr.Dataset, *kinds: str) -> pd.DataFrame:

@@ -148,19 +148,21 @@ def change_table(run: xr.Dataset, *scores: str) -> pd.DataFrame:
     DataFrame
         A row per task, if there are any, and condition. For each score ``pretrained``, ``tuned``,
         their difference ``change``, and its 95 % interval ``low`` to ``high`` of the bootstrap over
-        test clips, for which the same clips were drawn in both conditions and for all participants.
+        the speakers of test clips, for which the same ones were drawn in both conditions and for
+        all participants, and over participants.
     """
-    means = run.mean("participant")
+    rows = "task", "condition"
     tables = {
-        SCORES[score]: _changes(estimate(means, score, f"{score}_draws"), ("task", "condition"))
+        SCORES[score]: _changes(estimate(run, score, f"{score}_draws"), rows, "participant")
         for score in scores
     }
     return pd.concat(tables, axis=1)
 
 
-def _changes(run: xr.Dataset, rows: Sequence[str]) -> pd.DataFrame:
+def _changes(run: xr.Dataset, rows: Sequence[str], over: str | None = None) -> pd.DataFrame:
     """Changes of an estimate from pretrained, with a level of rows for each of its dimensions."""
-    compared = compare(*tuned_and_pretrained(run)).rename(baseline=BASELINE, value="tuned")
+    compared = compare(*tuned_and_pretrained(run), over=over)
+    compared = compared.rename(baseline=BASELINE, value="tuned")
     return compared.to_dataframe([dim for dim in rows if dim in run.dims])
 
 

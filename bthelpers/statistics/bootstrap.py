@@ -1,6 +1,8 @@
-"""Bootstrap: draws with replacement, percentile intervals over draws, and percent change."""
+"""Bootstrap: draws with replacement of items or of clusters of items, and percent change."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -13,30 +15,27 @@ def resampling_counts(n_items: int, n_draws: int, seed: int) -> NDArray[np.float
     return rng.multinomial(n_items, np.full(n_items, 1 / n_items), size=n_draws).astype(float)
 
 
-def interval(draws: xr.DataArray, level: float = 0.95) -> xr.DataArray:
-    """Percentile interval over bootstrap draws.
+def clustered_counts(clusters: Sequence[str], n_draws: int, seed: int) -> NDArray[np.float64]:
+    """How often each item is in each draw, where clusters of items are drawn: (draw, item).
+
+    Items of a cluster, such as the clips of a speaker, are alike: drawn one by one, they would
+    seem to say more than they do.
 
     Parameters
     ----------
-    draws : DataArray with dim draw
-        Bootstrap draws of anything: an alignment, a difference, a percent change.
-    level : float
-        Coverage.
-
-    Returns
-    -------
-    DataArray with dim bound ("low", "high") in place of draw
-        NaN where a draw is NaN.
+    clusters : sequence of str
+        The cluster of each item.
+    n_draws, seed : int
+        Of the draws, each of which takes as many clusters as there are.
 
     Examples
     --------
-    >>> draws = xr.DataArray(np.arange(101), dims="draw")
-    >>> interval(draws, level=0.9).values
-    array([ 5., 95.])
+    >>> clustered_counts(["anna", "ben", "anna", "cid"], n_draws=2, seed=0)
+    array([[1., 1., 1., 1.],
+           [0., 0., 0., 3.]])
     """
-    tail = (1 - level) / 2
-    bounds = draws.quantile([tail, 1 - tail], dim="draw", skipna=False)
-    return bounds.rename(quantile="bound").assign_coords(bound=["low", "high"])
+    names, cluster = np.unique(clusters, return_inverse=True)
+    return resampling_counts(len(names), n_draws, seed)[:, cluster]
 
 
 def percent_change(new: ArrayLike, old: ArrayLike) -> ArrayLike:

@@ -44,6 +44,11 @@ class Clip:
     speaker: str | None
     label: str
 
+    @property
+    def cluster(self) -> str:
+        """What its test is resampled with: the speaker; the clip alone where none is named."""
+        return self.speaker or self.name
+
 
 def read_waveform(path: Path) -> np.ndarray:
     """Read the sound of a clip: wav, FLAC or uncompressed NIST sphere, of any rate.

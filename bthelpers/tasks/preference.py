@@ -205,7 +205,10 @@ def measure_preference(
             "left_out": ("reason", list(chosen.left_out.values())),
             "n_short": chosen.n_short,
         },
-        {"reason": list(chosen.left_out)},
+        {
+            "reason": list(chosen.left_out),
+            "n_drawn": ("draw", np.full(n_draws, len(chosen.pairs), np.int32)),
+        },
     )
 
 

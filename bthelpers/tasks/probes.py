@@ -22,8 +22,8 @@ from sklearn.preprocessing import StandardScaler
 
 from bthelpers.core.progress import Progress
 from bthelpers.params.settings import ProbeSettings
-from bthelpers.statistics.bootstrap import resampling_counts
-from bthelpers.tasks.clips import SPLITS
+from bthelpers.statistics.bootstrap import clustered_counts
+from bthelpers.tasks.clips import SPLITS, Clip
 
 MAX_ITERATIONS = 1000  # of a solver, which warns if they do not suffice
 # Range of a constant feature, relative to the layer's largest value: clips of different lengths
@@ -130,7 +130,7 @@ class _Part(NamedTuple):
 def probe_layers(
     features: xr.DataArray,
     truth: np.ndarray,
-    splits: Mapping[str, str],
+    clips: Mapping[str, Clip],
     settings: ProbeSettings,
     n_draws: int,
     seed: int,
@@ -146,11 +146,12 @@ def probe_layers(
         With the coordinate ``clip``: the name of each row's clip, clip after clip.
     truth : array of shape (row,), bool (row, label) or float (row, coefficient)
         The class of each clip; the labels that it has; or values at each token.
-    splits : mapping of str to str
-        The split of each clip: "train", "validation" or "test".
+    clips : mapping of str to Clip
+        By their names: the splits and speakers of these clips.
     settings : ProbeSettings
     n_draws, seed : int
-        Of the bootstrap over test clips; one seed pairs the draws of two models.
+        Of the bootstrap over speakers of test clips, or over clips where the corpus names no
+        speakers; one seed pairs the draws of two models.
 
     Returns
     -------
@@ -159,7 +160,8 @@ def probe_layers(
         (``f1_macro_draws`` …) and those of a naive model that predicts the most frequent class, the
         more frequent value of each label, or the mean (``naive_f1_macro`` …, scalars). ``C``
         (layer), the inverse penalty; ``n_constant_features`` (layer), which were left out;
-        ``n_clips`` (split). Of ``n_outputs`` classes, labels or coefficients, ``n_constant`` are
+        ``n_clips`` (split). The coordinate ``n_drawn`` (draw) is the number of speakers, or of
+        clips, in a draw. Of ``n_outputs`` classes, labels or coefficients, ``n_constant`` are
         the same in all training rows, and ``n_untested`` are of no test clip, or without variance
         among validation or test rows. F1 is over the classes or labels of test clips, also the
         constant ones; coefficients that are constant or untested are left out.
@@ -170,12 +172,14 @@ def probe_layers(
         If rows do not match, a split is unknown or has no clip, a class has no training clip,
         nothing can be told apart, chosen or tested, a value is not finite, or a layer is constant.
     """
-    truth, clips = np.asarray(truth), features["clip"].values
-    if len(truth) != len(clips):
-        raise ValueError(f"{len(truth)} rows to predict do not match {len(clips)} of features")
-    kind, parts = KINDS[_kind(truth)], _parts(clips, splits)
+    truth, of_rows = np.asarray(truth), features["clip"].values
+    if len(truth) != len(of_rows):
+        raise ValueError(f"{len(truth)} rows to predict do not match {len(of_rows)} of features")
+    kind, parts = KINDS[_kind(truth)], _parts(of_rows, clips)
     truth, counted = _outputs(truth, parts)
-    resampled = resampling_counts(len(parts["test"].starts), n_draws, seed)
+    tested = of_rows[parts["test"].rows[parts["test"].starts]]
+    clusters = [clips[name].cluster for name in tested]
+    resampled = clustered_counts(clusters, n_draws, seed)
     layers = []
     progress = Progress("probes, layers", features.sizes["layer"])
     for layer in features.transpose("layer", ...):
@@ -186,7 +190,11 @@ def probe_layers(
     naive_scores = _score(truth, naive.predict(test.rows[:, None]), test, kind)
     return (
         xr.concat(layers, dim="layer")
-        .assign_coords(layer=features["layer"].values, split=list(SPLITS))
+        .assign_coords(
+            layer=features["layer"].values,
+            split=list(SPLITS),
+            n_drawn=("draw", np.full(n_draws, len(set(clusters)), np.int32)),
+        )
         .assign({f"naive_{name}": value for name, value in naive_scores.items()})
         .assign(n_clips=("split", [len(parts[split].starts) for split in SPLITS]), **counted)
     )
@@ -202,8 +210,8 @@ def _kind(truth: np.ndarray) -> str:
     raise ValueError(f"what is to be predicted is a matrix of {truth.dtype}, not bool or float")
 
 
-def _parts(clips: np.ndarray, splits: Mapping[str, str]) -> dict[str, _Part]:
-    split_of_row = np.array([splits[clip] for clip in clips])
+def _parts(of_rows: np.ndarray, clips: Mapping[str, Clip]) -> dict[str, _Part]:
+    split_of_row = np.array([clips[name].split for name in of_rows])
     if unknown := set(split_of_row.tolist()) - set(SPLITS):
         raise ValueError(f"splits are {', '.join(SPLITS)}, not {', '.join(sorted(unknown))}")
     parts = {}
@@ -211,7 +219,7 @@ def _parts(clips: np.ndarray, splits: Mapping[str, str]) -> dict[str, _Part]:
         rows = np.flatnonzero(split_of_row == split)
         if not len(rows):
             raise ValueError(f"no clip is for {split}: check the corpus's splits")
-        changes = clips[rows][1:] != clips[rows][:-1]
+        changes = of_rows[rows][1:] != of_rows[rows][:-1]
         parts[split] = _Part(rows, np.flatnonzero(np.append(True, changes)))
     return parts
 

@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from bthelpers.models.front_ends import MelFrontEnd
 from bthelpers.models.speech import WAVEFORMS_AT_ONCE, SpeechEncoder
 from bthelpers.params.settings import RecognitionSettings
-from bthelpers.statistics.bootstrap import resampling_counts
+from bthelpers.statistics.bootstrap import clustered_counts
 from bthelpers.tasks.clip_features import problem_of, refuse_clips
 from bthelpers.tasks.clips import read_waveform
 from bthelpers.tasks.timit import TimitClip
@@ -265,14 +265,14 @@ def evaluate(
     recognizer : Recognizer
     clips : sequence of TimitClip
     n_draws, seed : int
-        Of the bootstrap over clips; one seed pairs the draws of two models.
+        Of the bootstrap over speakers; one seed pairs the draws of two models.
 
     Returns
     -------
     Dataset
         Scalars ``wer``, ``accuracy`` (1 - WER, negative where words are made up), ``n_words`` and
         ``n_infeasible``: clips whose text CTC cannot spell in their tokens, which are counted in
-        the rate. ``wer_draws`` (draw).
+        the rate. ``wer_draws`` (draw), each of as many speakers as ``n_drawn`` (draw) says.
 
     Raises
     ------
@@ -281,7 +281,8 @@ def evaluate(
     """
     examples = recognizer.examples(clips)
     errors = recognizer.word_errors(examples)
-    resampled = resampling_counts(len(clips), n_draws, seed) @ errors
+    clusters = [clip.cluster for clip in clips]
+    resampled = clustered_counts(clusters, n_draws, seed) @ errors
     wer = word_error_rate(errors)
     return xr.Dataset(
         {
@@ -290,5 +291,6 @@ def evaluate(
             "wer_draws": ("draw", (resampled[:, 0] / resampled[:, 1]).astype(np.float32)),
             "n_words": errors[:, 1].sum(),
             "n_infeasible": sum(not example.feasible for example in examples),
-        }
+        },
+        {"n_drawn": ("draw", np.full(n_draws, len(set(clusters)), np.int32))},
     )

@@ -2,7 +2,8 @@ import shutil
 
 import numpy as np
 import pytest
-from claim_results import MODELS, ReadOnce, invented, write_profile
+import xarray as xr
+from claim_results import MODELS, PARTICIPANTS, ReadOnce, invented, write_profile
 
 from bthelpers.claims.iclr2025 import CLAIMS
 from bthelpers.claims.verdicts import evaluate_claims
@@ -22,6 +23,9 @@ def written(tmp_path_factory):
             if not file.is_file():
                 made = {"dataset": "Simulated by a test"}
                 write_dataset(invented(step, model, rng), file, made)
+    for participant in PARTICIPANTS:
+        above = xr.Dataset({"above": ("voxel", rng.random(40_000) < 0.9)})
+        write_dataset(above, root / participant / "voxels.nc", {})
     return ReadOnce(root)
 
 

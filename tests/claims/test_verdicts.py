@@ -1,12 +1,12 @@
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from claim_results import MODEL, MODELS, N_DRAWS, PARTICIPANTS, REGIONS, write_profile
+from intervals_by_hand import by_hand
 
+from bthelpers.claims.claim import Claim, Statement
 from bthelpers.claims.quantities import (
     BY_STORIES,
     NAIVE,
@@ -17,140 +17,106 @@ from bthelpers.claims.quantities import (
     impact_on,
 )
 from bthelpers.claims.verdicts import (
-    COLUMNS,
+    FAILS,
+    HOLDS,
     SIMULATED,
     UNCLEAR,
-    VERDICTS,
-    Claim,
-    Claimed,
+    UNTESTED,
     count_verdicts,
+    decide,
     evaluate_claims,
-    family_of,
-    judge,
-    readable,
+    readable_claims,
+    readable_rows,
 )
 from bthelpers.core.errors import ResultsError
 from bthelpers.results.store import read_dataset, write_dataset
 
 LATE = alignment_with("late_language", "late language")
 GAIN = ("brain-tuned", "pretrained")
+HUBERT = ("HuBERT",)
 
 
-def naive_alignment(results, condition, name, region):
+def claim(*statements, **changes):
+    return Claim("a", "4.1", statements, **changes)
+
+
+def naive_alignment(results, condition, name):
     changes = []
     for participant in PARTICIPANTS:
         new, old = (
             results.open(MODEL, participant, which, "alignment")[name]
-            .values[1:, REGIONS.index(region)]
+            .values[1:, REGIONS.index("late_language")]
             .mean(axis=0)
             for which in (condition, "pretrained")
         )
         changes.append(100 * (new - old) / old)
-    return np.mean(changes, axis=0)
+    return np.array(changes)
 
 
-@pytest.mark.parametrize(
-    ("claimed", "beside", "expected"),
-    [
-        ("above", "above", "holds"),
-        ("above", "around", UNCLEAR),
-        ("above", "below", "does not"),
-        ("below", "above", "does not"),
-        ("below", "around", UNCLEAR),
-        ("below", "below", "holds"),
-        ("equal to", "above", "does not"),
-        ("equal to", "around", "holds"),
-        ("equal to", "below", "does not"),
-        ("not above", "above", "does not"),
-        ("not above", "around", "holds"),
-        ("not above", "below", "holds"),
-        ("not below", "above", "holds"),
-        ("not below", "around", "holds"),
-        ("not below", "below", "does not"),
-    ],
-)
-def test_verdicts_follow_from_where_the_interval_is(claimed, beside, expected):
-    place = {"below": -3, "around": 0, "above": 3}[beside]
-    draws = xr.DataArray(np.random.default_rng(0).normal(place, 1, 500), dims="draw")
-    bounds = np.percentile(draws, [2.5, 97.5])
-    for bound in (0, -0.05, 30):
-        low, high, verdict = judge(draws + bound, claimed, bound)
-        assert verdict == expected
-        np.testing.assert_allclose([low, high], bounds + bound)
+def test_a_claim_is_as_sure_as_its_least_sure_row():
+    p, opposite = np.array([0.001, 0.03, 0.004]), np.array([0.9, 0.4, 0.002])
+    found = decide(p, opposite, np.array([0, 0, 1]), ["a", "b"])
+    np.testing.assert_allclose(found[0], [0.03, 0.004])
+    np.testing.assert_allclose(found[1], [0.8, 0.002])
 
 
-def test_verdicts_are_of_all_that_can_be_claimed():
-    assert set(VERDICTS) == set(get_args(Claimed))
-
-
-def test_an_interval_that_ends_at_the_bound_is_not_clear_of_it():
-    draws = xr.DataArray(np.zeros(50), dims="draw")
-    assert judge(draws, "above", 0)[2] == judge(draws, "below", 0)[2] == UNCLEAR
-    assert judge(draws, "equal to", 0)[2] == "holds"
-
-
-@pytest.mark.parametrize("claimed", VERDICTS)
-@pytest.mark.parametrize("n_undefined", [1, 50])
-def test_draws_without_a_value_are_counted(claimed, n_undefined):
-    draws = xr.DataArray(np.ones(50), dims="draw")
-    draws[:n_undefined] = np.nan
-    low, high, verdict = judge(draws, claimed, 0)
-    assert verdict == f"cannot be tested: no value in {n_undefined} of 50 draws"
-    assert np.isnan([low, high]).all()
+def test_p_values_are_adjusted_within_a_topic():
+    p = np.array([0.01, 0.02, 0.03, 0.04])
+    found, _ = decide(p, np.ones(4), np.arange(4), ["a", "b", "a", "a"])
+    np.testing.assert_allclose(found, [0.03, 0.02, 0.06, 0.06])
+    both, _ = decide(np.stack([p, p[::-1]], axis=1), np.ones((4, 2)), np.arange(4), ["a"] * 4)
+    np.testing.assert_allclose(both[:, 0], both[::-1, 1])
 
 
 def test_a_difference_is_of_paired_draws(written):
-    claim = Claim("more", "4.1", LATE, ("brain-tuned", "big-slm"), "above", families=("HuBERT",))
-    table = evaluate_claims(written, {"Alignment": [claim]})
-    assert list(table.columns) == COLUMNS
-    [row] = table.to_dict("records")
+    compared = ("brain-tuned", "big-slm")
+    verdicts = evaluate_claims(
+        written, {"Alignment": [claim(Statement(LATE, compared, "above", families=HUBERT))]}
+    )
+    [row] = verdicts.rows.to_dict("records")
     pair = [
-        [naive_alignment(written, which, name, "late_language") for name in ("alignment", "draws")]
-        for which in claim.compared
+        [naive_alignment(written, which, name) for name in ("alignment", "draws")]
+        for which in compared
     ]
-    value, draws = (tuned - other for tuned, other in zip(*pair, strict=True))
-    assert row["value"] == pytest.approx(value)
-    assert [row["low"], row["high"]] == pytest.approx(list(np.percentile(draws, [2.5, 97.5])))
-    said = [row[name] for name in ("topic", "claim", "source", "model", "unit", "claimed")]
-    assert said == ["Alignment", "more", "4.1", MODEL, "% of pretrained", "above 0"]
+    values, draws = (tuned - other for tuned, other in zip(*pair, strict=True))
+    assert row["value"] == pytest.approx(values.mean())
+    assert [row["low"], row["high"]] == pytest.approx(list(by_hand(values, draws)))
+    said = [row[name] for name in ("model", "unit", "claimed")]
+    assert said == [MODEL, "% of pretrained", "above 0"]
     assert row["statistic"] == "alignment with late language, brain-tuned minus big-slm"
 
 
-def test_a_claim_is_tested_once_for_each_task_and_model(written):
-    probes = Claim("a", "4.3", PROBES, ("pretrained", NAIVE), "above", 0.1)
-    probes = replace(probes, tasks=("word", "emotion"))
-    both = Claim("b", "4.1", LATE, ("pretrained",), "equal to")
-    table = evaluate_claims(written, {"a": [probes], "b": [both]})
-    of_tasks = table[(table["topic"] == "a") & table["value"].notna()]
+def test_a_claim_has_a_row_for_each_task_and_model(written):
+    probes = Statement(PROBES, ("pretrained", NAIVE), "above", 0.1, tasks=("word", "emotion"))
+    both = Statement(LATE, ("pretrained",), "equal to")
+    found = evaluate_claims(written, {"a": [claim(probes)], "b": [claim(both)]})
+    of_tasks = found.rows[found.rows["claim"] == 0]
     assert [said.split(":")[0] for said in of_tasks["statistic"]] == ["word", "emotion"]
     assert set(of_tasks["claimed"]) == {"above 0.1"}
-    assert list(table[table["topic"] == "b"]["model"]) == [MODEL, "whisper-mini", ""]
+    assert list(found.rows.loc[found.rows["claim"] == 1, "model"]) == [MODEL, "whisper-mini"]
+    assert list(found.claims["rows"]) == [2, 2]
+    assert list(found.claims["participants"]) == [2, 2]
 
 
 def test_what_models_lack_is_named(written):
     needs = impact_on("elsewhere", "there", ("mfcc", "joint"))
     claims = [
-        Claim("a", "4.3", RECOGNITION, GAIN, "above"),
-        Claim("b", "4.1", LATE, ("big-slm", "text-lm"), "above"),
-        Claim("c", "4.2", needs, GAIN, "below", families=("HuBERT",)),
-        Claim("d", "E.2", STORY_SLOPE, (BY_STORIES,), "above", families=("Whisper",)),
-        Claim("e", "4.1", LATE, GAIN, "above", families=("HuBERT",)),
+        claim(Statement(RECOGNITION, GAIN, "above")),
+        claim(Statement(LATE, ("big-slm", "text-lm"), "above")),
+        claim(Statement(needs, GAIN, "below", families=HUBERT)),
+        claim(Statement(STORY_SLOPE, (BY_STORIES,), "above", families=("Whisper",))),
+        claim(Statement(LATE, GAIN, "above", families=HUBERT)),
     ]
-    table = evaluate_claims(written, {"all": claims})
-    lacking = table[table["model"] == ""].set_index("claim")["verdict"]
-    start = "cannot be tested with these runs: "
-    assert dict(lacking) == {
-        "a": f"{start}no Wav2vec2 with recognition; no Whisper with recognition",
-        "b": f"{start}no Wav2vec2 with alignment; whisper-mini without big-slm and text-lm",
-        "c": f"{start}{MODEL} without elsewhere and mfcc",
-        "d": f"{start}no Whisper with probes",
-    }
-    assert list(table[table["model"] == MODEL]["claim"]) == ["a", "b", "e"]
-
-
-def test_variants_are_no_models_of_a_family(written):
-    claim = Claim("a", "4.1", LATE, GAIN, "above", families=("HuBERT",))
-    assert list(evaluate_claims(written, {"a": [claim]})["model"]) == [MODEL]
+    found = evaluate_claims(written, {"all": claims}).claims
+    assert list(found["remark"]) == [
+        "not tested: no Wav2vec2 with recognition, no Whisper with recognition",
+        "not tested: no Wav2vec2 with alignment, whisper-mini without big-slm and text-lm",
+        f"not tested: {MODEL} without elsewhere and mfcc",
+        "not tested: no Whisper with probes",
+        "",
+    ]
+    assert list(found["rows"]) == [1, 1, 0, 0, 1]
+    assert list(found["verdict"] == UNTESTED) == [False, False, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -161,73 +127,83 @@ def test_a_simulation_has_no_bearing_on_claims_about_published_models(copied, da
     for participant in PARTICIPANTS:
         file = copied.root / MODEL / participant / "pretrained" / "alignment.nc"
         write_dataset(read_dataset(file), file, {"dataset": dataset})
-    claim = Claim("a", "4.1", LATE, GAIN, "not above", 99, ("HuBERT", "Wav2vec2"))
-    table = evaluate_claims(copied, {"a": [claim, replace(claim, of_published=True)]})
-    tested = ["holds", "cannot be tested with these runs: no Wav2vec2 with alignment"]
-    assert list(table["verdict"]) == [*tested, *(SIMULATED if simulated else v for v in tested)]
-    assert np.isfinite(table["value"][[0, 2]]).all()
+    said = claim(Statement(LATE, GAIN, "below", 900, HUBERT))
+    found = evaluate_claims(copied, {"a": [said, replace(said, of_published=True)]})
+    assert list(found.claims["verdict"]) == [HOLDS, UNTESTED if simulated else HOLDS]
+    assert list(found.claims["remark"]) == ["", SIMULATED if simulated else ""]
+    assert np.isfinite(found.rows["value"]).all()
 
 
 def test_without_any_run_nothing_is_known_of_its_data(copied):
     write_profile(copied.root, {"whisper-mini": MODELS["whisper-mini"]})
-    claim = Claim("a", "4", PROBES, ("pretrained", NAIVE), "equal to", families=("Whisper",))
-    claim = replace(claim, of_published=True)
-    [verdict] = evaluate_claims(copied, {"a": [claim]})["verdict"]
-    assert verdict == "cannot be tested with these runs: no Whisper with probes"
+    near = Statement(PROBES, ("pretrained", NAIVE), "equal to", families=("Whisper",))
+    found = evaluate_claims(copied, {"a": [claim(near, of_published=True)]}).claims
+    assert found["verdict"].item() == UNTESTED
+    assert found["remark"].item() == "not tested: no Whisper with probes"
+
+
+def tuned_by(copied, shifts):
+    """Let brain-tuned alignments be pretrained ones and a share of these, by participant."""
+    for participant, shift in zip(PARTICIPANTS, shifts, strict=True):
+        before, after = (
+            copied.root / MODEL / participant / condition / "alignment.nc"
+            for condition in ("pretrained", "brain-tuned")
+        )
+        run = read_dataset(before)
+        noise = np.random.default_rng(1).normal(0, 0.02, N_DRAWS)
+        tuned = run[["alignment", "draws"]] * (1 + shift)
+        tuned = run.assign(alignment=tuned["alignment"], draws=tuned["draws"] + noise)
+        write_dataset(tuned, after, {"dataset": "invented"})
 
 
 def test_a_changed_value_changes_the_verdict(copied):
-    claim = Claim("a", "4.1", LATE, GAIN, "above", families=("HuBERT",))
-    found = []
+    statement, found = Statement(LATE, GAIN, "above", families=HUBERT), []
     for shift in (-0.15, 0, 0.15):
-        for participant in PARTICIPANTS:
-            before, after = (
-                copied.root / MODEL / participant / condition / "alignment.nc"
-                for condition in ("pretrained", "brain-tuned")
-            )
-            run = read_dataset(before)
-            noise = np.random.default_rng(1).normal(0, 0.02, N_DRAWS)
-            tuned = run.assign(
-                alignment=run["alignment"] + shift, draws=run["draws"] + shift + noise
-            )
-            write_dataset(tuned, after, {"dataset": "invented"})
-        found.append(evaluate_claims(copied, {"a": [claim]})["verdict"].item())
-    assert found == ["does not", UNCLEAR, "holds"]
+        tuned_by(copied, [shift, shift])
+        found.append(evaluate_claims(copied, {"a": [claim(statement)]}).claims["verdict"].item())
+    assert found == [FAILS, UNCLEAR, HOLDS]
+
+
+def test_two_participants_who_disagree_show_nothing(copied):
+    """The rule before took the participants for all there are: both claims held."""
+    above = claim(Statement(LATE, GAIN, "above", families=HUBERT))
+    level = claim(Statement(LATE, GAIN, "not above", families=HUBERT))
+    for shifts, claimed in (([0.02, 0.2], above), ([-0.08, 0.05], level)):
+        tuned_by(copied, shifts)
+        assert evaluate_claims(copied, {"a": [claimed]}).claims["verdict"].item() == UNCLEAR
+
+
+def test_one_row_that_is_elsewhere_refutes_a_claim(copied):
+    tuned_by(copied, [0.15, 0.15])
+    higher = Statement(LATE, GAIN, "above", families=HUBERT)
+    lower = replace(higher, claimed="below")
+    found = evaluate_claims(copied, {"a": [claim(higher), claim(higher, lower)]})
+    assert list(found.claims["verdict"]) == [HOLDS, FAILS]
+    assert list(found.claims["rows"]) == [1, 2]
 
 
 def test_a_missing_file_is_an_error_that_names_it(copied):
     (copied.root / MODEL / "SIM01" / "brain-tuned" / "alignment.nc").unlink()
     with pytest.raises(ResultsError, match=r"SIM01/brain-tuned/alignment\.nc"):
-        evaluate_claims(copied, {"a": [Claim("a", "4.1", LATE, GAIN, "above")]})
-
-
-@pytest.mark.parametrize(
-    ("model", "path", "family"),
-    [
-        ("hubert-mini", "bthelpers/checkpoints/hubert-mini", "HuBERT"),
-        ("base", "facebook/wav2vec2-base", "Wav2vec2"),
-        ("mine", "hubert-models/whisper-small", "Whisper"),
-        ("wavlm-mini", "bthelpers/checkpoints/wavlm-mini", None),
-    ],
-)
-def test_a_family_is_read_off_the_names(model, path, family):
-    assert family_of(model, path) == family
+        evaluate_claims(copied, {"a": [claim(Statement(LATE, GAIN, "above"))]})
 
 
 def test_verdicts_are_counted_by_topic():
-    verdicts = ["holds", "holds", UNCLEAR, "does not", SIMULATED, "cannot be tested: no value in 1"]
-    table = pd.DataFrame({"topic": ["b", "a", "a", "a", "b", "b"], "verdict": verdicts})
-    counts = count_verdicts(table)
+    verdicts = [HOLDS, HOLDS, UNCLEAR, FAILS, UNTESTED, UNTESTED]
+    counts = count_verdicts(pd.DataFrame({"topic": list("baaabb"), "verdict": verdicts}))
     assert list(counts.index) == ["b", "a", "all"]
-    columns = ["holds", "does not", UNCLEAR, "cannot be tested"]
+    columns = [HOLDS, FAILS, UNCLEAR, UNTESTED]
     assert counts[columns].values.tolist() == [[1, 0, 0, 2], [1, 1, 1, 0], [2, 1, 1, 2]]
 
 
 def test_tables_are_short_and_whole(published):
-    html = readable(published).to_html()
-    for claim in published["claim"]:
-        assert claim.replace("'", "&#x27;") in html or claim in html
+    html = "".join(
+        table(published, topic).to_html()
+        for topic in published.claims["topic"].unique()
+        for table in (readable_claims, readable_rows)
+    )
+    for text in published.claims["claim"]:
+        assert text.replace("'", "&#x27;") in html or text in html
     assert "nan" not in html
-    row = published.iloc[0]
-    assert f"{row['value']:+.3g}" in html
-    assert f"[{row['low']:+.3g}, {row['high']:+.3g}]" in html
+    row = published.rows[published.rows["low"].notna()].iloc[0]
+    assert f"{row['value']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}] {row['unit']}" in html

@@ -17,7 +17,7 @@ from bthelpers.encoding.alignment import (
 )
 from bthelpers.encoding.inputs import EncodingInputs, StoryResponses
 from bthelpers.params.loading import load
-from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.intervals import interval
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
 PROFILE = load(SMOKE)
@@ -287,15 +287,18 @@ def story(n_trs=53, n_voxels=9, seed=0):
     return predicted, actual, rng.uniform(0.4, 1, n_voxels), masks
 
 
-@pytest.mark.parametrize(("n_trs", "block"), [(53, 10), (50, 10), (12, 1), (17, 10)])
-def test_bootstrap_agrees_with_resampled_series(n_trs, block, monkeypatch):
+@pytest.mark.parametrize(
+    ("n_trs", "block", "n_blocks"), [(53, 10, 5), (56, 10, 6), (12, 1, 12), (17, 10, 2)]
+)
+def test_bootstrap_agrees_with_resampled_series(n_trs, block, n_blocks, monkeypatch):
     monkeypatch.setattr("bthelpers.encoding.alignment._VOXELS_AT_ONCE", 4)
     predicted, actual, ceiling, masks = story(n_trs)
     draws = bootstrap_alignment(predicted, actual, ceiling, masks, block, 20, seed=3)
     assert draws.dims == ("region", "draw")
     assert draws.shape == (2, 20)
     rows = np.arange(n_trs)
-    blocks = [rows[start : start + block] for start in range(0, n_trs, block)]
+    blocks = np.split(rows, [n_trs * k // n_blocks for k in range(1, n_blocks)])
+    assert (draws["n_drawn"] == n_blocks).all()
     counts = np.random.default_rng(3).multinomial(
         len(blocks), np.full(len(blocks), 1 / len(blocks)), size=20
     )
@@ -318,11 +321,15 @@ def test_bootstrap_surrounds_the_alignment_and_widens_with_noise():
         ceiling,
         masks.sel(region="late").values,
     )
-    bounds = interval(bootstrap_alignment(predicted, actual, ceiling, masks, 10, 500, seed=0))
-    low, high = bounds.sel(region="late")
+
+    def bounds(n_trs):
+        story = predicted[:n_trs], actual[:n_trs]
+        draws = bootstrap_alignment(*story, ceiling, masks, 10, 500, seed=0)
+        return interval(xr.Dataset({"value": point, "draws": draws})).sel(region="late")
+
+    low, high = bounds(291)
     assert low < point < high
-    short = bootstrap_alignment(predicted[:60], actual[:60], ceiling, masks, 10, 500, seed=0)
-    assert (interval(short).diff("bound") > bounds.diff("bound").values).all()
+    assert bounds(60).diff("bound").item() > high - low
 
 
 def test_draws_of_two_conditions_are_paired():
@@ -353,7 +360,7 @@ def test_bootstrap_ignores_voxels_outside_of_every_region():
 
 def test_bootstrap_refuses():
     predicted, actual, ceiling, masks = story()
-    for block in (0, 53):
+    for block in (36, 53):
         with pytest.raises(ValueError, match="shorter blocks"):
             bootstrap_alignment(predicted, actual, ceiling, masks, block, 9, seed=0)
     with pytest.raises(ValueError, match="cannot correlate"):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from bthelpers.claims.null_studies import simulated_repeats
 from bthelpers.encoding import ceiling
 from bthelpers.encoding.ceiling import (
     ceiling_counts,
@@ -27,7 +28,6 @@ from bthelpers.encoding.ceiling import (
 )
 from bthelpers.params.loading import load
 from bthelpers.params.simulation import PUBLISHED_CEILINGS
-from bthelpers.simulation.null_studies import simulated_repeats
 
 
 def ceiling_by_loops(repeats, ddof):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from drawn_figures import bars_and_errors, drawn
+from intervals_by_hand import by_hand
 
 from bthelpers.data.regions import load_regions
 from bthelpers.figures.alignment import (
@@ -153,11 +154,11 @@ def test_bars_of_families_have_intervals_of_their_draws():
     rng = np.random.default_rng(0)
     coordinates = {"model": ["a", "b"], "condition": CONDITIONS[:2], "region": REGIONS[:2]}
     dims = tuple(coordinates)
-    draws = rng.normal(0.4, 0.1, (2, 2, 2, 500))
+    draws = rng.normal(0.4, 0.1, (3, 2, 2, 2, 500))
+    values = ("participant", *dims), draws.mean(-1)
     families = xr.Dataset(
-        {"alignment": (dims, draws.mean(-1)), "draws": ((*dims, "draw"), draws)}, coordinates
+        {"alignment": values, "draws": (("participant", *dims, "draw"), draws)}, coordinates
     )
-    families["alignment"][0, 0, 0] = 0.9  # above its interval: no bar reaches below its end
     p = p_values(REGIONS[:2], 0.01, ["brain-tuned"]).expand_dims(model=["b", "a"]).copy()
     p.loc["a"] = 0.2
     figure = drawn(family_bars(families, p, REGIONS[0]))
@@ -165,11 +166,11 @@ def test_bars_of_families_have_intervals_of_their_draws():
     assert axes.get_title() == TITLES[REGIONS[0]]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b"]
     for k, (container, error) in enumerate(zip(*bars_and_errors(axes), strict=True)):
-        means = families["alignment"].values[:, k, 0]
+        values = families["alignment"].values[:, :, k, 0]
+        means = values.mean(axis=0)
         np.testing.assert_allclose([p.get_height() for p in container.patches], means)
         for n, segment in enumerate(error[2][0].get_segments()):
-            low, high = np.percentile(draws[n, k, 0], [2.5, 97.5])
-            expected = [min(low, means[n]), max(high, means[n])]
+            expected = by_hand(values[:, n], draws[:, n, k, 0])
             np.testing.assert_allclose(segment[:, 1], expected)
     [(x, _)] = asterisks(axes)
     assert x == pytest.approx(1.2)  # of the second model, brain-tuned
@@ -187,12 +188,8 @@ def test_bars_of_impact_stand_for_means_over_participants(tmp_path):
         heights = [patch.get_height() for patch in container.patches]
         np.testing.assert_allclose(heights, chosen.mean("participant"))
         draws = impacts["draws"].sel(condition=condition, region="late_language")
-        bounds = np.percentile(draws.mean("participant"), [2.5, 97.5], axis=-1).T
         ends = [segment[:, 1] for segment in error[2][0].get_segments()]
-        expected = np.sort(
-            [[min(low, h), max(high, h)] for (low, high), h in zip(bounds, heights, strict=True)]
-        )
-        np.testing.assert_allclose(ends, expected)
+        np.testing.assert_allclose(np.transpose(ends), by_hand(chosen, draws))
     assert [tick.get_text() for tick in axes.get_xticklabels()] == [
         FEATURE_TITLES[f] for f in impact_results.FEATURES
     ]

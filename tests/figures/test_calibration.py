@@ -3,8 +3,8 @@ import pytest
 from drawn_figures import labelled
 from scipy import stats
 
+from bthelpers.claims.null_studies import rejection_rates
 from bthelpers.figures.calibration import false_positives, p_value_quantiles
-from bthelpers.simulation.null_studies import rejection_rates
 
 pytestmark = pytest.mark.filterwarnings("error")
 

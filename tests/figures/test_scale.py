@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from drawn_figures import drawn
+from intervals_by_hand import by_hand
 from matplotlib.container import ErrorbarContainer
 
 from bthelpers.figures.scale import ALONG, BESIDE, GAINS, against_large_bars, gain_curves
@@ -14,8 +15,8 @@ def compared(seed):
     rng = np.random.default_rng(seed)
     return xr.Dataset(
         {
-            "value": ("compared", rng.uniform(0, 1, 3)),
-            "draws": (("compared", "draw"), rng.uniform(0, 1, (3, N_DRAWS))),
+            "value": (("compared", "participant"), rng.uniform(0, 1, (3, 2))),
+            "draws": (("compared", "participant", "draw"), rng.uniform(0, 1, (3, 2, N_DRAWS))),
         },
         {"compared": list(COMPARED)},
     )
@@ -25,8 +26,11 @@ def gains(stories, parameters, seed=0):
     rng, n = np.random.default_rng(seed), len(stories)
     return xr.Dataset(
         {
-            "value": (("condition", "model"), rng.uniform(0.1, 1, (2, n))),
-            "draws": (("condition", "model", "draw"), rng.uniform(0.1, 1, (2, n, N_DRAWS))),
+            "value": (("condition", "participant", "model"), rng.uniform(0.1, 1, (2, 2, n))),
+            "draws": (
+                ("condition", "participant", "model", "draw"),
+                rng.uniform(0.1, 1, (2, 2, n, N_DRAWS)),
+            ),
         },
         {
             "condition": ["pretrained", "brain-tuned"],
@@ -57,9 +61,10 @@ def test_three_models_are_bars_with_intervals():
     figure = drawn(against_large_bars(panels))
     for axes, (label, run) in zip(figure.axes, panels.items(), strict=True):
         assert axes.get_ylabel() == label
-        np.testing.assert_allclose([bar.get_height() for bar in axes.patches], run["value"])
-        for (_, ends), draws in zip(sorted(error_bars(axes).items()), run["draws"], strict=True):
-            np.testing.assert_allclose(ends, np.percentile(draws, [2.5, 97.5]))
+        heights = [bar.get_height() for bar in axes.patches]
+        np.testing.assert_allclose(heights, run["value"].mean("participant"))
+        for k, (_, ends) in enumerate(sorted(error_bars(axes).items())):
+            np.testing.assert_allclose(ends, by_hand(run["value"][k], run["draws"][k]))
         assert len(error_bars(axes)) == 3
     [legend] = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == list(COMPARED)
@@ -92,9 +97,9 @@ def test_gains_are_lines_in_the_order_of_size_or_amount(kind, along, unit):
             places = run[along].values / unit * BESIDE**k
             assert line.get_label() == name
             np.testing.assert_allclose(line.get_xdata(), places)
-            np.testing.assert_allclose(line.get_ydata(), changed(run["value"], kind))
-            for x, draws in zip(places, changed(run["draws"], kind), strict=True):
-                expected = np.percentile(draws, [2.5, 97.5])
+            values, draws = changed(run["value"], kind), changed(run["draws"], kind)
+            np.testing.assert_allclose(line.get_ydata(), values.mean(axis=0))
+            for x, expected in zip(places, by_hand(values, draws).T, strict=True):
                 np.testing.assert_allclose(error_bars(axes)[round(x, 6)], expected)
         ticks = sorted({value / unit for run in lines.values() for value in run[along].values})
         np.testing.assert_allclose(axes.get_xticks(), ticks)

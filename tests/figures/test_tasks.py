@@ -4,6 +4,7 @@ import numpy as np
 import preference_results
 import pytest
 from drawn_figures import bars_and_errors, drawn
+from intervals_by_hand import by_hand
 from task_results import CONDITIONS, LOADERS, N_LAYERS, TASKS, write_results
 
 from bthelpers.figures.tasks import (
@@ -24,8 +25,8 @@ def written(tmp_path_factory):
 
 
 def naive_interval(run, score, condition):
-    draws = run[f"{score}_draws"].sel(condition=condition).mean("participant")
-    return np.percentile(draws, [2.5, 97.5], axis=draws.get_axis_num("draw"))
+    one = run.sel(condition=condition).transpose("participant", ..., "draw")
+    return by_hand(one[score], one[f"{score}_draws"])
 
 
 @pytest.mark.filterwarnings("error")
@@ -135,11 +136,12 @@ def test_figures_of_preference_show_every_condition_of_every_model(tmp_path, n_m
         np.testing.assert_allclose(lines[condition], d.sel(condition=condition))
     change = d.sel(condition="brain-tuned") - d.sel(condition="pretrained")
     np.testing.assert_allclose(bottom.lines[0].get_ydata(), change)
-    draws = loaded["draws"].mean("participant")
-    draws = draws.sel(condition="brain-tuned") - draws.sel(condition="pretrained")
+    changes = loaded[["preference", "draws"]]
+    changes = changes.sel(condition="brain-tuned") - changes.sel(condition="pretrained")
+    low, high = by_hand(changes["preference"], changes["draws"])
     heights = bottom.collections[0].get_paths()[0].vertices[:, 1]
-    assert heights.min() == pytest.approx(np.percentile(draws, 2.5, axis=1).min())
-    assert heights.max() == pytest.approx(np.percentile(draws, 97.5, axis=1).max())
+    assert heights.min() == pytest.approx(low.min())
+    assert heights.max() == pytest.approx(high.max())
     semantic = relative.axes[0].lines[0].get_ydata()
     expected = loaded["relative"].sel(kind="semantic", condition="pretrained").mean("participant")
     np.testing.assert_allclose(semantic, expected)

@@ -14,6 +14,7 @@ from alignment_results import (
     SMOKE,
     write_results,
 )
+from intervals_by_hand import of_one
 from scipy import stats
 
 from bthelpers.core.errors import ResultsError
@@ -50,9 +51,10 @@ def test_the_table_holds_a_row_per_condition_layers_and_participant(alignments, 
         )
         means = [run["alignment"].values.mean() for run in (new, old)]
         assert row["change (%)"] == pytest.approx(percent(*means))
-        # draws are paired: the change of each draw, then its quantiles
+        # draws are paired: the change of each draw, then its interval
         draws = percent(*(run["draws"].values.mean(axis=0) for run in (new, old)))
-        assert [row["low"], row["high"]] == pytest.approx([*np.quantile(draws, [0.025, 0.975])])
+        bounds = of_one(percent(*means), draws)
+        assert [row["low"], row["high"]] == pytest.approx(list(bounds))
 
 
 def test_a_change_from_nothing_has_no_interval(alignments):
@@ -156,13 +158,13 @@ def two_models(tmp_path_factory):
 def test_families_are_compared_on_what_they_share(two_models):
     results, written = two_models
     families = load_families(results)
-    assert families["alignment"].dims == ("model", "condition", "region")
+    assert families["alignment"].dims == ("model", "participant", "condition", "region")
     assert list(families["condition"].values) == ["pretrained", "brain-tuned"]
     for model, owner in ((MODEL, "SIM01"), ("other", "other")):
         for condition in families["condition"].values:
             for name in ("alignment", "draws"):
                 expected = written[owner, condition][name].values[1:].mean(axis=0)
-                found = families[name].sel(model=model, condition=condition)
+                found = families[name].sel(model=model, condition=condition, participant="SIM01")
                 np.testing.assert_allclose(found, expected)
     p = signed_rank_p(results, [MODEL, "other"], REGIONS)
     assert list(p["condition"].values) == ["brain-tuned"]
@@ -172,8 +174,8 @@ def test_families_are_compared_on_what_they_share(two_models):
     alone = load_families(results, [MODEL])
     assert list(alone["condition"].values) == CONDITIONS
     expected = [
-        np.mean([written[name, condition]["alignment"].values[1:] for name in PARTICIPANTS], (0, 1))
-        for condition in CONDITIONS
+        [written[name, condition]["alignment"].values[1:].mean(axis=0) for condition in CONDITIONS]
+        for name in PARTICIPANTS
     ]
     np.testing.assert_allclose(alone["alignment"].sel(model=MODEL), expected)
     assert source(results, MODEL, "other") == (

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from alignment_results import N_DRAWS, PARTICIPANTS
+from intervals_by_hand import by_hand, of_one
 
 from bthelpers.results.comparison import CHANGES, compare, tuned_and_pretrained
 from bthelpers.results.runs import LAYERS
@@ -50,8 +51,24 @@ def test_intervals_are_of_the_changes_of_paired_draws(kind):
         )
         assert (row["baseline"], row["value"]) == (before["value"], new["value"])
         assert row["change"] == pytest.approx(float(value))
-        bounds = np.percentile(draws, [2.5, 97.5])
-        np.testing.assert_allclose([row["low"], row["high"]], bounds)
+        np.testing.assert_allclose([row["low"], row["high"]], of_one(value, draws))
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_mean_changes_have_intervals_over_participants(kind):
+    new, old = invented(0, "SIM01", "SIM02"), invented(1, "SIM01", "SIM02")
+    pair = [one.rename(condition="participant") for one in (new, old)]
+    compared = compare(*pair, kind, over="participant")
+    values, draws = (
+        new[name].values - old[name].values
+        if kind == "difference"
+        else percent(new[name].values, old[name].values)
+        for name in ("value", "draws")
+    )
+    assert compared["baseline"] == pytest.approx(old["value"].values.mean())
+    assert compared["change"] == pytest.approx(values.mean())
+    bounds = by_hand(values, draws)
+    np.testing.assert_allclose([compared["low"], compared["high"]], bounds)
 
 
 def test_a_percentage_of_nothing_is_no_number():

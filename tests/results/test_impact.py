@@ -13,6 +13,7 @@ from impact_results import (
     write_negative_draw,
     write_results,
 )
+from intervals_by_hand import of_one
 
 from bthelpers.core.errors import ResultsError
 from bthelpers.results.impact import impact_change_table, impact_table, load_impacts
@@ -53,7 +54,7 @@ def test_changes_are_paired_by_draw(written):
         difference = float(tuned["impact"]) - float(other["impact"])
         assert row["difference (points)"] == pytest.approx(difference)
         draws = tuned["draws"].values - other["draws"].values
-        np.testing.assert_allclose(row[["low", "high"]], np.percentile(draws, [2.5, 97.5]))
+        np.testing.assert_allclose(row[["low", "high"]], of_one(difference, draws))
 
 
 def test_a_missing_run_is_an_error_that_names_it(written):
@@ -83,8 +84,8 @@ def test_the_table_holds_impacts_and_their_intervals():
         assert row.tolist() == [
             pytest.approx(before[layer, region]),
             pytest.approx(after[chosen]),
-            pytest.approx(100 * (1 - after[chosen] / before[layer, region])),
-            *map(pytest.approx, np.quantile(each, [0.025, 0.975])),
+            pytest.approx(impact := 100 * (1 - after[chosen] / before[layer, region])),
+            *map(pytest.approx, of_one(impact, each)),
             "",
         ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from intervals_by_hand import by_hand, of_one
 
 from bthelpers.core.errors import ResultsError
 from bthelpers.params.loading import load, to_dict
@@ -134,9 +135,9 @@ def copied(written, tmp_path):
 
 
 def measured(runs, name, condition, step, participants, task=None):
-    """Value and draws by hand: mean over layers, then impact, then mean over participants."""
+    """Values and draws of participants by hand: mean over layers, then impact."""
     pairs = []
-    for participant in participants:
+    for participant in sorted(participants):
         if step == "recognition":
             run = runs[name, participant, condition, step]
             pairs.append([run["accuracy"].item(), 1 - run["wer_draws"].values])
@@ -156,7 +157,7 @@ def measured(runs, name, condition, step, participants, task=None):
             after = [mean("impact", n, **where) for n in ("alignment", "draws")]
             before = [100 * (b - a) / b for b, a in zip(before, after, strict=True)]
         pairs.append(before)
-    return np.mean([p[0] for p in pairs], axis=0), np.mean([p[1] for p in pairs], axis=0)
+    return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
 
 
 def cases():
@@ -207,12 +208,12 @@ def test_a_tuned_smaller_model_is_compared_with_a_larger_one(written, evaluation
     pairs = [("narrow", "pretrained"), ("narrow", "brain-tuned"), ("wide", "pretrained")]
     expected = [measured(runs, *pair, evaluation, PARTICIPANTS, task) for pair in pairs]
     for name, (value, draws) in zip(COMPARED, expected, strict=True):
-        assert found["value"].sel(compared=name).item() == pytest.approx(value)
+        np.testing.assert_allclose(found["value"].sel(compared=name), value)
         np.testing.assert_allclose(found["draws"].sel(compared=name), draws)
     _, (tuned, tuned_draws), (large, large_draws) = expected
     row = against_large_table(found).loc[DIFFERENCE]
-    assert row["value"] == pytest.approx(tuned - large)
-    bounds = np.percentile(tuned_draws - large_draws, [2.5, 97.5])
+    assert row["value"] == pytest.approx((tuned - large).mean())
+    bounds = by_hand(tuned - large, tuned_draws - large_draws)
     np.testing.assert_allclose(row[["value, low", "value, high"]], bounds)
 
 
@@ -224,7 +225,7 @@ def test_the_table_has_intervals_of_values_and_of_their_paired_difference(writte
     large = measured(runs, "wide", "pretrained", "alignment", PARTICIPANTS)
     rows = {COMPARED[1]: tuned, DIFFERENCE: (tuned[0] - large[0], tuned[1] - large[1])}
     for name, (value, draws) in rows.items():
-        expected = [value, *np.percentile(draws, [2.5, 97.5])]
+        expected = [value.mean(), *by_hand(value, draws)]
         np.testing.assert_allclose(
             table.loc[name, ["value", "value, low", "value, high"]], expected
         )
@@ -282,10 +283,10 @@ def test_gains_are_over_the_pretrained_model_of_that_size(
             np.testing.assert_allclose(changed["value"], value, err_msg=kind)
             np.testing.assert_allclose(changed["draws"], draws_of_kind, err_msg=kind)
             compared = compare_gains(gain, kind)
-            assert compared["baseline"] == pytest.approx(before)
-            assert compared["value"] == pytest.approx(tuned)
-            assert compared["change"] == pytest.approx(value)
-            bounds = np.percentile(draws_of_kind, [2.5, 97.5])
+            assert compared["baseline"] == pytest.approx(before.mean())
+            assert compared["value"] == pytest.approx(tuned.mean())
+            assert compared["change"] == pytest.approx(value.mean())
+            bounds = by_hand(value, draws_of_kind)
             np.testing.assert_allclose([compared["low"], compared["high"]], bounds)
 
 
@@ -295,10 +296,11 @@ def test_gains_are_listed_with_their_intervals(written):
     table = gain_table(gains, "difference", "percent")
     assert list(table.index) == [("wide", 3, 800), ("wide-1", 1, 800)]
     for column, condition in (("pretrained", "pretrained"), ("tuned", "brain-tuned")):
-        np.testing.assert_allclose(table[column], gains["value"].sel(condition=condition))
+        expected = gains["value"].sel(condition=condition, participant="SIM01")
+        np.testing.assert_allclose(table[column], expected)
     for kind in ("difference", "percent"):
-        gain = CHANGES[kind](*tuned_and_pretrained(gains)).squeeze("condition")
-        low, high = np.percentile(gain["draws"], [2.5, 97.5], axis=1)
+        gain = CHANGES[kind](*tuned_and_pretrained(gains)).squeeze(["condition", "participant"])
+        low, high = of_one(gain["value"], gain["draws"].transpose("model", "draw"))
         np.testing.assert_allclose(table[kind], gain["value"])
         np.testing.assert_allclose(table[f"{kind}, low"], low)
         np.testing.assert_allclose(table[f"{kind}, high"], high)

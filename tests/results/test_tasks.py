@@ -5,6 +5,7 @@ import numpy as np
 import preference_results
 import pytest
 import xarray as xr
+from intervals_by_hand import by_hand, of_one
 from task_results import CONDITIONS, LOADERS, PARTICIPANTS, TASKS, write_results
 
 from bthelpers.core.errors import ResultsError
@@ -147,10 +148,10 @@ def test_the_input_of_the_transformer_is_no_layer(written, step):
 def expected_change(written, step, condition, reduced):
     """Pretrained, tuned, change and interval by plain NumPy, of arrays (…) and (…, draw)."""
     tuned = [reduced(run_of(written, participant, condition, step)) for participant in PARTICIPANTS]
-    value, draws = (np.mean(pair, axis=0) for pair in zip(*tuned, strict=True))
+    values, draws = (np.array(pair) for pair in zip(*tuned, strict=True))
     baseline, baseline_draws = reduced(run_of(written, "SIM01", "pretrained", step))
-    bounds = np.percentile(draws - baseline_draws, [2.5, 97.5])
-    return [baseline, value, value - baseline, *bounds]
+    bounds = by_hand(values - baseline, draws - baseline_draws)
+    return [baseline, values.mean(), values.mean() - baseline, *bounds]
 
 
 def test_changes_are_paired_means_over_layers_and_participants(written):
@@ -254,7 +255,7 @@ def test_change_in_late_layers_is_paired(preferences):
         before, after = (runs[name] for name in ("pretrained", participant))
         late = [run["preference"].values[5:].mean() for run in (before, after)]
         draws = after["draws"].values[5:].mean(axis=0) - before["draws"].values[5:].mean(axis=0)
-        expected = [*late, late[1] - late[0], *np.percentile(draws, [2.5, 97.5])]
+        expected = [*late, late[1] - late[0], *of_one(late[1] - late[0], draws)]
         np.testing.assert_allclose(
             row[["pretrained", "tuned", "change", "low", "high"]].astype(float), expected
         )

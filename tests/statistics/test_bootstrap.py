@@ -2,15 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bthelpers.statistics.bootstrap import interval, percent_change, resampling_counts
-
-
-def test_interval_is_of_percentiles():
-    draws = xr.DataArray(np.arange(101.0)[None], dims=("region", "draw"), coords={"region": ["a"]})
-    bounds = interval(draws, level=0.9)
-    assert bounds.sel(region="a", bound="low") == pytest.approx(5)
-    assert bounds.sel(region="a", bound="high") == pytest.approx(95)
-    assert np.isnan(interval(draws.where(draws != 7))).all()
+from bthelpers.statistics.bootstrap import clustered_counts, percent_change, resampling_counts
 
 
 def test_percent_change():
@@ -31,3 +23,23 @@ def test_each_draw_has_as_many_items():
     assert counts.shape == (100, 7)
     assert (counts.sum(axis=1) == 7).all()
     np.testing.assert_allclose(counts.mean(axis=0), 1, atol=0.4)
+
+
+def test_clusters_are_drawn_whole():
+    clusters = ["b", "a", "b", "b", "c"]
+    counts = clustered_counts(clusters, 200, 3)
+    of_cluster = resampling_counts(3, 200, 3)  # a, b, c
+    np.testing.assert_array_equal(counts, of_cluster[:, [1, 0, 1, 1, 2]])
+
+
+def test_the_mean_of_alike_items_varies_as_that_of_their_clusters():
+    """The draws of single items say that it varies four times less, in variance."""
+    rng = np.random.default_rng(0)
+    speakers = np.repeat(np.arange(40).astype(str), 4)
+    values = np.repeat(rng.standard_normal(40), 4)
+    clustered = clustered_counts(speakers, 4000, 0)
+    by_speaker = clustered @ values / clustered.sum(axis=1)
+    by_item = resampling_counts(160, 4000, 0) @ values / 160
+    expected = values.var() / 40
+    assert by_speaker.var() == pytest.approx(expected, rel=0.1)
+    assert by_item.var() == pytest.approx(expected / 4, rel=0.1)

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from bthelpers.claims.null_studies import rejection_rates
 from bthelpers.core.signals import autocorrelated_noise
-from bthelpers.simulation.null_studies import rejection_rates
 from bthelpers.statistics import permutation as significance
 from bthelpers.statistics.permutation import permutation_p
 

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bthelpers.params.settings import ProbeSettings
 from bthelpers.statistics.bootstrap import resampling_counts
+from bthelpers.tasks.clips import Clip
 from bthelpers.tasks.probes import f1_scores, probe_layers, r2_scores
 
 SETTINGS = ProbeSettings(inverse_penalties=(-3.0, 1.0, 5), tokens_per_clip=4, precision="float32")
@@ -31,6 +32,13 @@ def names(n_clips=N_CLIPS):
 
 def splits(n_clips=N_CLIPS):
     return {name: SPLIT_OF[k % 5] for k, name in enumerate(names(n_clips))}
+
+
+def clips_of(split_of, speaker_of=None):
+    return {
+        name: Clip(name, None, split, (speaker_of or {}).get(name), "")
+        for name, split in split_of.items()
+    }
 
 
 def rows(split, n_clips=N_CLIPS, repeats=1):
@@ -69,7 +77,8 @@ def labels(values):
 
 
 def probe(features, truth, penalties=SETTINGS, of_clip=None, n_draws=DRAWS, seed=0):
-    return probe_layers(features, truth, of_clip or splits(), penalties, n_draws, seed)
+    clips = of_clip or clips_of(splits())
+    return probe_layers(features, truth, clips, penalties, n_draws, seed)
 
 
 def by_hand(X, truth, model, score, repeats=1):
@@ -205,6 +214,35 @@ def test_draws_are_paired_by_seed_and_straddle_the_score(values, classes):
     assert one["f1_macro"].equals(other["f1_macro"])
 
 
+def test_clips_of_a_speaker_are_drawn_together():
+    """Whether a speaker's clips are told right is the speaker's doing: five of ten speakers."""
+    n_speakers, n_each = 10, 12
+    test = [f"test{k:03d}" for k in range(n_speakers * n_each)]
+    train = [f"train{k}" for k in range(40)]
+    validation = [f"valid{k}" for k in range(20)]
+    split_of = dict.fromkeys(train, "train") | dict.fromkeys(validation, "validation")
+    clips = split_of | dict.fromkeys(test, "test")
+    speaker_of = {name: f"speaker{k // n_each}" for k, name in enumerate(test)}
+    classes = np.array(["yes", "no"])[np.arange(len(clips)) % 2]
+    seen = np.where(classes == "yes", 1.0, -1.0)
+    seen[-len(test) :] *= np.repeat(np.arange(n_speakers) % 2 * 2 - 1, n_each)
+    features = xr.DataArray(
+        np.float32(seen)[None, :, None],
+        {"layer": [0], "clip": list(clips)},
+        ("layer", "clip", "feature"),
+    )
+    alone, together = (
+        probe(features, classes, of_clip=clips_of(clips, speakers), n_draws=2000)
+        for speakers in (None, speaker_of)
+    )
+    of_clips, of_speakers = (run["f1_macro_draws"].std().item() for run in (alone, together))
+    # of means of ten speakers, and of as many independent clips, that are 0 or 1
+    assert of_speakers == pytest.approx(0.5 / np.sqrt(n_speakers), rel=0.1)
+    assert of_clips == pytest.approx(0.5 / np.sqrt(n_speakers * n_each), rel=0.1)
+    assert (together["n_drawn"] == n_speakers).all()
+    assert (alone["n_drawn"] == len(test)).all()
+
+
 def test_test_clips_choose_nothing(values, classes):
     before = probe(features := layers(values), classes)
     shuffled, test = classes.copy(), rows("test")
@@ -313,13 +351,13 @@ def test_a_split_without_clips_is_an_error(values, classes, split):
     other = {"train": "validation", "validation": "test", "test": "train"}[split]
     of_clip = {name: other if s == split else s for name, s in splits().items()}
     with pytest.raises(ValueError, match=f"no clip is for {split}"):
-        probe(layers(values), classes, of_clip=of_clip)
+        probe(layers(values), classes, of_clip=clips_of(of_clip))
 
 
 def test_an_unknown_split_is_an_error(values, classes):
     of_clip = splits() | {"clip003": "dev"}
     with pytest.raises(ValueError, match="splits are train, validation, test, not dev"):
-        probe(layers(values), classes, of_clip=of_clip)
+        probe(layers(values), classes, of_clip=clips_of(of_clip))
 
 
 @pytest.mark.parametrize("extra", [-1, 1])

@@ -163,6 +163,23 @@ def test_a_test_agrees_with_jiwer(learnt, folder):
         assert tested["wer_draws"].values[draw] == pytest.approx(expected, rel=1e-6)
 
 
+def test_clips_of_a_speaker_are_drawn_together(learnt, folder):
+    _, result = learnt
+    clips = random_clips(folder, 6, seed=3)
+    of_two = [replace(clip, speaker="ab"[k // 3]) for k, clip in enumerate(clips)]
+    tested = evaluate(result.recognizer, of_two, n_draws=50, seed=0)
+    halves = [evaluate(result.recognizer, half, 1, 0) for half in (clips[:3], clips[3:])]
+    errors, words = np.transpose(
+        [(half["wer"] * half["n_words"], half["n_words"]) for half in halves]
+    )
+    counts = np.array([(2, 0), (1, 1), (0, 2)])
+    possible = (counts @ errors) / (counts @ words)
+    apart = abs(tested["wer_draws"].values[:, None] - possible)
+    assert apart.min(axis=1).max() < 1e-6
+    assert set(apart.argmin(axis=1)) == {0, 1, 2}
+    assert (tested["n_drawn"] == 2).all()
+
+
 def weights(result):
     modules = result.recognizer.modules.values()
     return [value.clone() for module in modules for value in module.state_dict().values()]

@@ -13,8 +13,8 @@ from scipy import stats
 from bthelpers.core.signals import autocorrelated_noise
 from bthelpers.encoding.alignment import bootstrap_alignment
 from bthelpers.encoding.ceiling import require_ceilings
-from bthelpers.statistics.bootstrap import interval
 from bthelpers.statistics.correlation import pearson_r
+from bthelpers.statistics.intervals import interval
 from bthelpers.statistics.permutation import LEVEL
 from bthelpers.statistics.wilcoxon import wilcoxon_over_participants, wilcoxon_over_voxels
 
@@ -90,7 +90,12 @@ def attainable_level(n: int) -> float:
 
 
 def equal_models(
-    n_participants: int, n_voxels: int, one_story: bool, rng: np.random.Generator
+    n_participants: int,
+    n_voxels: int,
+    one_story: bool,
+    rng: np.random.Generator,
+    varied: float = 0,
+    n_models: int = 2,
 ) -> NDArray[np.float64]:
     """Simulate responses, and predictions of two models that are equally good.
 
@@ -105,11 +110,15 @@ def equal_models(
         Whether all participants share signal and errors, as where all hear one story, or each has
         its own. Noise is always their own.
     rng : Generator
+    varied : float
+        Standard deviation over participants of a model's share of the signal, 0.71 on average, at
+        most 0.16: models are then equal over participants, but not for each of them.
+    n_models : int
 
     Returns
     -------
-    array of shape (3, 240, n_participants, n_voxels)
-        Predictions of the one model, of the other, and responses; 240 TRs.
+    array of shape (n_models + 1, 240, n_participants, n_voxels)
+        Predictions of each model, and responses; 240 TRs.
     """
 
     def series(coefficient: float, n_series: int) -> NDArray[np.float64]:
@@ -120,9 +129,11 @@ def equal_models(
 
     n_stories = 1 if one_story else n_participants
     signal = series(SMOOTH, n_stories)
-    errors = [series(SMOOTH, n_stories) for _ in range(2)]
-    others = np.broadcast_arrays(*errors, series(NOISE, n_participants))
-    return (signal + np.stack(others)) / np.sqrt(2)
+    errors = [series(SMOOTH, n_stories) for _ in range(n_models)]
+    others = np.stack(np.broadcast_arrays(*errors, series(NOISE, n_participants)))
+    share = np.full((n_models + 1, 1, n_participants, 1), np.sqrt(0.5))
+    share[:-1] += varied * np.sqrt(3) * rng.uniform(-1, 1, (n_models, 1, n_participants, 1))
+    return share * signal + np.sqrt(1 - share**2) * others
 
 
 def null_over_voxels(n_studies: int, n_voxels: int, rng: np.random.Generator) -> NDArray:
@@ -150,20 +161,44 @@ def _correlations(study: NDArray) -> NDArray[np.float64]:
 
 
 def null_intervals(
-    n_studies: int, block: int, n_draws: int, rng: np.random.Generator
+    n_studies: int,
+    n_participants: int,
+    block: int,
+    n_draws: int,
+    rng: np.random.Generator,
+    varied: float = 0.1,
 ) -> NDArray[np.bool_]:
-    """Whether bootstrap intervals of the difference of `equal_models` leave out 0: (study,).
+    """Whether intervals of the difference of `equal_models` leave out 0: (study,).
 
-    Of one participant's ten voxels, with `n_draws` draws of blocks of `block` TRs.
+    Of participants of ten voxels who hear one story, with `n_draws` draws of blocks of `block` TRs.
+    A single participant stands for itself: models are then equal for it.
     """
-    region = xr.DataArray(np.ones((1, 10), bool), dims=("region", "voxel"))
     missed = []
     for seed in range(n_studies):
-        *predicted, actual = equal_models(1, 10, False, rng)[:, :, 0]
-        a, b = (
-            bootstrap_alignment(of_model, actual, np.ones(10), region, block, n_draws, seed)
-            for of_model in predicted
-        )
-        low, high = interval(a - b, 1 - LEVEL).squeeze()
+        study = equal_models(n_participants, 10, True, rng, varied * (n_participants > 1))
+        a, b = alignments(study, block, n_draws, seed)
+        low, high = interval(a - b, "participant", 1 - LEVEL)
         missed.append(not low <= 0 <= high)
     return np.array(missed)
+
+
+def alignments(study: NDArray, block: int, n_draws: int, seed: int) -> list[xr.Dataset]:
+    """Estimate (participant) of each model's alignment in a study of `equal_models`.
+
+    All ceilings are 1.
+    """
+    region = xr.DataArray(np.ones((1, study.shape[-1]), bool), dims=("region", "voxel"))
+    ceiling = np.ones(study.shape[-1])
+    r = _correlations(study)
+    found = []
+    for of_model, predicted in zip(r, study[:-1], strict=True):
+        draws = [
+            bootstrap_alignment(
+                predicted[:, k], study[-1, :, k], ceiling, region, block, n_draws, seed
+            ).squeeze("region")
+            for k in range(study.shape[2])
+        ]
+        joined = xr.concat(draws, "participant", coords="minimal", compat="equals")
+        value = ("participant", of_model.mean(axis=-1))
+        found.append(xr.Dataset({"value": value, "draws": joined}))
+    return found

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bthelpers.simulation.null_studies import (
+from bthelpers.claims.null_studies import (
     attainable_level,
     equal_models,
     null_intervals,
@@ -47,7 +47,7 @@ def test_the_attainable_level_is_that_of_all_choices_of_signs(n):
 def test_equal_models_are_as_correlated_as_said():
     rng = np.random.default_rng(0)
     for one_story in (False, True):
-        studies = [equal_models(3, 4, one_story, rng) for _ in range(60)]
+        studies = [equal_models(3, 4, one_story, rng) for _ in range(120)]
         a, b, actual = np.concatenate(studies, axis=1)
         np.testing.assert_allclose(np.var([a, b, actual]), 1, atol=0.05)
         for predicted in (a, b):
@@ -79,11 +79,26 @@ def test_wilcoxon_over_participants_does_not_generalise_from_their_one_story():
     assert found["low"] > 0.05
 
 
-def test_bootstrap_intervals_cover_less_than_they_say():
-    missed = null_intervals(200, block=10, n_draws=300, rng=np.random.default_rng(0))
+@pytest.mark.parametrize("n_participants", [1, 3])
+def test_intervals_miss_no_more_than_they_say(n_participants):
+    missed = null_intervals(150, n_participants, 30, 200, np.random.default_rng(0))
     rates = rejection_rates({"missed": missed}).loc["missed"]
-    assert missed.shape == (200,)
-    assert 5 < rates["rate"] < rates["high"] < 16
+    assert missed.shape == (150,)
+    assert rates["low"] < 5
+    if n_participants == 1:
+        assert rates["high"] > 5
+
+
+def test_models_may_be_equal_over_participants_but_not_for_each():
+    """Without noise that differs, only what is planted is left of the differences."""
+    study = equal_models(400, 1, True, np.random.default_rng(0), varied=0.1, n_models=3)
+    assert study.shape == (4, 240, 400, 1)
+    signal_and_error = study[0, :, :, 0]
+    # A prediction is share * signal + sqrt(1 - share²) * error: two series span all of them.
+    series = signal_and_error[:, :2]
+    weights = np.linalg.lstsq(series, signal_and_error, rcond=None)[0]
+    np.testing.assert_allclose(series @ weights, signal_and_error, atol=1e-8)
+    assert np.ptp(weights[0]) > 0.1
 
 
 @pytest.mark.parametrize("true", [0.0, 0.3, 0.8, 1.0])

@@ -1,0 +1,181 @@
+"""How many claims hold in studies of nothing, against what the page on claims expects.
+
+    python benchmarks/null_claims.py equal|features|noise [STUDIES] [SEED]
+
+Each study is a results folder in memory, of one participant and six conditions:
+
+- equal: all conditions are equally good at everything.
+- features: the same, and removing low-level features removes nothing, as with another story's.
+- noise: no prediction has to do with any response.
+
+A count of claims is beside the count that the page expects if nothing were true, mean over studies.
+Both are given with their standard errors.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from claim_results import CONDITIONS, FEATURES, MODEL, MODELS, TASKS, write_profile
+
+from bthelpers.claims.expected import WORLDS, expected_counts
+from bthelpers.claims.iclr2025 import CLAIMS
+from bthelpers.claims.null_studies import alignments, equal_models
+from bthelpers.claims.verdicts import evaluate_claims
+from bthelpers.params.settings import PER_PARTICIPANT
+from bthelpers.results.store import Results
+from bthelpers.statistics.bootstrap import resampling_counts
+
+PARTICIPANTS = ("SIM01",)  # more of them need more studies: less holds by chance
+LAYERS = {"layer": np.arange(4)}
+N_DRAWS, N_SPEAKERS, N_WORDS = 200, 24, 60
+TOPICS = {topic: claims for topic, claims in CLAIMS.items() if topic != "Scale"}
+
+
+class Study(Results):
+    """Results in memory, by participant, condition and step."""
+
+    runs: dict[tuple[str, str, str], xr.Dataset]
+
+    def open(self, model: str, participant: str, condition: str, step: str) -> xr.Dataset:
+        """Return a run."""
+        return self.runs[participant, condition, step].assign_attrs(dataset="Simulated")
+
+    def voxels(self, participant: str) -> xr.Dataset:
+        """Return voxels of which none is above a threshold."""
+        return xr.Dataset({"above": ("voxel", np.zeros(1, bool))})
+
+
+def of_layers(run: xr.Dataset) -> xr.Dataset:
+    """The same in all layers."""
+    return run.expand_dims(LAYERS)
+
+
+def brain(world: str, rng: np.random.Generator) -> dict[tuple[str, str, str], xr.Dataset]:
+    """Alignment and impact: true impact is 50 % in all conditions, or 0."""
+    found, n = {}, len(CONDITIONS)
+    regions = []
+    for _ in range(2):
+        both = equal_models(len(PARTICIPANTS), 10, True, rng, 0.05, 2 * n)
+        if world == "noise":
+            both[-1] = equal_models(len(PARTICIPANTS), 10, True, rng)[-1]
+        regions.append(alignments(both, 30, N_DRAWS, 0))
+    for k, condition in enumerate(CONDITIONS):
+        for p, name in enumerate(PARTICIPANTS):
+            own, other = (
+                xr.concat([of[m].isel(participant=p) for of in regions], "region").assign_coords(
+                    region=["late_language", "primary_auditory"]
+                )
+                for m in (k, n + k)
+            )
+            # What is left is half of the alignment, or all; and an error whose mean is zero.
+            left = 0.5 if world == "equal" else 1.0
+            residual = left * own + 0.1 * (other - own)
+            named = {"value": "alignment"}
+            found[name, condition, "alignment"] = of_layers(own.rename(named))
+            features = residual.rename(named).expand_dims(feature=FEATURES)
+            found[name, condition, "impact"] = of_layers(features)
+    return found
+
+
+def resampled(units: np.ndarray, seed: int) -> tuple[float, np.ndarray]:
+    """Mean over units, and its draws."""
+    counts = resampling_counts(len(units), N_DRAWS, seed)
+    return units.mean(), counts @ units / len(units)
+
+
+def scores(name: str, draws: str, tasks: list[str], rng: np.random.Generator) -> dict:
+    """Scores: of the speaker, of the participant whose responses tuned, and an error."""
+    found = {}
+    speakers = rng.normal(0.5, 0.1, (len(tasks), N_SPEAKERS))
+    n_drawn = {"n_drawn": ("draw", np.full(N_DRAWS, N_SPEAKERS)), "task": tasks}
+    for condition in CONDITIONS:
+        error = rng.normal(0, 0.05, (len(tasks), N_SPEAKERS))
+        for participant in PARTICIPANTS:
+            units = speakers + error
+            if condition in PER_PARTICIPANT:
+                units = speakers + rng.normal(0, 0.05, error.shape) + rng.normal(0, 0.01)
+            pairs = [resampled(of_task, 0) for of_task in units]
+            values, drawn = (np.array(part) for part in zip(*pairs, strict=True))
+            run = {name: ("task", values), draws: (("task", "draw"), drawn)}
+            found[participant, condition] = xr.Dataset(run, n_drawn)
+    return found
+
+
+def tasks(rng: np.random.Generator) -> dict[tuple[str, str, str], xr.Dataset]:
+    """Probes, low-level probes, recognition and preference."""
+    found = {}
+    counts = dict.fromkeys(["n_clips", "n_outputs", "n_constant", "n_untested"], 4)
+    probes = scores("f1_macro", "f1_macro_draws", TASKS, rng)
+    low_level = scores("r2", "r2_draws", ["mfcc", "fbank"], rng)
+    recognition = scores("accuracy", "wer_draws", ["all"], rng)
+    for run, of_run in probes.items():
+        for end in ("", "_draws"):
+            of_run[f"f1_weighted{end}"] = of_run[f"f1_macro{end}"]
+        naive = dict.fromkeys(["naive_f1_macro", "naive_f1_weighted"], ("task", [0.5] * len(TASKS)))
+        shared = counts | naive
+        found[*run, "probes"] = of_layers(of_run.assign(n_constant_features=0)).assign(shared)
+        low = of_layers(low_level[run].assign(n_constant_features=0))
+        found[*run, "low_level_probes"] = low.assign(counts)
+        words = dict.fromkeys(["n_words", "n_infeasible", "n_infeasible_training", "n_clips"], 9)
+        one = recognition[run].isel(task=0, drop=True)
+        found[*run, "recognition"] = one.assign(wer_draws=1 - one["wer_draws"], **words)
+    return found | preference(rng)
+
+
+def preference(rng: np.random.Generator) -> dict[tuple[str, str, str], xr.Dataset]:
+    """Distances of words to neighbours and random words that are all the same but for errors."""
+    found = {}
+    of_words = rng.normal(0.6, 0.05, (3, N_WORDS))
+    counts = resampling_counts(N_WORDS, N_DRAWS, 0) / N_WORDS
+    coords = {"kind": ["semantic", "phonetic", "random"], "word": np.arange(N_WORDS)}
+    for participant in PARTICIPANTS:
+        for condition in CONDITIONS:
+            distance = of_words + rng.normal(0, 0.05, (len(LAYERS["layer"]), 3, N_WORDS))
+            if condition not in PER_PARTICIPANT and participant != PARTICIPANTS[0]:
+                first = found[PARTICIPANTS[0], condition, "preference"]
+                found[participant, condition, "preference"] = first
+                continue
+            run = xr.Dataset({"distance": (("layer", "kind", "word"), distance)}, coords | LAYERS)
+            drawn = ("layer", "kind", "draw"), distance @ counts.T
+            run = run.assign(distance_draws=drawn, n_spoken=("word", np.full(N_WORDS, 4)))
+            for name, of in (("preference", run["distance"].mean("word")), ("draws", drawn)):
+                of = run["distance_draws"] if name == "draws" else of
+                apart = of.sel(kind="semantic", drop=True) - of.sel(kind="phonetic", drop=True)
+                run[name] = apart
+            n_drawn = "draw", np.full(N_DRAWS, N_WORDS)
+            found[participant, condition, "preference"] = run.assign_coords(n_drawn=n_drawn)
+    return found
+
+
+def main(world: str, n_studies: int = 200, seed: int = 0) -> None:
+    """Print counts of claims that hold, and the expected ones."""
+    study = Study(tempfile.mkdtemp())
+    write_profile(study.root, {MODEL: replace(MODELS[MODEL], participants=PARTICIPANTS)})
+    rng, held, expected = np.random.default_rng(seed), [], []
+    for number in range(n_studies):
+        study.runs = brain(world, rng) | tasks(rng)
+        verdicts = evaluate_claims(study, TOPICS)
+        of_topic = (verdicts.claims["verdict"] == "holds").groupby(verdicts.claims["topic"])
+        held.append(of_topic.sum())
+        if number % 10 == 0:
+            table = expected_counts(verdicts)
+            expected.append(table[[(name, "mean") for name in WORLDS]].drop(index="all"))
+    counts, means = pd.DataFrame(held), pd.concat(expected).groupby(level=0)
+    report = pd.DataFrame({"held": counts.mean(), "se": counts.sem(), "any": (counts > 0).mean()})
+    for name in WORLDS:
+        of_world = {name: means.mean()[name, "mean"], f"se ({name})": means.sem()[name, "mean"]}
+        report = report.assign(**of_world)
+    print(f"{world}: {n_studies} studies", report.round(3).to_string(), sep="\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))
