@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from bthelpers.statistics.bootstrap import interval
+from bthelpers.statistics.permutation import LEVEL
 
 # Okabe and Ito's colour-blind-safe colours; strokes, hatches and markers tell them apart in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
@@ -175,3 +176,10 @@ def grouped_bars(
             dots = np.atleast_2d(participants.sel(condition=condition))
             axes.plot(places + width / 4, dots, "k.", markersize=4, alpha=0.6)
     axes.axhline(0, color="black", linewidth=0.8)
+
+
+def mark_significant(axes: Axes, x: ArrayLike, y: ArrayLike, p: ArrayLike) -> None:
+    """Put an asterisk above each place whose p-value is at most 0.05; none where it is NaN."""
+    for place in zip(*np.broadcast_arrays(x, y, p), strict=True):
+        if place[2] <= LEVEL:
+            axes.annotate("*", place[:2], (0, 1), textcoords="offset points", ha="center")
