@@ -37,7 +37,14 @@ Condition = Literal[
 OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
 Evaluation = Literal["alignment", "impact", "preference", "probes", "recognition"]
 LowLevelFeature = Literal[
-    "power_spectrum", "diphones", "triphones", "articulation", "fbank", "mfcc", "joint"
+    "power_spectrum",
+    "diphones",
+    "triphones",
+    "articulation",
+    "fbank",
+    "mfcc",
+    "joint",
+    "joint_as_published",
 ]
 
 
