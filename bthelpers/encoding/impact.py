@@ -43,8 +43,8 @@ def residualize(
 
     One ridge predicts the dimensions of all layers, each with a penalty of its own. It is fitted to
     the response rows of the training stories. Its prediction is subtracted at all TRs but those at
-    the start that have less sound before them than the filter to TRs reaches back. Everything is centred within each
-    story, as responses are.
+    the start that have less sound before them than the filter to TRs reaches back. Everything is
+    centred within each story, as responses are.
 
     Parameters
     ----------

@@ -139,6 +139,7 @@ def grouped_bars(
     low: xr.DataArray,
     high: xr.DataArray,
     participants: xr.DataArray | None = None,
+    p: xr.DataArray | None = None,
     styles: Mapping[str, Mapping[str, str]] = STYLES,
 ) -> None:
     """Draw groups of bars, in each a bar with an error bar per condition.
@@ -150,12 +151,15 @@ def grouped_bars(
         Heights of bars, and ends of error bars.
     participants : DataArray (condition, group, participant), optional
         Dots beside the error bars, in some or all conditions.
+    p : DataArray (condition, group), optional
+        p-values of some conditions against pretrained; bars with significant ones get an asterisk.
     styles : mapping of mapping of str
         ``color`` and ``hatch`` by condition.
     """
     conditions = list(means["condition"].values)
     width = 0.8 / len(conditions)
     dotted = [] if participants is None else participants["condition"].values
+    tested = [] if p is None else p["condition"].values
     for k, condition in enumerate(conditions):
         mean, *ends = (
             np.atleast_1d(array.sel(condition=condition)) for array in (means, low, high)
@@ -175,6 +179,8 @@ def grouped_bars(
         if condition in dotted:
             dots = np.atleast_2d(participants.sel(condition=condition))
             axes.plot(places + width / 4, dots, "k.", markersize=4, alpha=0.6)
+        if condition in tested:
+            mark_significant(axes, places, np.maximum(mean, ends[1]), p.sel(condition=condition))
     axes.axhline(0, color="black", linewidth=0.8)
 
 

@@ -1,7 +1,6 @@
 """Features of made-up speech are removed from representations that are made of them, or are not."""
 
 from dataclasses import replace
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,10 +25,12 @@ STORIES = [*TRAINING, TEST]
 DELAYS = (-1, 0, 1)
 ALPHAS = np.logspace(-3, 4, 15)
 PROFILE = load(Path(__file__).parents[2] / "params" / "smoke.yaml")
-# Of the demo, a second of a miniature's tokens; of the paper, one token every 0.1 s.
+FINE = 100  # frames per second of what tokens are made of
+# Of the demo, a second of a miniature's tokens; of the paper, one token every 0.1 s. With the
+# frames from one token to the next.
 CLOCKS = {
-    "demo": (WindowClock(1.0, 1810 / 16_000, (1810 + 24 * 640) / 16_000), 640),
-    "paper": (WindowClock(0.1, 400 / 16_000, 400 / 16_000), 320),
+    "demo": (WindowClock(1.0, 1810 / 16_000, (1810 + 24 * 640) / 16_000), 4),
+    "paper": (WindowClock(0.1, 400 / 16_000, 400 / 16_000), 2),
 }
 PHONES = sorted(articulation_table())
 N_WORDS, N_MEANINGS, N_VOXELS = 40, 8, 30
@@ -41,15 +42,18 @@ class Speech:
     def __init__(self):
         rng = np.random.default_rng(0)
         words = [rng.choice(PHONES, rng.integers(2, 6)) for _ in range(N_WORDS)]
+        self.sounds = {}
         self.gains = rng.normal(0, 1.5, (len(PHONES), 8))
         self.spoken = {story: _phones(words, minutes(story), rng) for story in STORIES}
 
     def tr_times(self, story):
         return tr_times(n_respdict_for(60 * minutes(story)))
 
-    @cache
     def audio(self, story):
-        return _sound(self.spoken[story], self.gains, 60 * minutes(story) * RATE), RATE
+        if story not in self.sounds:
+            n_samples = 60 * minutes(story) * RATE
+            self.sounds[story] = _sound(self.spoken[story], self.gains, n_samples)
+        return self.sounds[story], RATE
 
     def phones(self, story):
         return self.spoken[story]
@@ -107,19 +111,21 @@ def frames_of(speech, story, kind, rate):
 
 
 def represented(speech, kind, clock, hop):
-    """Tokens that are linear in frames of a hop, pooled and filtered as hidden states are."""
-    mixing, rows = None, []
+    """Tokens that are linear in what each sees, pooled and filtered as hidden states are."""
+    mixing, rows, seen = None, [], round(clock.token * FINE)
     for story in STORIES:
-        tokens = frames_of(speech, story, kind, 16_000 / hop)
+        frames = frames_of(speech, story, kind, FINE)
         if mixing is None:
-            mixing = np.random.default_rng(2).normal(size=(tokens.shape[1], 16))
-        ends = clock.stride * np.arange(1, round(60 * minutes(story) / clock.stride) + 1)
-        stops = ((np.rint(ends * 16_000) - clock.token * 16_000) // hop + 1).astype(int)
-        n_pooled = round((clock.pooled - clock.token) * 16_000 / hop) + 1
+            mixing = np.random.default_rng(2).normal(size=(frames.shape[1], 16))
+        starts = np.arange(0, len(frames) - seen, hop)
+        sums = np.cumsum(np.pad(frames, ((1, 0), (0, 0))), axis=0)
+        tokens = (sums[starts + seen] - sums[starts]) @ mixing / seen
+        ends = clock.stride * np.arange(1, round(60 * minutes(story) / clock.stride))
+        stops = (np.rint(ends * FINE).astype(int) - seen) // hop + 1
+        n_pooled = round((clock.pooled - clock.token) * FINE / hop) + 1
         ends, stops = ends[stops > 0], stops[stops > 0]
-        states = [(tokens[max(stop - n_pooled, 0) : stop] @ mixing).mean(axis=0) for stop in stops]
-        times = speech.tr_times(story)
-        x = (times[:, None] - ends) / 2.0045
+        states = [tokens[max(stop - n_pooled, 0) : stop].mean(axis=0) for stop in stops]
+        x = (speech.tr_times(story)[:, None] - ends) / 2.0045
         rows.append(np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0) @ np.array(states))
     story = np.repeat(STORIES, [len(of_story) for of_story in rows])
     values = np.concatenate(rows).astype(np.float32)[None]
