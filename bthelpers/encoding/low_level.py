@@ -240,7 +240,7 @@ RELABELLED: dict[str, Callable[[list[Interval]], list[Interval]]] = {
     "triphones": partial(phone_sequences, length=3),
     "articulation": _articulated,
 }
-MEL_HOP, SPECTRUM_HOP = 0.01, 0.1  # s from one frame to the next
+MEL_HOP, SPECTRUM_HOP = 0.01, 0.06  # s from one frame to the next; of spectra, half a window
 # (dataset, stories, clock) -> DataArray (tr, feature)
 LOW_LEVEL_FEATURES: dict[str, Callable[..., xr.DataArray]] = {
     "power_spectrum": partial(

@@ -12,7 +12,7 @@ import xarray as xr
 from bthelpers.encoding.impact import low_level_impact
 from bthelpers.results.comparison import compare, estimate
 from bthelpers.results.maps import voxel_impacts
-from bthelpers.results.runs import BASELINE, TUNED, Labelled, in_all, over_layers, over_runs
+from bthelpers.results.runs import BASELINE, TUNED, in_all, over_layers, over_runs
 from bthelpers.results.store import Results
 from bthelpers.statistics.bootstrap import interval
 from bthelpers.statistics.permutation import LEVEL
@@ -168,8 +168,8 @@ def impact_signed_rank_table(
 def _voxels_of_regions(results: Results, model: str, participant: str) -> xr.DataArray:
     """Impact (condition, feature, region, voxel) of the voxels that each region has."""
     found = voxel_impacts(results, model, participant)
-    impacts = found["impact"].where(found["regions"].astype(bool))
-    return with_mean(impacts.transpose("condition", "feature", "region", "voxel"))
+    impacts = with_mean(found[["impact"]].where(found["regions"].astype(bool)))["impact"]
+    return impacts.transpose("condition", "feature", "region", "voxel")
 
 
 def _pair(tuned: xr.DataArray, baseline: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
@@ -187,8 +187,8 @@ def _over_all_voxels(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     return wilcoxon_over_voxels(tuned, baseline).p if (tuned != baseline).any() else np.nan
 
 
-def with_mean(impacts: Labelled) -> Labelled:
-    """Join the mean over the four features that are removed one by one, where they all are there."""
+def with_mean(impacts: xr.Dataset) -> xr.Dataset:
+    """Join the mean over the four features that are removed one by one, where all are there."""
     if not set(SINGLE) <= set(impacts["feature"].values):
         return impacts
     mean = impacts.sel(feature=list(SINGLE)).mean("feature", skipna=False)

@@ -106,7 +106,7 @@ def test_phones_are_brought_to_trs_as_states_are(features):
 
 @pytest.mark.parametrize(
     ("name", "frames", "hop"),
-    [("power_spectrum", power_spectra, 1600), ("fbank", log_mel, 160), ("mfcc", mfcc, 160)],
+    [("power_spectrum", power_spectra, 960), ("fbank", log_mel, 160), ("mfcc", mfcc, 160)],
 )
 def test_sound_is_brought_to_trs_as_states_are(features, name, frames, hop):
     waveform, rate = Spoken().audio("cat")

@@ -66,8 +66,8 @@ def minutes(story):
 def _phones(words, n_minutes, rng):
     phones, time = [], 0.0
     while time < 60 * n_minutes - 2:
-        for phone in [*words[rng.integers(N_WORDS)], *["sp"] * (rng.random() < 0.3)]:
-            stop = time + rng.uniform(0.04, 0.16) * (1 if phone != "sp" else rng.uniform(1, 6))
+        for phone in [*words[rng.integers(N_WORDS)], "sp"]:
+            stop = time + rng.uniform(0.04, 0.16) * (1 if phone != "sp" else rng.uniform(0.5, 3))
             phones.append(Interval(time, stop, str(phone)))
             time = stop
     return phones
@@ -80,7 +80,7 @@ def _sound(phones, gains, n_samples):
     for phone in phones:
         if phone.label != "sp":
             rows = slice(round(phone.start * RATE), round(phone.stop * RATE))
-            loud[rows] = gains[PHONES.index(phone.label)] + rng.normal(0, 0.5)
+            loud[rows] = gains[PHONES.index(phone.label)]
     noise, sound = np.fft.rfft(rng.normal(size=n_samples)), np.zeros(n_samples)
     edges = np.linspace(0, len(noise), 9).astype(int)
     for band, (low, high) in enumerate(pairwise(edges)):
@@ -99,10 +99,12 @@ def frames_of(speech, story, kind, rate):
     """What a representation, or a voxel, is made of: so many frames per second."""
     n_frames = int(60 * minutes(story) * rate)
     if kind == "meaning":  # of words that come and go without the sound
-        rng = np.random.default_rng([len(story), STORIES.index(story)])
+        rng = np.random.default_rng([7, STORIES.index(story)])
         meaning = np.random.default_rng(1).normal(size=(N_WORDS, N_MEANINGS))
-        said = rng.random(n_frames) < 2 / rate
-        return said[:, None] * meaning[rng.integers(N_WORDS, size=n_frames)]
+        frames, n_said = np.zeros((n_frames, N_MEANINGS)), 120 * minutes(story)
+        when = (rng.random(n_said) * n_frames).astype(int)
+        np.add.at(frames, when, meaning[rng.integers(N_WORDS, size=n_said)])
+        return frames
     phones = articulation(speech.spoken[story], n_frames, rate)
     if kind == "articulation":
         return phones
