@@ -209,9 +209,9 @@ class ImpactSettings:
     """The impact of low-level features on brain alignment (ICLR paper, section 3.4.2)."""
 
     features: Distinct[LowLevelFeature]  # each removed by itself; joint: four of them at once
-    delays: Distinct[StrictInt]  # TRs: a TR's representation is predicted from these neighbours too
     regions: Names  # region sets whose voxels are evaluated
     alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
+    delays: Distinct[StrictInt] = (0,)  # TRs: neighbours that predict a TR's representation
 
 
 @dataclass(frozen=True)
