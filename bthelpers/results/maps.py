@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from bthelpers.core.errors import ResultsError
@@ -29,13 +28,13 @@ def voxel_impacts(results: Results, model: str, participant: str) -> xr.Dataset:
         the evaluated regions, with their numbers among the participant's.
     """
     profile = results.profile()
-    conditions = pd.Index(profile.conditions_of(model), name="condition")
+    conditions = list(profile.conditions_of(model))
     original, residual = (
         xr.concat(
             [mean_r(results.open(model, participant, name, step)) for name in conditions],
-            conditions,
+            "condition",
             join="exact",
-        )
+        ).assign_coords(condition=conditions)
         for step in ("alignment", "impact")
     )
     regions = numbered_voxels(results, participant)["regions"]
