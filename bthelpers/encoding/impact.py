@@ -165,19 +165,8 @@ def exchanged(low_level: xr.DataArray, training: Sequence[str]) -> xr.DataArray:
 
     A training story gets that of the next training story, the last one that of the first; other
     stories get those of training stories. Only rows that have responses are taken; where the
-    other story is shorter, it begins again.
-
-    Parameters
-    ----------
-    low_level : DataArray (tr, feature)
-        With the coordinate ``story``.
-    training : sequence of str
-        Training stories, two or more.
-
-    Returns
-    -------
-    DataArray (tr, feature)
-        Labelled like what was given.
+    other story is shorter, it begins again. ``low_level`` (tr, feature) has the coordinate
+    ``story``; what is returned is labelled like it.
     """
     stories = low_level["story"].values
     others = [story for story in dict.fromkeys(stories) if story not in training]
@@ -324,15 +313,8 @@ def low_level_impact(original: xr.Dataset, residual: xr.Dataset) -> xr.Dataset:
     original = original.where(positive == original.sizes["draw"])
     impact = -percent_change(residual, original)
     floor = -percent_change(floor, original) if floor is not None else impact * np.nan
-    return xr.Dataset(
-        {
-            "impact": impact["alignment"],
-            "draws": impact["draws"],
-            "floor": floor["alignment"],
-            "floor_draws": floor["draws"],
-            "positive": positive,
-        }
-    )
+    found = impact.rename(alignment="impact").assign(positive=positive)
+    return found.assign(floor=floor["alignment"], floor_draws=floor["draws"])
 
 
 def voxel_impact(
