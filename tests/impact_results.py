@@ -16,7 +16,7 @@ PARTICIPANTS = ["SIM02", "SIM01"]
 CONDITIONS = ["pretrained", "block-permuted", "brain-tuned"]
 MODEL = "hubert-mini"
 REGIONS = ["late_language", "primary_auditory"]
-FEATURES = ["diphones", "joint"]
+FEATURES = ["power_spectrum", "diphones", "triphones", "articulation", "joint"]
 N_LAYERS, N_DRAWS = 4, 300
 
 
@@ -44,12 +44,47 @@ def write_results(root):
     runs = {}
     for participant in PARTICIPANTS:
         for condition in CONDITIONS:
-            pair = invented(rng), invented(rng, ("feature", FEATURES))
+            other = invented(rng, ("feature", FEATURES))
+            residual = invented(rng, ("feature", FEATURES)).assign(
+                floor_alignment=other["alignment"], floor_draws=other["draws"]
+            )
+            pair = invented(rng), residual
             runs[participant, condition] = pair
             for step, run in zip(("alignment", "impact"), pair, strict=True):
                 path = root / MODEL / participant / condition / f"{step}.nc"
                 write_dataset(run, path, {})
     return Results(root), runs
+
+
+EVALUATED = np.arange(2, 30)  # voxels, of forty
+
+
+def write_voxels(results, rng):
+    """Correlations of single voxels, in the runs, and the regions of two participants.
+
+    Returns
+    -------
+    dict
+        Original (voxel) and residual (feature, voxel) correlations, mean over layers, by
+        participant and condition.
+    """
+    masks = np.array([np.arange(40) % 2 == 0, np.arange(40) % 2 == 1, np.arange(40) > 20])
+    labels = {"region": ["late_language", "primary_auditory", "early_auditory"]}
+    means = {}
+    for participant in PARTICIPANTS:
+        voxels = xr.Dataset({"regions": (("region", "voxel"), masks)}, labels)
+        write_dataset(voxels, results.root / participant / "voxels.nc", {})
+        for condition in CONDITIONS:
+            folder = results.root / MODEL / participant / condition
+            r = rng.uniform(0, 0.6, (N_LAYERS, 40))
+            left = rng.uniform(-0.1, 0.3, (len(FEATURES), N_LAYERS, len(EVALUATED)))
+            before = xr.Dataset({"r": (("layer", "voxel"), r)}, {"voxel": np.arange(40)})
+            coordinates = {"feature": FEATURES, "voxel": EVALUATED}
+            after = xr.Dataset({"r": (("feature", "layer", "voxel"), left)}, coordinates)
+            write_dataset(before, folder / "alignment.nc", {})
+            write_dataset(after, folder / "impact.nc", {})
+            means[participant, condition] = r[1:, EVALUATED].mean(axis=0), left[:, 1:].mean(axis=1)
+    return means
 
 
 def write_negative_draw(written):

@@ -21,6 +21,7 @@ BAND_EDGES = np.linspace(25, 15_000, 449)  # Hz, of the 448 bands of the power s
 BINS_PER_BAND = 4  # at least: frequencies that the power of a band is averaged over
 # Of a full-scale amplitude's square per Hz. The rounding of 16-bit sound at 44.1 kHz is below it.
 POWER_FLOOR = 1e-14
+FRAMES_AT_ONCE = 512  # of which spectra are computed: bounds memory
 LONGEST_GAP = 1e-3  # s; phones that are further apart do not follow each other
 
 
@@ -82,14 +83,14 @@ def power_spectrum(segment: np.ndarray, rate: float) -> NDArray[np.floating]:
 
     Parameters
     ----------
-    segment : array of shape (n_samples,)
+    segment : array of shape (..., n_samples)
         Sound between -1 and 1.
     rate : float
         Samples per second.
 
     Returns
     -------
-    array of shape (n_bands,)
+    array of shape (..., n_bands)
         In decibels: 0 is one unit of squared amplitude per Hz. Silence is at -140.
 
     Raises
@@ -100,13 +101,42 @@ def power_spectrum(segment: np.ndarray, rate: float) -> NDArray[np.floating]:
     edges = BAND_EDGES[rate / 2 >= BAND_EDGES]
     if len(edges) < 2:
         raise ValueError(f"sound of {rate} samples per second holds no band of the power spectrum")
-    n_window = next_fast_len(round(BINS_PER_BAND * rate / (edges[1] - edges[0])), real=True)
-    if len(segment) < n_window:
-        raise ValueError(f"{len(segment)} samples are too few for a spectrum: {n_window} or more")
+    n_window, n_samples = spectrum_window(rate), segment.shape[-1]
+    if n_samples < n_window:
+        raise ValueError(f"{n_samples} samples are too few for a spectrum: {n_window} or more")
     frequencies, density = welch(segment, rate, nperseg=n_window)
     first = np.searchsorted(frequencies, edges)
-    power = np.add.reduceat(density[: first[-1]], first[:-1]) / np.diff(first)
-    return 10 * np.log10(np.maximum(power, POWER_FLOOR))
+    sums = np.add.reduceat(density[..., : first[-1]], first[:-1], axis=-1)
+    return 10 * np.log10(np.maximum(sums / np.diff(first), POWER_FLOOR))
+
+
+def spectrum_window(rate: float) -> int:
+    """Samples of a window of `power_spectrum`: about 0.12 s, as many as are quick to transform."""
+    return next_fast_len(round(BINS_PER_BAND * rate / (BAND_EDGES[1] - BAND_EDGES[0])), real=True)
+
+
+def power_spectra(waveform: np.ndarray, rate: int, hop: int) -> NDArray[np.float32]:
+    """`power_spectrum` of one window after another.
+
+    Parameters
+    ----------
+    waveform : array of shape (n_samples,)
+    rate : int
+        Samples per second.
+    hop : int
+        Samples per frame; frame ``k`` is centred on sample ``(k + 1/2) * hop``.
+
+    Returns
+    -------
+    array of shape (n_samples // hop, n_bands), float32
+    """
+    n_window, n_frames = spectrum_window(rate), len(waveform) // hop
+    before = n_window // 2 - hop // 2
+    padded = np.pad(waveform, (max(before, 0), n_window))[max(-before, 0) :]
+    cut = np.lib.stride_tricks.sliding_window_view(padded, n_window)[::hop][:n_frames]
+    batches = range(0, n_frames, FRAMES_AT_ONCE)
+    spectra = [power_spectrum(cut[first : first + FRAMES_AT_ONCE], rate) for first in batches]
+    return np.concatenate(spectra).astype(np.float32)
 
 
 @functools.cache

@@ -2,12 +2,14 @@
 
 Section 3.4.2 of the ICLR paper. A ridge predicts a model's representation from a low-level feature;
 what it does not predict, the residual, is aligned with the brain as the representation itself is.
-Equation 2, `low_level_impact`, is the share of the alignment that is lost.
+Equation 2, `low_level_impact`, is the share of the alignment that is lost. Some of it is lost to
+chance: the floor of an impact is what the same feature of *another* story takes away.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bthelpers.core.errors import listed
 from bthelpers.core.progress import Progress
-from bthelpers.core.timing import TR, trim
+from bthelpers.core.timing import TR, TRIM, trim
 from bthelpers.encoding.alignment import evaluate_layers
 from bthelpers.encoding.inputs import EncodingInputs, require_stories
 from bthelpers.encoding.ridge import fit_ridge, story_folds
@@ -25,6 +27,8 @@ from bthelpers.statistics.bootstrap import percent_change
 # A dimension of which less than this share of the variance is left counts as removed. An encoding
 # model standardises its features: it would blow up the remainder, which the penalty leaves.
 NOTHING_LEFT = 1e-3
+ONSET = 3 * TR  # s of a story; until then, silence is within the three lobes of the filter to TRs
+FLOOR = {"floor_alignment": "alignment", "floor_draws": "draws"}
 SMALLEST_R = 0.05  # original correlation below which a voxel's impact is not computed
 
 
@@ -39,8 +43,8 @@ def residualize(
 
     One ridge predicts the dimensions of all layers, each with a penalty of its own. It is fitted to
     the response rows of the training stories. Its prediction is subtracted at all TRs but those at
-    the start that have less than a TR of sound before them. Everything is centred within each
-    story, as responses are.
+    the start that have less sound before them than the filter to TRs reaches back. Everything is
+    centred within each story, as responses are.
 
     Parameters
     ----------
@@ -85,7 +89,7 @@ def residualize(
     Y /= Y[rows].std(axis=0)
     model = fit_ridge(X[rows], Y[rows], story_folds(stories[rows], n_folds), alphas)
     # The silence before a story is far from all that the ridge was fitted to.
-    predicted = np.where(low_level["time"].values[:, None] < TR, 0, model.predict(X))
+    predicted = np.where(low_level["time"].values[:, None] < ONSET, 0, model.predict(X))
     left = -model.cv_scores_  # of squared errors, and Y has a variance of one
     residual = np.zeros((len(stories), len(varying)), np.float32)
     residual[:, varying] = np.where(left < NOTHING_LEFT, 0, Y - predicted)
@@ -156,6 +160,25 @@ def _set_deviation(X: NDArray, feature_set: NDArray) -> NDArray[np.float64]:
     return np.sqrt(np.bincount(of_set, X.var(axis=0))[of_set])
 
 
+def exchanged(low_level: xr.DataArray, training: Sequence[str]) -> xr.DataArray:
+    """Give each story the low-level feature of another one.
+
+    A training story gets that of the next training story, the last one that of the first; other
+    stories get those of training stories. Only rows that have responses are taken; where the
+    other story is shorter, it begins again. ``low_level`` (tr, feature) has the coordinate
+    ``story``; what is returned is labelled like it.
+    """
+    stories = low_level["story"].values
+    others = [story for story in dict.fromkeys(stories) if story not in training]
+    donors = [*training[1:], training[0], *islice(cycle(training), len(others))]
+    values = low_level.transpose("tr", "feature").copy()
+    for story, donor in zip([*training, *others], donors, strict=True):
+        rows, given = np.flatnonzero(stories == story), trim(np.flatnonzero(stories == donor))
+        places = np.arange(len(rows)) - TRIM[0]  # so that both begin with their first response
+        values[rows] = low_level[given[places % len(given)]].values
+    return values
+
+
 def residual_alignment(
     representations: xr.DataArray,
     low_level: Mapping[str, xr.DataArray],
@@ -180,26 +203,41 @@ def residual_alignment(
     Dataset
         ``r`` (feature, layer, voxel), ``alignment`` (feature, layer, region) and ``draws``
         (feature, layer, region, draw) of the residuals, where ``feature`` is the low-level one; 0
-        in layers of which nothing is left. What `residualize` counts, per feature and layer. What
-        the features' attributes count, as attributes.
+        in layers of which nothing is left. ``floor_alignment`` and ``floor_draws`` are the same
+        where another story's feature is removed (`exchanged`). What `residualize` counts, per
+        feature and layer. What the features' attributes count, as attributes.
     """
     aligned = []
     progress = Progress("low-level features", len(low_level))
-    stories, n_folds = inputs.training.stories, inputs.encoding.folds
     for name, values in low_level.items():
-        removal = residualize(values, representations, stories, n_folds, alphas)
-        residual = removal["residual"]
-        found = _without_alignment(residual["layer"], inputs)
-        left = residual.any(("tr", "feature")).values
-        if left.any():
-            evaluated = evaluate_layers(residual.isel(layer=left), inputs)
-            for variable in found:
-                found[variable].loc[{"layer": evaluated["layer"]}] = evaluated[variable]
+        found, removal = _without(values, representations, inputs, alphas)
+        other = exchanged(values, inputs.training.stories)
+        floor, _ = _without(other, representations, inputs, alphas)
+        found = found.assign({new: floor[old] for new, old in FLOOR.items()})
         counts = removal.drop_dims(("tr", "feature"))
         aligned.append(found.assign(counts).assign_attrs(values.attrs))
         progress.advance(name)
     names = pd.Index(list(low_level), name="feature")
     return xr.concat(aligned, names, combine_attrs="no_conflicts")
+
+
+def _without(
+    low_level: xr.DataArray,
+    representations: xr.DataArray,
+    inputs: EncodingInputs,
+    alphas: ArrayLike,
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Alignment of what one low-level feature leaves, and what `residualize` returns."""
+    folds = inputs.encoding.folds
+    removal = residualize(low_level, representations, inputs.training.stories, folds, alphas)
+    residual = removal["residual"]
+    found = _without_alignment(residual["layer"], inputs)
+    left = residual.any(("tr", "feature")).values
+    if left.any():
+        evaluated = evaluate_layers(residual.isel(layer=left), inputs)
+        for variable in found:
+            found[variable].loc[{"layer": evaluated["layer"]}] = evaluated[variable]
+    return found, removal
 
 
 def _without_alignment(layers: xr.DataArray, inputs: EncodingInputs) -> xr.Dataset:
@@ -236,14 +274,17 @@ def low_level_impact(original: xr.Dataset, residual: xr.Dataset) -> xr.Dataset:
         ``alignment`` (..., region) and ``draws`` (..., region, draw) of the representations, as of
         `bthelpers.encoding.alignment.evaluate_layers`: of layers, or means over some.
     residual : Dataset
-        The same of the residuals, with paired draws; more dimensions (such as feature) and fewer
-        regions are right.
+        The same of the residuals, with paired draws, and their ``floor_alignment`` and
+        ``floor_draws`` where there are any; more dimensions (such as feature) and fewer regions are
+        right.
 
     Returns
     -------
     Dataset
         ``impact`` (..., region) and its ``draws`` (..., region, draw), NaN where there is no ratio;
-        ``positive`` (..., region), the number of draws with a positive original alignment.
+        ``floor`` and ``floor_draws``, the same of another story's features, NaN where these were
+        not removed; ``positive`` (..., region), the number of draws with a positive original
+        alignment.
 
     Raises
     ------
@@ -261,6 +302,7 @@ def low_level_impact(original: xr.Dataset, residual: xr.Dataset) -> xr.Dataset:
     """
     variables = ["alignment", "draws"]
     original = original[variables].sel(region=residual["region"])
+    floor = residual[[*FLOOR]].rename(FLOOR) if set(FLOOR) <= set(residual) else None
     try:
         original, residual = xr.align(original, residual[variables], join="exact")
     except ValueError as error:
@@ -268,9 +310,11 @@ def low_level_impact(original: xr.Dataset, residual: xr.Dataset) -> xr.Dataset:
             f"the original and the residual alignment were not evaluated alike: {error}"
         ) from error
     positive = (original["draws"] > 0).sum("draw")
-    clear = positive == original.sizes["draw"]
-    impact = -percent_change(residual.where(clear), original.where(clear))
-    return impact.rename(alignment="impact").assign(positive=positive)
+    original = original.where(positive == original.sizes["draw"])
+    impact = -percent_change(residual, original)
+    floor = -percent_change(floor, original) if floor is not None else impact * np.nan
+    found = impact.rename(alignment="impact").assign(positive=positive)
+    return found.assign(floor=floor["alignment"], floor_draws=floor["draws"])
 
 
 def voxel_impact(

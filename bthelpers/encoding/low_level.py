@@ -1,21 +1,33 @@
 """Low-level features of stories at their TRs (appendix A.3 of the ICLR paper).
 
-To a TR belongs the sound of the TR before it, as to a window that ends there; silence precedes and
-follows a story. The rows are those of `bthelpers.encoding.representations.extract`.
+A feature is brought to TRs as a model's states are, by `WindowClock` and the Lanczos filter: the
+mean over the sound that is pooled at each window's end, as if the feature were a layer whose tokens
+are short frames. What a ridge does not predict of a representation is then not for want of time.
+
+As published, a TR has the sound of the TR before it: its spectrum, and which phones occur in it.
+The rows of both are those of `bthelpers.encoding.representations.extract`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from bthelpers.core.errors import did_you_mean, listed
-from bthelpers.core.timing import SAMPLE_RATE, TR, Interval, windows
+from bthelpers.core.timing import (
+    SAMPLE_RATE,
+    TR,
+    Interval,
+    fir_delay,
+    lanczos_downsample,
+    windows,
+)
 from bthelpers.data.dataset import Dataset
 from bthelpers.encoding.acoustics import (
     BAND_EDGES,
@@ -24,11 +36,13 @@ from bthelpers.encoding.acoustics import (
     mfcc,
     phone_name,
     phone_sequences,
+    power_spectra,
     power_spectrum,
 )
 from bthelpers.encoding.inputs import at_trs
+from bthelpers.encoding.representations import WindowClock
 
-HOP = SAMPLE_RATE // 100  # samples from one frame of mel bands or cepstra to the next
+COLUMNS_AT_ONCE = 512  # that are filtered: bounds memory
 
 
 def sound_segments(waveform: np.ndarray, rate: int, tr_times: np.ndarray) -> list[np.ndarray]:
@@ -52,31 +66,103 @@ def sound_segments(waveform: np.ndarray, rate: int, tr_times: np.ndarray) -> lis
     return [padded[start:stop] for start, stop in ranges + before]
 
 
-def presence(
-    intervals: Iterable[Interval], labels: Sequence[str], tr_times: np.ndarray
-) -> NDArray[np.float32]:
-    """Which labels are heard, wholly or in part, in the TR before each time.
+def shares(
+    intervals: Sequence[Interval], labels: Sequence[str], starts: np.ndarray, stops: np.ndarray
+) -> csr_array:
+    """Share of each stretch of time that each label takes.
 
     Parameters
     ----------
-    intervals : iterable of Interval
+    intervals : sequence of Interval
         Labelled with some of the labels.
     labels : sequence of str
         Different from each other.
-    tr_times : array of shape (n_trs,)
-        Increasing, in seconds from the sound's start.
+    starts, stops : array of shape (n_stretches,)
+        Both increasing, in seconds.
 
     Returns
     -------
-    array of shape (n_trs, n_labels), 0 or 1
+    sparse array of shape (n_stretches, n_labels)
+        Above one only where intervals of one label overlap.
+
+    Examples
+    --------
+    >>> phones = [Interval(0.0, 1.5, "S"), Interval(1.5, 2.0, "T")]
+    >>> shares(phones, ["S", "T"], starts=np.array([0, 1]), stops=np.array([1, 2])).toarray()
+    array([[1. , 0. ],
+           [0.5, 0.5]])
     """
     columns = {label: number for number, label in enumerate(labels)}
-    present = np.zeros((len(tr_times), len(labels)), np.float32)
-    for interval in intervals:
-        first = np.searchsorted(tr_times, interval.start, side="right")
-        end = np.searchsorted(tr_times - TR, interval.stop, side="left")
-        present[first:end, columns[interval.label]] = 1
-    return present
+    column = np.array([columns[interval.label] for interval in intervals], int)
+    edges = np.array([(each.start, each.stop) for each in intervals]).reshape(-1, 2)
+    first = np.searchsorted(stops, edges[:, 0], side="right")
+    count = np.maximum(np.searchsorted(starts, edges[:, 1], side="left") - first, 0)
+    of_overlap = np.repeat(np.arange(len(edges)), count)
+    stretch = np.arange(len(of_overlap)) - np.repeat(np.cumsum(count) - count - first, count)
+    start, stop = edges[of_overlap].T
+    heard = np.minimum(stop, stops[stretch]) - np.maximum(start, starts[stretch])
+    share = heard / (stops - starts)[stretch]
+    return csr_array((share, (stretch, column[of_overlap])), (len(stops), len(labels)))
+
+
+def _pooled(
+    intervals: Sequence[Interval],
+    labels: Sequence[str],
+    duration: float,
+    clock: WindowClock,
+) -> tuple[csr_array, np.ndarray]:
+    """Shares of what is pooled at the end of each window, and these ends."""
+    ends = clock.ends(duration)
+    return shares(intervals, labels, np.maximum(ends - clock.pooled, 0), ends), ends
+
+
+def _occurrence_on_clock(
+    intervals: list[Interval], labels: list[str], dataset: Dataset, story: str, clock: WindowClock
+) -> np.ndarray:
+    """How long labels are heard, at TRs."""
+    waveform, rate = dataset.audio(story)
+    share, ends = _pooled(intervals, labels, len(waveform) / rate, clock)
+    blocks = [
+        lanczos_downsample(
+            share[:, first : first + COLUMNS_AT_ONCE].toarray(), ends, dataset.tr_times(story)
+        )
+        for first in range(0, len(labels), COLUMNS_AT_ONCE)
+    ]
+    return np.concatenate(blocks, axis=1)
+
+
+def _presence(
+    intervals: list[Interval], labels: list[str], dataset: Dataset, story: str, clock: WindowClock
+) -> np.ndarray:
+    """Which labels are heard, wholly or in part, in the TR before each: 0 or 1, as published."""
+    tr_times = dataset.tr_times(story)
+    return shares(intervals, labels, tr_times - TR, tr_times).toarray() > 0
+
+
+def _sound_on_clock(
+    waveform: np.ndarray,
+    rate: int,
+    tr_times: np.ndarray,
+    clock: WindowClock,
+    frames: Callable[[np.ndarray, int, int], np.ndarray],
+    hop: float,
+) -> np.ndarray:
+    """Frames, one every so many seconds, at TRs."""
+    n_hop = round(hop * rate)
+    values = frames(np.pad(waveform, (0, -len(waveform) % n_hop)), rate, n_hop)
+    edges = np.arange(len(values) + 1) * n_hop / rate
+    intervals = [Interval(*pair, k) for k, pair in enumerate(pairwise(edges))]
+    share, ends = _pooled(intervals, range(len(values)), len(waveform) / rate, clock)
+    return lanczos_downsample(share @ values, ends, tr_times)
+
+
+def _spectrum_of_tr(
+    waveform: np.ndarray, rate: int, tr_times: np.ndarray, clock: WindowClock
+) -> np.ndarray:
+    """Power spectrum of the TR before each, as published."""
+    return np.stack(
+        [power_spectrum(segment, rate) for segment in sound_segments(waveform, rate, tr_times)]
+    )
 
 
 def _labelled(dataset: Dataset, rows: dict[str, np.ndarray], columns: list[str]) -> xr.DataArray:
@@ -88,53 +174,48 @@ def _labelled(dataset: Dataset, rows: dict[str, np.ndarray], columns: list[str])
 def _of_sound(
     dataset: Dataset,
     stories: Sequence[str],
-    read: Callable[[str], tuple[np.ndarray, int]],
-    describe: Callable[[np.ndarray, int], np.ndarray],
+    clock: WindowClock,
+    coded: Callable[..., np.ndarray],
+    read: Callable[[Dataset, str], tuple[np.ndarray, int]],
 ) -> xr.DataArray:
-    """Numbers that describe each TR's sound, of stories as they are read: waveform, rate."""
-    rows = {}
-    for story in stories:
-        waveform, rate = read(story)
-        segments = sound_segments(waveform, rate, dataset.tr_times(story))
-        rows[story] = np.stack([describe(segment, rate) for segment in segments])
+    rows = {
+        story: coded(*read(dataset, story), dataset.tr_times(story), clock) for story in stories
+    }
     n_columns = rows[stories[0]].shape[1]
     return _labelled(dataset, rows, [str(number) for number in range(n_columns)])
 
 
-def _power_spectrum(dataset: Dataset, stories: Sequence[str]) -> xr.DataArray:
-    values = _of_sound(dataset, stories, dataset.audio, power_spectrum)
+def _power_spectrum(
+    dataset: Dataset,
+    stories: Sequence[str],
+    clock: WindowClock,
+    coded: Callable[..., np.ndarray],
+) -> xr.DataArray:
+    values = _of_sound(dataset, stories, clock, coded, lambda data, story: data.audio(story))
     n_bands = len(BAND_EDGES) - 1
     beyond = n_bands - values.sizes["feature"]
     return values.assign_attrs(bands_beyond_the_sound=f"{beyond} of {n_bands}")
 
 
-def _mel(
-    dataset: Dataset, stories: Sequence[str], frames: Callable[..., np.ndarray]
-) -> xr.DataArray:
-    """Mean over the frames of a TR."""
-
-    return _of_sound(
-        dataset,
-        stories,
-        read=lambda story: (dataset.waveform(story, SAMPLE_RATE), SAMPLE_RATE),
-        describe=lambda segment, rate: frames(segment, rate, HOP).mean(axis=0),
-    )
+def _resampled(dataset: Dataset, story: str) -> tuple[np.ndarray, int]:
+    return dataset.waveform(story, SAMPLE_RATE), SAMPLE_RATE
 
 
 def _of_phones(
     dataset: Dataset,
     stories: Sequence[str],
-    relabelled: Callable[[list[Interval]], list[Interval]],
-    columns: Iterable[str] = (),
+    clock: WindowClock,
+    coded: Callable[..., np.ndarray],
+    name: str,
 ) -> xr.DataArray:
-    """Presence of what phones are, or make up; of the given columns and all that occur."""
+    """What phones are, or make up: a column for all that occur and, of articulation, for all."""
     phones = {story: dataset.phones(story) for story in stories}
-    intervals = {story: relabelled(phones[story]) for story in stories}
+    intervals = {story: RELABELLED[name](phones[story]) for story in stories}
     occurring = {interval.label for story in stories for interval in intervals[story]}
-    columns = sorted(occurring.union(columns))
-    rows = {
-        story: presence(intervals[story], columns, dataset.tr_times(story)) for story in stories
-    }
+    if name == "articulation":
+        occurring = occurring.union(*articulation_table().values())
+    columns = sorted(occurring)
+    rows = {story: coded(intervals[story], columns, dataset, story, clock) for story in stories}
     others = Counter(
         phone.label
         for story in stories
@@ -154,42 +235,64 @@ def _articulated(phones: list[Interval]) -> list[Interval]:
     ]
 
 
-# (dataset, stories) -> DataArray (tr, feature)
-LOW_LEVEL_FEATURES: dict[str, Callable[[Dataset, Sequence[str]], xr.DataArray]] = {
-    "power_spectrum": _power_spectrum,
-    "diphones": partial(_of_phones, relabelled=partial(phone_sequences, length=2)),
-    "triphones": partial(_of_phones, relabelled=partial(phone_sequences, length=3)),
-    "articulation": partial(
-        _of_phones,
-        relabelled=_articulated,
-        columns=frozenset().union(*articulation_table().values()),
-    ),
-    "fbank": partial(_mel, frames=log_mel),
-    "mfcc": partial(_mel, frames=mfcc),
+RELABELLED: dict[str, Callable[[list[Interval]], list[Interval]]] = {
+    "diphones": partial(phone_sequences, length=2),
+    "triphones": partial(phone_sequences, length=3),
+    "articulation": _articulated,
 }
-JOINT = ("power_spectrum", "diphones", "triphones", "articulation")  # side by side: "joint"
+MEL_HOP, SPECTRUM_HOP = 0.01, 0.06  # s from one frame to the next; of spectra, half a window
+# (dataset, stories, clock) -> DataArray (tr, feature)
+LOW_LEVEL_FEATURES: dict[str, Callable[..., xr.DataArray]] = {
+    "power_spectrum": partial(
+        _power_spectrum, coded=partial(_sound_on_clock, frames=power_spectra, hop=SPECTRUM_HOP)
+    ),
+    **{name: partial(_of_phones, coded=_occurrence_on_clock, name=name) for name in RELABELLED},
+    **{
+        name: partial(
+            _of_sound, coded=partial(_sound_on_clock, frames=frames, hop=MEL_HOP), read=_resampled
+        )
+        for name, frames in (("fbank", log_mel), ("mfcc", mfcc))
+    },
+}
+AS_PUBLISHED: dict[str, Callable[..., xr.DataArray]] = {
+    "power_spectrum": partial(_power_spectrum, coded=_spectrum_of_tr),
+    **{name: partial(_of_phones, coded=_presence, name=name) for name in RELABELLED},
+}
+JOINT = tuple(AS_PUBLISHED)
+PARTS = {"joint": JOINT, "joint_as_published": JOINT}  # side by side
+FEATURE_NAMES = (*LOW_LEVEL_FEATURES, *PARTS)
 
 
 def low_level_features(
-    dataset: Dataset, stories: Sequence[str], names: Sequence[str]
+    dataset: Dataset,
+    stories: Sequence[str],
+    names: Sequence[str],
+    clock: WindowClock,
+    delays: Sequence[int],
 ) -> dict[str, xr.DataArray]:
-    """Low-level features of stories at all of their TRs, before trimming and delays.
+    """Low-level features of stories at all of their TRs, before trimming.
 
     Parameters
     ----------
     dataset : Dataset
     stories : sequence of str
     names : sequence of str
-        Keys of `LOW_LEVEL_FEATURES`, and "joint", which is those of `JOINT` side by side.
+        Keys of `LOW_LEVEL_FEATURES`; "joint", which is the four of `JOINT` side by side; and
+        "joint_as_published", which is the four in the published coding.
+    clock : WindowClock
+        Of the representations that the features are to predict.
+    delays : sequence of int
+        In TRs: a feature has the columns of all these neighbours of a TR. As published: of the TR
+        alone.
 
     Returns
     -------
     dict of str to DataArray (tr, feature), float32
         Of each name, with coordinates ``story`` and ``time`` (seconds of sound) along ``tr``,
-        and, along ``feature``, the phones, articulatory feature or number of a column and its
-        ``feature_set``, a key of `LOW_LEVEL_FEATURES`. Attributes count what has no column: labels
-        of the transcription that are no phones, and bands of the power spectrum that the stimuli,
-        at their rate, cannot hold.
+        and, along ``feature``, the phones, articulatory feature or number of a column, its
+        ``delay``, and its ``feature_set``, a key of `LOW_LEVEL_FEATURES`. Attributes count what has
+        no column: labels of the transcription that are no phones, and bands of the power spectrum
+        that the stimuli, at their rate, cannot hold.
 
     Raises
     ------
@@ -199,16 +302,30 @@ def low_level_features(
         If a stimulus or transcription is missing or malformed.
     """
     for name in names:
-        if name not in {*LOW_LEVEL_FEATURES, "joint"}:
-            known = did_you_mean(name, [*LOW_LEVEL_FEATURES, "joint"])
-            raise ValueError(f"{name!r} is no low-level feature{known}")
-    needed = {*names, *(JOINT if "joint" in names else ())}
-    features = {}
-    for name in needed & LOW_LEVEL_FEATURES.keys():
-        values = LOW_LEVEL_FEATURES[name](dataset, stories)
+        if name not in FEATURE_NAMES:
+            raise ValueError(f"{name!r} is no low-level feature{did_you_mean(name, FEATURE_NAMES)}")
+
+    @cache
+    def columns(name: str, published: bool) -> xr.DataArray:
+        coding, of_coding = (AS_PUBLISHED, (0,)) if published else (LOW_LEVEL_FEATURES, delays)
+        values = delayed(coding[name](dataset, stories, clock), of_coding)
         feature_set = np.full(values.sizes["feature"], name)
-        features[name] = values.assign_coords(feature_set=("feature", feature_set))
-    if "joint" in names:
-        parts = [features[name] for name in JOINT]
-        features["joint"] = xr.concat(parts, "feature", combine_attrs="no_conflicts")
-    return {name: features[name] for name in names}
+        return values.assign_coords(feature_set=("feature", feature_set))
+
+    return {
+        name: xr.concat(
+            [columns(part, name == "joint_as_published") for part in PARTS.get(name, (name,))],
+            "feature",
+            combine_attrs="no_conflicts",
+        )
+        for name in names
+    }
+
+
+def delayed(values: xr.DataArray, delays: Sequence[int]) -> xr.DataArray:
+    """Columns (tr, feature) as they were so many TRs ago, story by story, one block per delay."""
+    stories = values["story"].values
+    rows = [fir_delay(values.values[stories == name], delays) for name in dict.fromkeys(stories)]
+    blocks = xr.concat([values] * len(delays), "feature")
+    delay = np.repeat(delays, values.sizes["feature"])
+    return blocks.copy(data=np.concatenate(rows)).assign_coords(delay=("feature", delay))

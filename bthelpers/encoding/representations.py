@@ -6,11 +6,13 @@ features of each window are brought to TRs by a three-lobed Lanczos filter.
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from itertools import groupby
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE, lanczos_downsample, windows
@@ -23,13 +25,52 @@ from bthelpers.params.settings import RepresentationSettings
 WINDOWS_PER_BATCH = 64
 
 
-# What stands for a window: its last token, the mean of all of its tokens, or the mean of those
-# that are new since the window before. States are (window, token, feature).
+# What stands for a window is the mean of its last tokens: of one, of all, or of those that are new
+# since the window before. Here is how many these are.
 POOLING = {
-    "last": lambda states, n_new: states[:, -1],
-    "mean": lambda states, n_new: states.mean(dim=1),
-    "stride": lambda states, n_new: states[:, -n_new:].mean(dim=1),
+    "last": lambda encoder, settings: 1,
+    "mean": lambda encoder, settings: encoder.n_tokens(settings.window),
+    "stride": lambda encoder, settings: max(1, round(settings.stride * SAMPLE_RATE / encoder.hop)),
 }
+
+
+@dataclass(frozen=True)
+class WindowClock:
+    """When windows of sound end, and what stands for a window is heard.
+
+    Attributes
+    ----------
+    stride : float
+        Seconds from the end of a window to that of the next.
+    token : float
+        Seconds of sound that a token sees: a window that is shorter holds none.
+    pooled : float
+        Seconds before a window's end in which the tokens are heard that stand for it. Windows that
+        end earlier than that begin with the sound.
+
+    Examples
+    --------
+    >>> WindowClock(stride=1.0, token=0.025, pooled=1.005).ends(3.2)
+    array([1., 2., 3.])
+    """
+
+    stride: float
+    token: float
+    pooled: float
+
+    @classmethod
+    def of(cls, encoder: SpeechEncoder, settings: RepresentationSettings) -> WindowClock:
+        """That of a model's representations."""
+        n_pooled = POOLING[settings.pooling](encoder, settings)
+        pooled = encoder.receptive_field + (n_pooled - 1) * encoder.hop
+        return cls(settings.stride, encoder.receptive_field / SAMPLE_RATE, pooled / SAMPLE_RATE)
+
+    def ends(self, duration: float) -> NDArray[np.float64]:
+        """Ends of the windows of so many seconds of sound, in seconds."""
+        # To the nearest sample: the last window may end up to half a sample after the sound.
+        half = 0.5 / SAMPLE_RATE
+        ends = self.stride * np.arange(1, int((duration + half) / self.stride) + 1)
+        return ends[ends + half >= self.token]
 
 
 def window_features(
@@ -50,12 +91,9 @@ def window_features(
     times : array of shape (n_windows,)
         The end of each window, in seconds of sound.
     """
-    # `windows` rounds to samples: the last window may end up to half a sample after the sound.
-    n_windows = int((len(waveform) + 0.5) / (settings.stride * SAMPLE_RATE))
-    times = settings.stride * np.arange(1, n_windows + 1)
+    times = WindowClock.of(encoder, settings).ends(len(waveform) / SAMPLE_RATE)
     stops = windows(times, settings.window, SAMPLE_RATE)[:, 1]
-    heard = stops >= encoder.receptive_field  # earlier windows are shorter than one token
-    times, token_windows = times[heard], encoder.token_windows(stops[heard], settings.window)
+    token_windows = encoder.token_windows(stops, settings.window)
     return pooled_windows(encoder, encoder.frames(waveform), token_windows, settings), times
 
 
@@ -82,15 +120,14 @@ def pooled_windows(
     float32 array of shape (n_layers + 1, n_windows, hidden_size)
     """
     encoder.model.eval()
-    stride_tokens = max(1, round(settings.stride * SAMPLE_RATE / encoder.hop))
-    pool = POOLING[settings.pooling]
+    n_pooled = POOLING[settings.pooling](encoder, settings)
     pooled = []
     for n_tokens, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
         for batch in torch.split(torch.from_numpy(np.stack(list(group))), WINDOWS_PER_BATCH):
             inputs = torch.stack([frames.window(start, stop) for start, stop in batch.tolist()])
             with encoder.autocast(settings.precision):
                 states = encoder.all_layers(inputs, n_tokens)
-            features = [pool(state.float(), stride_tokens) for state in states]
+            features = [state[:, -n_pooled:].float().mean(dim=1) for state in states]
             pooled.append(torch.stack(features).cpu())
     return torch.cat(pooled, dim=1).numpy()
 
@@ -103,7 +140,8 @@ def extract(
     Returns
     -------
     DataArray (layer, tr, feature), float32
-        With coordinates ``story`` and ``time`` (seconds of sound) along ``tr``.
+        With coordinates ``story`` and ``time`` (seconds of sound) along ``tr``. Attributes are
+        those of the `WindowClock`.
     """
     rows = []
     progress = Progress("representations", len(stories))
@@ -113,4 +151,5 @@ def extract(
         rows.append(np.stack([lanczos_downsample(f, times, tr_times) for f in features]))
         progress.advance(story)
     layers = np.arange(encoder.n_layers + 1)
-    return at_trs(dataset, stories, np.concatenate(rows, axis=1)).assign_coords(layer=layers)
+    values = at_trs(dataset, stories, np.concatenate(rows, axis=1)).assign_coords(layer=layers)
+    return values.assign_attrs(asdict(WindowClock.of(encoder, settings)))

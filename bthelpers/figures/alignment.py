@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from bthelpers.figures.style import (
@@ -31,7 +32,9 @@ FEATURE_TITLES = {
     "diphones": "Di-phones",
     "triphones": "Tri-phones",
     "articulation": "Articulation",
+    "mean": "Mean\nof four",
     "joint": "All four",
+    "joint_as_published": "All four,\nas published",
 }
 ALIGNMENT = "Normalised brain alignment (mean r / ceiling)"
 
@@ -140,25 +143,67 @@ def layer_curves(alignments: dict[str, xr.DataArray]) -> Figure:
     return figure
 
 
-def impact_bars(impacts: xr.Dataset, region: str) -> Figure:
+def impact_bars(impacts: xr.Dataset, p: xr.DataArray, region: str) -> Figure:
     """Bars per low-level feature and condition, mean over participants (Fig. 3 and 7).
 
     A condition in which a participant has no ratio has no bar.
 
+    Parameters
+    ----------
+    impacts : Dataset
+        As `bthelpers.results.impact.load_impacts` returns it.
+    p : DataArray (condition, feature, region)
+        As `bthelpers.results.impact.impact_p` returns it.
+    region : str
+
     Returns
     -------
     Figure
-        Error bars: 95 % intervals of the block bootstrap; dots: participants.
+        Error bars: 95 % intervals of the block bootstrap; dots: participants; red strokes: floors,
+        the impact of another story's features; asterisks: significantly different from pretrained.
     """
-    chosen = impacts.sel(region=region).transpose("condition", "feature", ...)
+    features = impacts["feature"].values
+    ticks = [FEATURE_TITLES.get(name, name) for name in features]
+    return _impact_bars(impacts, p, region, "feature", ticks)
+
+
+def family_impact_bars(families: xr.Dataset, p: xr.DataArray, region: str) -> Figure:
+    """Bars per model and condition, mean over four features and participants (Fig. 3a, 3b and 7).
+
+    Parameters
+    ----------
+    families : Dataset
+        As `bthelpers.results.impact.load_family_impacts` returns it, of one feature.
+    p : DataArray (model, condition, region)
+        As `bthelpers.results.impact.impact_p` returns it, of the same models and feature.
+    region : str
+
+    Returns
+    -------
+    Figure
+        As of `impact_bars`. Conditions in which a model was not evaluated have no bar.
+    """
+    return _impact_bars(families, p, region, "model", list(families["model"].values))
+
+
+def _impact_bars(
+    impacts: xr.Dataset, p: xr.DataArray, region: str, group: str, ticks: list[str]
+) -> Figure:
+    chosen = impacts.sel(region=region).transpose("condition", group, ...)
     means = chosen["impact"].mean("participant", skipna=False)
     ends = interval(estimate(chosen, "impact"), "participant").transpose("bound", *means.dims)
-    ticks = [FEATURE_TITLES.get(name, name) for name in chosen["feature"].values]
-    return _bars(
+    figure = _bars(
         means,
         ends,
         ticks,
         "Low-level impact (%)",
         region_title(region),
         participants=chosen["impact"],
+        p=p.sel(region=region).transpose("condition", group),
     )
+    [axes] = figure.axes
+    bars = [each for each in axes.containers if isinstance(each, BarContainer)]
+    for of_condition, floor in zip(bars, means["floor"].values, strict=True):
+        left = np.array([bar.get_x() for bar in of_condition])
+        axes.hlines(floor, left, left + of_condition[0].get_width(), "red", linewidth=1.5, zorder=3)
+    return figure

@@ -38,8 +38,8 @@ def score_bars(runs: Mapping[str, xr.Dataset], score: str, title: str) -> Figure
     Returns
     -------
     Figure
-        Bars: mean over participants; error bars: 95 % intervals of the bootstrap over speakers of test clips;
-        dots: participants, where each has a tuned model; dashed lines: naive model.
+        Bars: mean over participants; error bars: 95 % intervals of the bootstrap over speakers of
+        test clips; dots: participants, where each has a tuned model; dashed lines: naive model.
     """
     figure, grid = panels(1, len(runs), max(1.75 * len(runs), 3) + 0.8, 3.6, sharey=True)
     for axes, (name, run) in zip(grid.flat, runs.items(), strict=True):
@@ -99,7 +99,8 @@ def score_by_layer(runs: Mapping[str, xr.Dataset], score: str, title: str) -> Fi
     Returns
     -------
     Figure
-        Lines: mean over participants; bands: 95 % intervals of the bootstrap over speakers of test clips.
+        Lines: mean over participants; bands: 95 % intervals of the bootstrap over speakers of test
+        clips.
     """
     figure, grid = panels(2, len(runs), max(2.2 * len(runs), 3) + 0.8, 5, sharex="col")
     for (top, bottom), (name, run) in zip(grid.T, runs.items(), strict=True):

@@ -45,7 +45,14 @@ Chooser = Literal["training", "validation"]
 OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
 Evaluation = Literal["alignment", "impact", "preference", "probes", "recognition"]
 LowLevelFeature = Literal[
-    "power_spectrum", "diphones", "triphones", "articulation", "fbank", "mfcc", "joint"
+    "power_spectrum",
+    "diphones",
+    "triphones",
+    "articulation",
+    "fbank",
+    "mfcc",
+    "joint",
+    "joint_as_published",
 ]
 
 
@@ -224,6 +231,7 @@ class ImpactSettings:
     features: Distinct[LowLevelFeature]  # each removed by itself; joint: four of them at once
     regions: Names  # region sets whose voxels are evaluated
     alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
+    delays: Distinct[StrictInt] = (0,)  # TRs: neighbours that predict a TR's representation
 
 
 @dataclass(frozen=True)

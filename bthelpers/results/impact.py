@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bthelpers.encoding.impact import low_level_impact
 from bthelpers.results.comparison import compare, estimate
-from bthelpers.results.runs import TUNED, over_layers, over_runs
+from bthelpers.results.maps import voxel_impacts
+from bthelpers.results.runs import BASELINE, TUNED, in_all, over_layers, over_runs
 from bthelpers.results.store import Results
 from bthelpers.statistics.intervals import interval
+from bthelpers.statistics.permutation import LEVEL
+from bthelpers.statistics.wilcoxon import wilcoxon_over_participants, wilcoxon_over_voxels
+
+SINGLE = ("power_spectrum", "diphones", "triphones", "articulation")  # removed one by one
 
 
 def load_impacts(results: Results, model: str) -> xr.Dataset:
@@ -19,19 +28,21 @@ def load_impacts(results: Results, model: str) -> xr.Dataset:
     -------
     Dataset
         ``impact`` (participant, condition, feature, region), in percent, and its ``draws``
-        (..., draw); NaN where there is no ratio. ``positive``, as of `low_level_impact`.
+        (..., draw); NaN where there is no ratio. ``floor`` and ``floor_draws``, the same of another
+        story's features, and ``positive``, as of `low_level_impact`. The feature "mean" is the mean
+        over the four that are removed one by one, where there are all of them.
 
     Raises
     ------
     ResultsError
         If a run of the profile is missing.
     """
-    return over_runs(results, model, lambda *run: _impact(results, *run))
+    return with_mean(over_runs(results, model, lambda *run: _impact(results, *run)))
 
 
 def _impact(results: Results, *run: str) -> xr.Dataset:
     original, residual = (
-        over_layers(results.open(*run, step)[["alignment", "draws"]])
+        over_layers(results.open(*run, step).drop_dims("voxel", errors="ignore"))
         for step in ("alignment", "impact")
     )
     return low_level_impact(original, residual)
@@ -57,8 +68,135 @@ def impact_change_table(impacts: xr.Dataset, feature: str, region: str) -> pd.Da
     return compared.rename(names).to_dataframe(["condition", "participant"])
 
 
+def published_coding_table(impacts: xr.Dataset, region: str) -> pd.DataFrame:
+    """Impact of all four features as the model hears them and in the published coding.
+
+    Returns
+    -------
+    DataFrame
+        One row per condition and participant: in percent, with the floor of each.
+    """
+    names = {"joint": "on the model's clock", "joint_as_published": "as published"}
+    there = impacts.sel(region=region, drop=True).reindex(feature=list(names))
+    columns = {}
+    for feature, name in names.items():
+        chosen = there.sel(feature=feature, drop=True)
+        columns |= {f"{name} (%)": chosen["impact"], f"its floor ({name})": chosen["floor"]}
+    return xr.Dataset(columns).to_dataframe(["condition", "participant"])
+
+
+def load_family_impacts(results: Results, models: Sequence[str], feature: str) -> xr.Dataset:
+    """Low-level impact of one feature, or the mean over four, on several models (Fig. 3 and 7).
+
+    Returns
+    -------
+    Dataset
+        As of `load_impacts`, (model, participant, condition, region), of the participants that all
+        models share and the conditions that one of them has; NaN where a model lacks it.
+    """
+    participants = in_all(map(results.profile().participants_of, models))
+    families = [
+        load_impacts(results, model).sel(participant=participants, feature=feature, drop=True)
+        for model in models
+    ]
+    return xr.concat(families, pd.Index(models, name="model"), join="outer")
+
+
+def impact_p(results: Results, model: str, participants: Sequence[str] = ()) -> xr.DataArray:
+    """p-values of all conditions against pretrained, as figures mark them (section 3.4.2, Fig. 3).
+
+    Two-sided Wilcoxon signed-rank tests of voxels' impact: over participants where these are enough
+    for p to fall to 0.05, else over the voxels of all participants together, where it is too small
+    (`wilcoxon_over_voxels`). Voxels are those that have an impact in both conditions.
+
+    Parameters
+    ----------
+    results : Results
+    model : str
+    participants : sequence of str
+        By default all of the model.
+
+    Returns
+    -------
+    DataArray (condition, feature, region)
+        NaN where nothing differs. Its attribute ``over`` is "participants" or "voxels".
+    """
+    who = participants or results.profile().participants_of(model)
+    impacts = [_voxels_of_regions(results, model, participant) for participant in who]
+    over = "participants" if 2 / 2 ** len(who) <= LEVEL else "voxels"
+    test = {"participants": _over_participants, "voxels": _over_all_voxels}[over]
+    tuned = impacts[0].drop_sel(condition=BASELINE).isel(voxel=0, drop=True)
+    p = xr.full_like(tuned, np.nan).assign_attrs(over=over)
+    for index in product(*(p[dim].values for dim in p.dims)):
+        where = dict(zip(p.dims, index, strict=True))
+        pairs = [
+            _pair(each.sel(where), each.sel(where | {"condition": BASELINE})) for each in impacts
+        ]
+        p.loc[where] = test(pairs)
+    return p
+
+
+def impact_signed_rank_table(
+    results: Results, model: str, region: str, feature: str
+) -> pd.DataFrame:
+    """Wilcoxon signed-rank tests of brain-tuned against pretrained voxels' impact (3.4.2).
+
+    Returns
+    -------
+    DataFrame
+        One row per participant, over the region's voxels that have an impact in both, and one over
+        participants: ``n``, the mean ``change`` in points, and ``p``.
+    """
+    pairs = {}
+    for participant in results.profile().participants_of(model):
+        of_region = _voxels_of_regions(results, model, participant).sel(
+            region=region, feature=feature
+        )
+        pairs[participant] = _pair(*(of_region.sel(condition=c) for c in (TUNED, BASELINE)))
+    rows = {
+        name: {"over": "voxels", "n": len(pair[0]), "p": _over_all_voxels([pair])}
+        for name, pair in pairs.items()
+    }
+    changes = [np.mean(tuned - baseline) for tuned, baseline in pairs.values()]
+    if len(pairs) > 1:
+        p = _over_participants(list(pairs.values()))
+        rows["all participants"] = {"over": "participants", "n": len(pairs), "p": p}
+        changes.append(np.mean(changes))
+    return pd.DataFrame(rows).T.assign(**{"change (points)": changes})
+
+
+def _voxels_of_regions(results: Results, model: str, participant: str) -> xr.DataArray:
+    """Impact (condition, feature, region, voxel) of the voxels that each region has."""
+    found = voxel_impacts(results, model, participant)
+    impacts = with_mean(found[["impact"]].where(found["regions"].astype(bool)))["impact"]
+    return impacts.transpose("condition", "feature", "region", "voxel")
+
+
+def _pair(tuned: xr.DataArray, baseline: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    both = np.isfinite(tuned.values) & np.isfinite(baseline.values)
+    return tuned.values[both], baseline.values[both]
+
+
+def _over_participants(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    tuned, baseline = ([each.mean() for each in side] for side in zip(*pairs, strict=True))
+    return wilcoxon_over_participants(tuned, baseline).p
+
+
+def _over_all_voxels(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    tuned, baseline = map(np.concatenate, zip(*pairs, strict=True))
+    return wilcoxon_over_voxels(tuned, baseline).p if (tuned != baseline).any() else np.nan
+
+
+def with_mean(impacts: xr.Dataset) -> xr.Dataset:
+    """Join the mean over the four features that are removed one by one, where all are there."""
+    if not set(SINGLE) <= set(impacts["feature"].values):
+        return impacts
+    mean = impacts.sel(feature=list(SINGLE)).mean("feature", skipna=False)
+    return xr.concat([impacts, mean.assign_coords(feature="mean")], "feature", data_vars="minimal")
+
+
 def impact_table(original: xr.Dataset, residual: xr.Dataset) -> pd.DataFrame:
-    """Alignments and low-level impact with its 95 % interval, or why there is none.
+    """Alignments, low-level impact with its 95 % interval, or why there is none, and its floor.
 
     The intervals are of a block bootstrap over the test story's TRs, with the same blocks drawn for
     both alignments. Parameters and errors are those of `low_level_impact`.
@@ -75,6 +213,7 @@ def impact_table(original: xr.Dataset, residual: xr.Dataset) -> pd.DataFrame:
             "residual": residual["alignment"],
             "impact (%)": impact["impact"],
             **interval(estimate(impact, "impact")).to_dataset("bound"),
+            "floor (%)": impact["floor"],
             "positive": impact["positive"],
         }
     ).to_dataframe(dim_order=residual["alignment"].dims)

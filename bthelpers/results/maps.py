@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from bthelpers.core.errors import ResultsError
@@ -18,31 +17,52 @@ from bthelpers.results.store import Results
 CEILING_TOLERANCE = 0.01
 
 
-def voxel_impact_change(results: Results, model: str, participant: str, feature: str) -> xr.Dataset:
+def voxel_impacts(results: Results, model: str, participant: str) -> xr.Dataset:
+    """Low-level impact of single voxels in all conditions, mean over transformer layers.
+
+    Returns
+    -------
+    Dataset
+        ``impact`` (condition, feature, voxel), ``masked`` and ``voxels``, as of
+        `bthelpers.encoding.impact.voxel_impact`, and the voxels' ``regions``. Voxels are those of
+        the evaluated regions, with their numbers among the participant's.
+    """
+    profile = results.profile()
+    conditions = list(profile.conditions_of(model))
+    original, residual = (
+        xr.concat(
+            [mean_r(results.open(model, participant, name, step)) for name in conditions],
+            "condition",
+            join="exact",
+        ).assign_coords(condition=conditions)
+        for step in ("alignment", "impact")
+    )
+    regions = numbered_voxels(results, participant)["regions"]
+    regions = regions.sel(voxel=residual["voxel"], region=list(profile.impact.regions))
+    return voxel_impact(original, residual, regions).assign(regions=regions)
+
+
+def voxel_impact_change(results: Results, model: str, participant: str) -> xr.Dataset:
     """What brain-tuning changes of the low-level impact of single voxels (Fig. 3c and 15).
 
     Returns
     -------
     Dataset
-        ``change`` (voxel): brain-tuned minus pretrained, in points; NaN where one of the two has no
-        ratio. Voxels are those of the evaluated regions, with their numbers among the
+        ``change`` (feature, voxel): brain-tuned minus pretrained, in points; NaN where one of the
+        two has no ratio. Voxels are those of the evaluated regions, with their numbers among the
         participant's. ``masked`` and ``voxels`` (region): how many have none, and of how many.
     """
-    conditions = pd.Index([BASELINE, TUNED], name="condition")
-    original, residual = (
-        xr.concat(
-            [mean_r(results.open(model, participant, name, step)) for name in conditions],
-            conditions,
-            join="exact",
-        )
-        for step in ("alignment", "impact")
+    impacts = voxel_impacts(results, model, participant)
+    both = impacts["impact"].sel(condition=[BASELINE, TUNED])
+    changes = change(both).squeeze("condition", drop=True)
+    without = changes.isnull().any("feature")
+    return xr.Dataset(
+        {
+            "change": changes,
+            "masked": (impacts["regions"].astype(bool) & without).sum("voxel"),
+            "voxels": impacts["voxels"],
+        }
     )
-    regions = numbered_voxels(results, participant)["regions"]
-    regions = regions.sel(voxel=residual["voxel"], region=list(results.profile().impact.regions))
-    impacts = voxel_impact(original, residual.sel(feature=feature, drop=True), regions)
-    changes = change(impacts["impact"]).squeeze("condition", drop=True)
-    masked = (regions & changes.isnull()).sum("voxel")
-    return xr.Dataset({"change": changes, "masked": masked, "voxels": impacts["voxels"]})
 
 
 def mean_r(run: xr.Dataset) -> xr.DataArray:

@@ -15,6 +15,7 @@ from bthelpers.encoding.acoustics import (
     log_mel,
     mfcc,
     phone_sequences,
+    power_spectra,
     power_spectrum,
 )
 from bthelpers.simulation.espeak import CONSONANTS, VOWELS
@@ -222,6 +223,19 @@ def test_silence_is_at_the_floor_of_the_power_spectrum():
 def test_sound_without_a_spectrum_is_an_error(n_samples, rate, message):
     with pytest.raises(ValueError, match=message):
         power_spectrum(np.zeros(n_samples), rate)
+
+
+@pytest.mark.parametrize("hop", [800, 1600, 4001])
+def test_spectra_are_of_windows_around_the_middle_of_each_hop(hop, monkeypatch):
+    monkeypatch.setattr("bthelpers.encoding.acoustics.FRAMES_AT_ONCE", 2)
+    waveform = 0.1 * noise(5 * hop + 7).astype(float)
+    found = power_spectra(waveform, RATE, hop)
+    assert found.shape == (5, 238)
+    padded = np.pad(waveform, 4000)
+    for frame in range(5):
+        first = 4000 + frame * hop + hop // 2 - 960
+        expected = power_spectrum(padded[first : first + 1920], RATE)
+        np.testing.assert_allclose(found[frame], expected, atol=1e-4)
 
 
 def spoken(text, gaps=()):

@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge
 
 from bthelpers.encoding.alignment import evaluate_layers
 from bthelpers.encoding.impact import (
+    exchanged,
     low_level_impact,
     residual_alignment,
     residualize,
@@ -107,7 +108,7 @@ def test_residual_is_that_of_a_ridge_per_dimension(low_level, representations, n
             ridge = Ridge(chosen[-1], fit_intercept=False)
             ridge.fit(np.concatenate(X) / scale, np.concatenate(y) / deviation)
             predicted = ridge.predict(np.concatenate(X_all) / scale)
-            predicted[[first + k for first in STARTS for k in range(6)]] = 0
+            predicted[[first + k for first in STARTS for k in range(8)]] = 0
             expected = np.concatenate(y_all) / deviation - predicted
             np.testing.assert_allclose(found["residual"][layer, :, dimension], expected, atol=1e-5)
         assert found["left"][layer] == pytest.approx(np.mean(left), rel=1e-5)
@@ -269,10 +270,43 @@ def test_residuals_are_evaluated_like_representations(planted):
                 found[variable].sel(feature=name, layer=[1, 3]).reset_coords(drop=True),
                 expected[variable].reset_coords(drop=True),
             )
+        other = residualize(
+            exchanged(feature, training.stories), representations, training.stories, 2, ALPHAS
+        )
+        expected = aligned(planted, other["residual"])
+        for variable in ("alignment", "draws"):
+            np.testing.assert_array_equal(
+                found[f"floor_{variable}"].sel(feature=name), expected[variable]
+            )
         for count in ("left", "removed", "constant"):
             np.testing.assert_array_equal(found[count].sel(feature=name), removal[count])
     assert (found.sel(feature="all", layer=2)[["r", "alignment", "draws"]] == 0).all()
     assert found["r"].dtype == np.float32
+
+
+def test_another_story_explains_nothing(planted):
+    low, other, _, _ = planted
+    linear = low.values @ np.random.default_rng(6).normal(size=(N_LATENTS, N_LATENTS))
+    representations = labelled(np.stack([linear, other]), LONG)
+    original = aligned(planted, representations)
+    found = low_level_impact(original, aligned(planted, representations, {"one": low}))
+    whole = found.sel(feature="one", region="whole")
+    np.testing.assert_allclose(whole["impact"], [100, 0], atol=3)
+    np.testing.assert_allclose(whole["floor"], [0, 0], atol=3)
+
+
+def test_stories_are_exchanged(low_level):
+    """By hand: each training story's successor; rows of responses in a circle."""
+    features = low_level(3)
+    found = exchanged(features, TRAINING)
+    assert found.drop_vars(found.coords).dims == features.dims
+    xr.testing.assert_identical(found.coords.to_dataset(), features.coords.to_dataset())
+    rows = dict(zip(TRS, np.split(features.values, STARTS[1:]), strict=True))
+    new = dict(zip(TRS, np.split(found.values, STARTS[1:]), strict=True))
+    for story, donor in {"a": "b", "b": "c", "c": "a", "test": "a"}.items():
+        given = rows[donor][10:-5]
+        for row, values in enumerate(new[story]):
+            np.testing.assert_array_equal(values, given[(row - 10) % len(given)])
 
 
 def test_nothing_left_of_any_layer_is_no_alignment(planted):
@@ -297,6 +331,21 @@ def test_impact_is_the_drop_in_percent():
                 assert impact["impact"].values[chosen] == pytest.approx(expected)
                 each = 100 * (1 - drawn_after[chosen] / draws[layer, region])
                 np.testing.assert_allclose(impact["draws"].values[chosen], each)
+
+
+def test_the_floor_is_the_drop_by_features_of_another_story():
+    rng = np.random.default_rng(0)
+    original = invented_alignment(rng.uniform(0.1, 1, (2, 2)), rng.uniform(0.1, 1, (2, 2, 50)))
+    own, other = (
+        invented_alignment(rng.uniform(0, 1, (3, 2, 2)), rng.uniform(0, 1, (3, 2, 2, 50)))
+        for _ in range(2)
+    )
+    both = own.assign(floor_alignment=other["alignment"], floor_draws=other["draws"])
+    found, of_other = low_level_impact(original, both), low_level_impact(original, other)
+    xr.testing.assert_identical(found["impact"], low_level_impact(original, own)["impact"])
+    np.testing.assert_array_equal(found["floor"], of_other["impact"])
+    np.testing.assert_array_equal(found["floor_draws"], of_other["draws"])
+    assert of_other[["floor", "floor_draws"]].isnull().all().to_array().all()
 
 
 def test_regions_that_may_not_be_aligned_have_no_impact(recwarn):

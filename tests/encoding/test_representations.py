@@ -11,7 +11,12 @@ from transformers import HubertModel
 
 from bthelpers.core.timing import SAMPLE_RATE, TR, tr_times
 from bthelpers.encoding import representations
-from bthelpers.encoding.representations import POOLING, extract, window_features
+from bthelpers.encoding.representations import (
+    POOLING,
+    WindowClock,
+    extract,
+    window_features,
+)
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
 from bthelpers.simulation.speech_miniature import miniature_config
@@ -187,7 +192,21 @@ def test_rows_are_filtered_features(representation):
     assert (rows.sel(layer=2).isel(tr=0) == 0).all()  # 10 s before the sound
 
 
+@pytest.mark.parametrize(("pooling", "tokens"), [("last", 1), ("mean", 48), ("stride", 8)])
+def test_the_clock_says_in_which_sound_the_pooled_tokens_are_heard(pooling, tokens):
+    """A token sees 1810 samples, and the next one begins 640 later; a window has 2 s of sound."""
+    encoder, settings = SpeechEncoder(tiny_model()), replace(SETTINGS, pooling=pooling)
+    clock = WindowClock.of(encoder, settings)
+    assert (clock.stride, clock.token) == (0.3, 1810 / 16_000)
+    assert clock.pooled == pytest.approx((1810 + (tokens - 1) * 640) / 16_000)
+
+
+def test_a_representation_holds_its_clock(representation):
+    assert WindowClock(**representation.attrs) == WindowClock(0.3, 1810 / 16_000, 1810 / 16_000)
+
+
 def test_a_representation_comes_back_from_a_file(representation, tmp_path):
     representation.to_dataset(name="representation").to_netcdf(tmp_path / "r.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "r.nc", engine="h5netcdf") as read:
-        xr.testing.assert_equal(read["representation"].load(), representation)
+        found = read["representation"].load().rename(None)
+        xr.testing.assert_identical(found, representation)

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 from drawn_figures import bars_and_errors, drawn
 from intervals_by_hand import by_hand
+from matplotlib.colors import to_hex
 
 from bthelpers.data.regions import load_regions
 from bthelpers.figures.alignment import (
@@ -13,6 +14,7 @@ from bthelpers.figures.alignment import (
     TITLES,
     alignment_bars,
     family_bars,
+    family_impact_bars,
     impact_bars,
     layer_curves,
     region_title,
@@ -177,30 +179,65 @@ def test_bars_of_families_have_intervals_of_their_draws():
     assert legend_texts(figure.legends[0]) == CONDITIONS[:2]
 
 
-def test_bars_of_impact_stand_for_means_over_participants(tmp_path):
+def impacts_and_p(tmp_path):
+    """Invented impacts, and p-values of which that of brain-tuned late language is small."""
     impacts = load_impacts(impact_results.write_results(tmp_path)[0], impact_results.MODEL)
-    figure = drawn(impact_bars(impacts, "late_language"))
-    [axes] = figure.axes
+    p = impacts["impact"].drop_sel(condition="pretrained").isel(participant=0, drop=True) * 0 + 0.3
+    p.loc[{"condition": "brain-tuned", "region": "late_language"}] = 0.01
+    return impacts, p
+
+
+def assert_bars_of_impact(axes, chosen):
+    """Bars, error bars and floors of (condition, group, participant), and one row of asterisks."""
     for condition, container, error in zip(
         impact_results.CONDITIONS, *bars_and_errors(axes), strict=True
     ):
-        chosen = impacts["impact"].sel(condition=condition, region="late_language")
+        one = chosen.sel(condition=condition)
         heights = [patch.get_height() for patch in container.patches]
-        np.testing.assert_allclose(heights, chosen.mean("participant"))
-        draws = impacts["draws"].sel(condition=condition, region="late_language")
+        np.testing.assert_allclose(heights, one["impact"].mean("participant"))
         ends = [segment[:, 1] for segment in error[2][0].get_segments()]
-        np.testing.assert_allclose(np.transpose(ends), by_hand(chosen, draws))
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
-        FEATURE_TITLES[f] for f in impact_results.FEATURES
-    ]
+        np.testing.assert_allclose(np.transpose(ends), by_hand(one["impact"], one["draws"]))
+    strokes = [each for each in axes.collections if to_hex(each.get_edgecolor()[0]) == "#ff0000"]
+    for condition, of_condition in zip(impact_results.CONDITIONS, strokes, strict=True):
+        floors = [segment[:, 1] for segment in of_condition.get_segments()]
+        means = chosen["floor"].sel(condition=condition).mean("participant")
+        np.testing.assert_allclose(floors, np.stack([means, means], axis=1))
+    marks = [text for text in axes.texts if text.get_text() == "*"]
+    tuned = bars_and_errors(axes)[0][impact_results.CONDITIONS.index("brain-tuned")]
+    places = [bar.get_x() + bar.get_width() / 2 for bar in tuned]
+    np.testing.assert_allclose([mark.xy[0] for mark in marks], places)
     assert axes.get_ylabel() == "Low-level impact (%)"
+
+
+def test_bars_of_impact_stand_for_means_over_participants(tmp_path):
+    impacts, p = impacts_and_p(tmp_path)
+    [axes] = drawn(impact_bars(impacts, p, "late_language")).axes
+    chosen = impacts.sel(region="late_language").transpose("condition", "feature", ...)
+    assert_bars_of_impact(axes, chosen)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+        FEATURE_TITLES[f] for f in [*impact_results.FEATURES, "mean"]
+    ]
+
+
+def test_bars_of_families_are_one_feature_of_each(tmp_path):
+    impacts, p = impacts_and_p(tmp_path)
+    models = xr.DataArray([1.0, 2.0], {"model": ["one", "two"]}, "model")
+    families, tests = (
+        (each.sel(feature="mean", drop=True) + 0 * models).transpose("model", ...)
+        for each in (impacts, p)
+    )
+    [axes] = drawn(family_impact_bars(families, tests, "late_language")).axes
+    chosen = families.sel(region="late_language").transpose("condition", "model", ...)
+    assert_bars_of_impact(axes, chosen)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["one", "two"]
 
 
 def test_a_condition_without_a_ratio_has_no_bar(tmp_path):
     written = impact_results.write_results(tmp_path)
+    _, p = impacts_and_p(tmp_path)
     impact_results.write_negative_draw(written)
     impacts = load_impacts(written[0], impact_results.MODEL)
-    [axes] = drawn(impact_bars(impacts, "late_language")).axes
+    [axes] = drawn(impact_bars(impacts, p, "late_language")).axes
     heights = {
         container.get_label(): [patch.get_height() for patch in container.patches]
         for container in axes.containers

@@ -72,7 +72,7 @@ def test_changes_of_voxels_are_those_of_ratios(tmp_path, kept):
     evaluated, aligned = [1, 4, 5, 6, 8], np.arange(1, 10)
     tiny = {("pretrained", 4): 0.04, ("brain-tuned", 4): -0.3, ("brain-tuned", 8): 0.0}
     before, after = {}, {}
-    for condition in ("pretrained", "brain-tuned"):
+    for condition in impact_results.CONDITIONS:
         r = rng.uniform(0.1, 0.6, (impact_results.N_LAYERS, len(aligned)))
         residual = rng.uniform(
             -0.1, 0.6, (len(impact_results.FEATURES), impact_results.N_LAYERS, len(evaluated))
@@ -96,7 +96,7 @@ def test_changes_of_voxels_are_those_of_ratios(tmp_path, kept):
     )
     write_dataset(voxels, results.root / "SIM01" / "voxels.nc", {})
 
-    found = voxel_impact_change(results, MODEL, "SIM01", "joint")
+    found = voxel_impact_change(results, MODEL, "SIM01").sel(feature="joint")
     assert found["change"]["voxel"].values.tolist() == evaluated
     for voxel, change in zip(evaluated, found["change"].values, strict=True):
         both = [(condition, voxel) for condition in ("brain-tuned", "pretrained")]

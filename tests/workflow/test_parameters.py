@@ -59,6 +59,7 @@ CHOICES = {
     "conditions": (["pretrained"],),
     "evaluations": (["preference"],),
     "impact.features": (["joint"],),
+    "impact.delays": ([0],),
     "impact.alphas": ([-2, 4, 7],),
     "dataset.participants": (["SIM01"], ["SIM01", "SIM02"]),
     "dataset.absent": ({"SIM01": ["story01"]},),
