@@ -56,11 +56,8 @@ class SimulationSpec:
     # (Handwerker et al., 2004), and GLMsingle (Prince et al., 2022) has a library of 20.
     responses: Count = 20  # to a brief event; their peaks are equidistant, the rest is random
     response_peak: Band = (4.0, 7.0)  # s, from the event
-    response_dispersion: Band = (
-        0.8,
-        1.3,
-    )  # s, scale of its gamma densities; 1: canonical
-    response_undershoot: Band = (0.05, 0.3)  # share of the undershoot; 1/6: canonical
+    response_dispersion: Band = (0.8, 1.3)  # s, scale of its gamma densities; canonical: 1
+    response_undershoot: Band = (0.05, 0.3)  # its share; canonical: 1/6
     noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
     ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
 
