@@ -239,11 +239,19 @@ THREADS = argument("--threads", type=int, metavar="N", help="of the processor")
     commands=MINIATURES,
 )
 def _speech(arguments: Namespace) -> bool:
+    from bthelpers.simulation.contrastive_miniature import (
+        ContrastiveSettings,
+        make_contrastive_miniature,
+    )
     from bthelpers.simulation.speech_miniature import PretrainingSettings, make_speech_miniature
 
     _set_threads(arguments)
     chosen = _chosen(arguments, "family", "hidden_size", "seed", "lexicon")
-    make_speech_miniature(arguments.output, PretrainingSettings(**chosen))
+    settings = PretrainingSettings(**chosen)
+    if settings.family == "wav2vec2":
+        make_contrastive_miniature(arguments.output, ContrastiveSettings(settings))
+    else:
+        make_speech_miniature(arguments.output, settings)
     return True
 
 

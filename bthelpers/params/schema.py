@@ -123,6 +123,11 @@ Span = Annotated[
     *_list("2 entries", 2, 2),
     *_rule("be [low, high) with low < high", lambda x: x[0] < x[1]),
 ]
+Band = Annotated[
+    tuple[Number, Number],
+    *_list("2 entries", 2, 2),
+    *_rule("be [low, high] with 0 < low <= high", lambda x: 0 < x[0] <= x[1]),
+]
 Grid = Annotated[
     tuple[Number, Number, Count],
     *_list("3 entries", 3, 3),

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import StrictInt
 
 from bthelpers.params.schema import (
+    Band,
     Count,
     Distinct,
     Line,
@@ -51,6 +52,12 @@ class SimulationSpec:
     latent_dimensions: Count = 12  # of the meaning of a word
     word_idiosyncrasy: Annotated[Number, *at_least(0)] = 0.6  # own meaning against category's
     acoustics_in_language: Share = 0.3  # weight of acoustics in late language voxels
+    # Each voxel has one of several haemodynamic responses: in cortex their peaks differ by seconds
+    # (Handwerker et al., 2004), and GLMsingle (Prince et al., 2022) has a library of 20.
+    responses: Count = 20  # to a brief event; their peaks are equidistant, the rest is random
+    response_peak: Band = (4.0, 7.0)  # s, from the event
+    response_dispersion: Band = (0.8, 1.3)  # s, scale of its gamma densities; canonical: 1
+    response_undershoot: Band = (0.05, 0.3)  # its share; canonical: 1/6
     noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
     ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
 

@@ -23,7 +23,6 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-import soxr
 
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.progress import Progress
@@ -154,9 +153,7 @@ def act(
 
 def _say(text: str, speaker: Speaker) -> Utterance:
     """Speech at 16 kHz, 16 bit."""
-    spoken = speak(text, speaker.voice, speaker.rate, speaker.pitch)
-    waveform = soxr.resample(spoken.waveform, spoken.rate, SAMPLE_RATE)
-    return replace(spoken, waveform=waveform, rate=SAMPLE_RATE)
+    return speak(text, speaker.voice, speaker.rate, speaker.pitch).resampled(SAMPLE_RATE)
 
 
 def _write(path: Path, waveform: np.ndarray, peak: float) -> None:

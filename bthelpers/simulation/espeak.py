@@ -12,12 +12,13 @@ import functools
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import espeakng_loader
 import numpy as np
+import soxr
 
 from bthelpers.core.timing import SILENCE, Interval
 
@@ -70,6 +71,16 @@ class Utterance:
         """Length in seconds."""
         return len(self.waveform) / self.rate
 
+    def resampled(self, rate: int) -> Utterance:
+        """The same speech at another rate.
+
+        Rounded: of 16-bit sound soxr would make dithered one, whose end is not always the same.
+        """
+        converted = soxr.resample(self.waveform.astype(np.float32), self.rate, rate)
+        limits = np.iinfo(np.int16)
+        waveform = np.rint(converted).clip(limits.min, limits.max).astype(np.int16)
+        return replace(self, waveform=waveform, rate=rate)
+
 
 class _EventId(ctypes.Union):
     _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
@@ -111,8 +122,10 @@ class _Engine:
         )
         if self.rate <= 0:
             raise RuntimeError("espeak-ng did not start: reinstall the espeakng-loader package")
-        # The noise of breathy voices would otherwise be seeded from the clock.
+        # The noise of breathy voices would otherwise be seeded from the clock, and that of a few
+        # (such as Reed) go on where the process's last one ended.
         self.library.espeak_ng_SetRandSeed(ctypes.c_long(BREATH_SEED))
+        ctypes.CDLL(None).srand(BREATH_SEED)
         self.library.espeak_SetSynthCallback(self.callback)
         self.library.espeak_Synth.argtypes = [
             ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,

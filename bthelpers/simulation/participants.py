@@ -3,7 +3,8 @@
 Late language voxels follow the meaning of content words at the time of the words, and a little of
 the acoustics; early auditory voxels follow spectrum and articulation; the others follow a signal of
 their own and weak mixtures of both. The responses are these signals, convolved with a haemodynamic
-response, in autocorrelated noise that leaves the noise ceilings of the published participants.
+response that differs from voxel to voxel, in autocorrelated noise that leaves the noise ceilings of
+the published participants.
 The truth is written beside the data, for tests: nothing in the pipeline reads it.
 """
 
@@ -41,20 +42,21 @@ LONGEST_WORD = 0.8  # s; a word's meaning is placed at its middle
 OWN_SHARE = 0.8  # of the signal's variance in voxels outside of the planted regions
 RANK_BONUS = 0.5  # moves voxels of the planted regions up in the order of noise ceilings
 TIME_DIGITS = 6  # of seconds in TextGrids, so that neighbours meet exactly
+RESPONSE_PARAMETERS = ("peak", "dispersion", "undershoot")  # of `double_gamma`
 PLANTED_REGIONS = ("late_language", "early_auditory")
 
 
 @dataclass(frozen=True)
 class Latents:
-    """What drives the voxels during one story, at its response times.
+    """What drives the voxels during one story, at its response times: by haemodynamic response.
 
     Attributes
     ----------
-    semantic : array of shape (tr, latent_dimensions)
-    spectral : array of shape (tr, 8)
+    semantic : array of shape (response, tr, latent_dimensions)
+    spectral : array of shape (response, tr, 8)
         Bands of the mel spectrum.
-    articulatory : array of shape (tr, 22)
-    own : array of shape (tr, latent_dimensions)
+    articulatory : array of shape (response, tr, 22)
+    own : array of shape (response, tr, latent_dimensions)
         Locked to the stimulus but not to its sound or meaning.
     """
 
@@ -72,14 +74,29 @@ def word_vectors(lexicon: Lexicon, spec: SimulationSpec, rng) -> dict[str, np.nd
     return dict(zip(lexicon.words, vectors - vectors.mean(axis=0), strict=True))
 
 
-def haemodynamic(frames: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Convolve latent frames (frame, dimension) with the response, and sample it at times (s)."""
-    response = double_gamma(np.arange(0, HRF_SECONDS, 1 / FRAME_RATE))[:, None] / FRAME_RATE
-    convolved = fftconvolve(frames, response, axes=0)
-    return convolved[np.floor(times * FRAME_RATE).astype(int)]
+def haemodynamic_responses(spec: SimulationSpec, rng) -> np.ndarray:
+    """The responses that voxels have: `RESPONSE_PARAMETERS` of each, shape (response, 3)."""
+    others = (spec.response_dispersion, spec.response_undershoot)
+    drawn = [rng.uniform(low, high, spec.responses) for low, high in others]
+    return np.stack([np.linspace(*spec.response_peak, spec.responses), *drawn], axis=1)
 
 
-def story_latents(story: Utterance, vectors: dict[str, np.ndarray], rng) -> Latents:
+def haemodynamic(frames: np.ndarray, times: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """Convolve latent frames (frame, dimension) with each response, and sample them at times (s).
+
+    Returns
+    -------
+    array of shape (response, tr, dimension)
+    """
+    ages = np.arange(0, HRF_SECONDS, 1 / FRAME_RATE)
+    sampled = np.floor(times * FRAME_RATE).astype(int)
+    kernels = (double_gamma(ages, *response)[:, None] / FRAME_RATE for response in responses)
+    return np.stack([fftconvolve(frames, kernel, axes=0)[sampled] for kernel in kernels])
+
+
+def story_latents(
+    story: Utterance, vectors: dict[str, np.ndarray], responses: np.ndarray, rng
+) -> Latents:
     """Latents of one story at its response times (see :class:`Latents`)."""
     n_frames = int(story.duration * FRAME_RATE)
     semantic = np.zeros((n_frames, len(next(iter(vectors.values())))))
@@ -95,7 +112,8 @@ def story_latents(story: Utterance, vectors: dict[str, np.ndarray], rng) -> Late
     phones = articulation(story.phones, len(bands), FRAME_RATE)
     times = response_times(n_respdict_for(story.duration))
     own = rng.normal(size=semantic.shape)
-    return Latents(*(haemodynamic(frames, times) for frames in (semantic, bands, phones, own)))
+    kinds = (semantic, bands, phones, own)
+    return Latents(*(haemodynamic(frames, times, responses) for frames in kinds))
 
 
 def write_story(root: Path, name: str, story: Utterance) -> None:
@@ -120,15 +138,24 @@ def planted_ceilings(spec: SimulationSpec, planted: np.ndarray, rng) -> np.ndarr
     return np.interp((order + 0.5) / len(planted), quantiles, spec.ceiling_quantiles)
 
 
-def _unit_mixture(latents: list[np.ndarray], n_voxels: int, rng) -> list[np.ndarray]:
+def _mixture(story: np.ndarray, weights: np.ndarray, response_of: np.ndarray) -> np.ndarray:
+    """Weighted sums (tr, voxel) of centred latents, of each voxel's own response."""
+    mixed = np.empty((story.shape[1], len(response_of)))
+    for number, latents in enumerate(story - story.mean(axis=1, keepdims=True)):
+        voxels = response_of == number
+        mixed[:, voxels] = latents @ weights[:, voxels]
+    return mixed
+
+
+def _unit_mixture(latents: list[np.ndarray], response_of: np.ndarray, rng) -> list[np.ndarray]:
     """Random weighted sums of latents, of unit variance over all stories, per story.
 
     Latents keep their relative variances, so that rare ones matter less. They are centred within
     each story, as responses are: what differs between stories, such as the speaker, drives no
     voxel.
     """
-    weights = rng.normal(size=(latents[0].shape[1], n_voxels))
-    mixed = [(story - story.mean(axis=0)) @ weights for story in latents]
+    weights = rng.normal(size=(latents[0].shape[2], len(response_of)))
+    mixed = [_mixture(story, weights, response_of) for story in latents]
     scale = np.concatenate(mixed).std(axis=0)
     return [story / scale for story in mixed]
 
@@ -144,11 +171,20 @@ def signal_shares(masks: xr.DataArray, spec: SimulationSpec) -> np.ndarray:
     return shares
 
 
-def voxel_signals(latents: list[Latents], masks: xr.DataArray, spec: SimulationSpec, rng):
-    """Noise-free responses of unit variance over all stories: one array (tr, voxel) per story."""
+def voxel_signals(
+    latents: list[Latents],
+    masks: xr.DataArray,
+    response_of: np.ndarray,
+    spec: SimulationSpec,
+    rng,
+) -> list[np.ndarray]:
+    """Noise-free responses of unit variance over all stories: one array (tr, voxel) per story.
+
+    Each voxel has the haemodynamic response whose number `response_of` (voxel,) holds.
+    """
     shares = signal_shares(masks, spec)
     parts = [
-        _unit_mixture([getattr(story, kind.name) for story in latents], shares.shape[1], rng)
+        _unit_mixture([getattr(story, kind.name) for story in latents], response_of, rng)
         for kind in fields(Latents)
     ]
     signals = [
@@ -160,14 +196,15 @@ def voxel_signals(latents: list[Latents], masks: xr.DataArray, spec: SimulationS
     return [signal / scale for signal in signals]
 
 
-def write_participant(root, participant, stories, latents, spec, seed) -> None:
+def write_participant(root, participant, stories, latents, responses, spec, seed) -> None:
     """Write one participant's anatomy, responses and truth."""
     rng = np.random.default_rng(seed)
     write_participant_anatomy(root, participant, spec.voxel_size_mm, seed=int(rng.integers(2**31)))
     masks = region_masks(Dataset(root), participant, load_regions())
     planted = masks.sel(region=list(PLANTED_REGIONS)).any("region").values
     ceilings = planted_ceilings(spec, planted, rng)
-    signals = voxel_signals(latents, masks, spec, rng)
+    response_of = rng.integers(len(responses), size=len(planted))
+    signals = voxel_signals(latents, masks, response_of, spec, rng)
     # CC_max of the mean of N repeats is 1 / sqrt(1 + noise / (N signal)).
     explained = np.clip(ceilings, 1e-3, None)
     noise_scale = np.sqrt(spec.repeats * (1 / explained**2 - 1))
@@ -188,7 +225,16 @@ def write_participant(root, participant, stories, latents, spec, seed) -> None:
             if story == test_story:
                 file["individual_repeats"] = repeats
     truth = xr.Dataset(
-        {"ceiling": ("voxel", ceilings), "regions": masks.astype(np.int8)},
+        {
+            "ceiling": ("voxel", ceilings),
+            "regions": masks.astype(np.int8),
+            **{
+                parameter: ("voxel", values)
+                for parameter, values in zip(
+                    RESPONSE_PARAMETERS, responses[response_of].T, strict=True
+                )
+            },
+        },
         attrs={"seed": str(seed)},
     )
     truth.to_netcdf(root / "truth" / f"{participant}.nc", engine="h5netcdf")
@@ -215,6 +261,7 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
     stories, participants = spec.story_minutes, spec.participant_names
     lexicon = load_lexicon(spec.lexicon, spec.words_per_category)
     vectors = word_vectors(lexicon, spec, np.random.default_rng([seed, 0]))
+    responses = haemodynamic_responses(spec, np.random.default_rng([seed, 3]))
     progress = Progress("simulated dataset", len(stories) + len(participants))
     with atomic_folder(root) as folder:
         for name in ("stimuli", "derivative/TextGrids", "truth"):
@@ -229,12 +276,14 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
             )
             write_story(folder, name, story)
             respdict[name] = n_respdict_for(story.duration)
-            latents.append(story_latents(story, vectors, rng))
+            latents.append(story_latents(story, vectors, responses, rng))
             progress.advance(name)
         write_descriptions(folder, respdict, participants, spec, seed)
         write_atlas(folder)
         for number, participant in enumerate(participants):
-            write_participant(folder, participant, list(stories), latents, spec, [seed, 2, number])
+            write_participant(
+                folder, participant, list(stories), latents, responses, spec, [seed, 2, number]
+            )
             progress.advance(participant)
 
 

@@ -3,9 +3,9 @@
 ``bthelpers miniature speech --output FOLDER`` makes the HuBERT miniature that the demo brain-tunes:
 the masked prediction of Hsu et al. (2021, section II) on synthetic stories. The first targets are
 clusters of cepstra; twice after that, clusters of the model's own middle layer. No phone or word
-label is used. The stories are told with another seed than any dataset's. Miniatures of Wav2vec2 and
-WavLM (``--family``) have their own architectures and HuBERT's objective: neither contrastive, nor
-on mixed utterances.
+label is used. The stories are told with another seed than any dataset's. A miniature of WavLM
+(``--family wavlm``) has its own architecture and this objective, on utterances that are not mixed;
+that of Wav2vec2 has its own (`contrastive_miniature`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ from transformers import (
     HubertConfig,
     HubertModel,
     PreTrainedModel,
-    Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
-    Wav2Vec2Model,
     WavLMConfig,
     WavLMModel,
 )
@@ -49,7 +47,6 @@ HOP, RECEPTIVE_FIELD = 640, 1810  # samples: from token to token, and seen by on
 CLUSTERING_STORIES = 120
 FAMILIES = {
     "hubert": (HubertModel, HubertConfig),
-    "wav2vec2": (Wav2Vec2Model, Wav2Vec2Config),
     "wavlm": (WavLMModel, WavLMConfig),
 }
 
@@ -132,6 +129,18 @@ def standardized_waveform(story: Utterance) -> np.ndarray:
     """16 kHz, zero mean, unit variance, float32."""
     waveform = soxr.resample(story.waveform.astype(np.float32), story.rate, SAMPLE_RATE)
     return (waveform - waveform.mean()) / waveform.std()
+
+
+def sound_of_tokens(waveform: np.ndarray, first: int, n_tokens: int) -> torch.Tensor:
+    """Samples that a front end makes exactly so many tokens of, from the given token on."""
+    # The last token's receptive field ends within two hops more.
+    return torch.from_numpy(waveform[first * HOP : (first + n_tokens + 2) * HOP])
+
+
+@torch.no_grad()
+def front_end_frames(front_end: nn.Module, waveform: np.ndarray) -> torch.Tensor:
+    """Front-end output (channels, tokens) of a whole story."""
+    return front_end(torch.from_numpy(waveform)[None])[0]
 
 
 def cluster(features: list[np.ndarray], n_clusters: int, seed: int) -> list[np.ndarray]:
@@ -228,7 +237,7 @@ class Pretrainer:
         self._phase("front end", settings.front_end_steps, targets, heads, size, self._sounds)
 
         self.model.feature_extractor = nn.Identity()
-        self.frames = [self._front_end_frames(waveform) for waveform in self.waveforms]
+        self.frames = [front_end_frames(self.front_end, waveform) for waveform in self.waveforms]
         size = (settings.batch, settings.tokens)
         self._phase("cepstra", settings.cepstral_steps, targets, heads, size, self._frames)
         for iteration, steps in enumerate(settings.hidden_steps, start=1):
@@ -245,17 +254,10 @@ class Pretrainer:
             return nn.ModuleList([nn.Linear(self.model.config.hidden_size, k) for k in n_clusters])
 
     def _sounds(self, story: int, first: int, n_tokens: int) -> torch.Tensor:
-        # The last token's receptive field ends within two hops more: exactly so many tokens.
-        samples = self.waveforms[story][first * HOP : (first + n_tokens + 2) * HOP]
-        return torch.from_numpy(samples)
+        return sound_of_tokens(self.waveforms[story], first, n_tokens)
 
     def _frames(self, story: int, first: int, n_tokens: int) -> torch.Tensor:
         return self.frames[story][:, first : first + n_tokens]
-
-    @torch.no_grad()
-    def _front_end_frames(self, waveform: np.ndarray) -> torch.Tensor:
-        """Front-end output (channels, tokens) of a whole story."""
-        return self.front_end(torch.from_numpy(waveform)[None])[0]
 
     @torch.no_grad()
     def _hidden(self, frames: torch.Tensor, length: int = 250) -> np.ndarray:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soxr
 import yaml
 
 from bthelpers.core.timing import Interval
@@ -146,8 +145,8 @@ def tell_story(
         phones += _shifted(spoken.phones, duration)
         waveforms.append(spoken.waveform)
         duration += spoken.duration
-    waveform = soxr.resample(np.concatenate(waveforms), spoken.rate, STIMULUS_RATE)
-    return Utterance(waveform, STIMULUS_RATE, words, phones)
+    story = Utterance(np.concatenate(waveforms), spoken.rate, words, phones)
+    return story.resampled(STIMULUS_RATE)
 
 
 def lexicon_meanings(lexicon: Lexicon) -> dict[str, Meaning]:

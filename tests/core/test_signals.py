@@ -42,6 +42,29 @@ def test_whole_ages_are_not_truncated():
     assert double_gamma([5]) == pytest.approx([naive(5)])
 
 
+def test_other_shapes_in_closed_form():
+    """Densities of shape 1 + peak / dispersion: here whole, so that factorials give them."""
+    for peak, dispersion, undershoot in ((4.0, 2.0, 0.3), (6.0, 1.0, 0.05), (5.0, 0.5, 0.0)):
+        first, second = round(peak / dispersion), round((peak + 10) / dispersion)
+        for age in (0.7, 4.0, 11.5, 20.0):
+            x = age / dispersion
+            expected = x**first * math.exp(-x) / math.factorial(first)
+            expected -= undershoot * x**second * math.exp(-x) / math.factorial(second)
+            found = double_gamma(age, peak, dispersion, undershoot)
+            assert found == pytest.approx(expected / dispersion, rel=1e-9)
+
+
+@pytest.mark.parametrize("peak", [4.0, 5.5, 7.0])
+@pytest.mark.parametrize("dispersion", [0.8, 1.3])
+def test_peak_is_where_the_parameter_says_and_dispersion_widens(peak, dispersion):
+    ages = np.linspace(0, 40, 40_001)
+    response = double_gamma(ages, peak, dispersion, 0.3)
+    assert ages[response.argmax()] == pytest.approx(peak, abs=0.15)
+    above = ages[response > response.max() / 2]
+    wider = double_gamma(ages, peak, 1.2 * dispersion, 0.3)
+    assert np.ptp(ages[wider > wider.max() / 2]) > np.ptp(above)
+
+
 @pytest.mark.parametrize("coefficient", [0.0, 0.4, 0.9])
 def test_noise_is_autoregressive_and_stationary(coefficient):
     noise = autocorrelated_noise((400, 2000), coefficient, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +133,28 @@ def test_variants_are_computed_but_shown_only_where_scale_is_studied(demo):
     assert profile.variants_of("smaller") == ["fewer"]
     assert profile.variants_of("fewer") == []
     assert {model for model, _, _ in profile.runs} == {*before.models, "smaller", "fewer"}
+
+
+@pytest.mark.parametrize("section", ["voxels", "tuning", "representation", "encoding", "impact"])
+def test_the_published_settings_are_those_of_the_paper(section):
+    """But for the arithmetic of representations, which the paper does not mention."""
+    published, paper = (
+        asdict(getattr(load(PARAMS / f"{name}.yaml"), section))
+        for name in ("as_published", "paper")
+    )
+    if section == "representation":
+        del published["precision"], paper["precision"]
+    assert published == paper
+
+
+def test_the_published_settings_are_shown_on_the_demos_data():
+    published, demo = (load(PARAMS / f"{name}.yaml") for name in ("as_published", "demo"))
+    assert published.dataset == replace(demo.dataset, participants=("SIM01",))
+    assert [condition for _, _, condition in published.runs] == [
+        "pretrained",
+        "brain-tuned",
+        "block-permuted",
+    ]
 
 
 def test_the_simulation_studies_two_sizes_and_four_amounts_of_each():

@@ -1,6 +1,8 @@
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import warnings
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -305,6 +307,30 @@ def test_same_seed_makes_the_same_files_and_another_others(tmp_path, monkeypatch
     assert one == same
     sounds = [name for name in one if name.endswith(".WAV")]
     assert not any(one[name] == other.get(name) for name in sounds)
+
+
+MAKE_CREMA_D = """
+import sys
+from bthelpers.params.simulation import CorporaSpec
+from bthelpers.simulation import corpora
+
+for name in ("timit", "slurp", "speech_commands"):
+    corpora.WRITERS[name] = lambda *_: None
+spec = CorporaSpec(sys.argv[1], crema_d_actors=5)
+for root in sys.argv[2:]:
+    corpora.make_corpora(root, spec, seed=0)
+"""
+
+
+def test_same_sound_in_one_process_and_in_two(tmp_path):
+    """Clips of this corpus and seed once ended in dither that followed the clock and addresses."""
+    roots = [str(tmp_path / name) for name in "abc"]
+    for process in (roots[:2], roots[2:]):
+        command = [sys.executable, "-c", MAKE_CREMA_D, ENGLISH, *process]
+        subprocess.run(command, check=True, capture_output=True)
+    first, *others = (digests(root) for root in map(Path, roots))
+    assert len(first) > 5 * 82
+    assert all(other == first for other in others)
 
 
 def test_corpus_does_not_depend_on_those_before_it(root, tmp_path, monkeypatch):

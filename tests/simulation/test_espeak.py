@@ -9,7 +9,14 @@ import pytest
 
 from bthelpers.core.timing import SILENCE
 from bthelpers.encoding.acoustics import articulation_table
-from bthelpers.simulation.espeak import CONSONANTS, VOWELS, arpabet, restart, speak
+from bthelpers.simulation.espeak import (
+    CONSONANTS,
+    VOWELS,
+    Utterance,
+    arpabet,
+    restart,
+    speak,
+)
 
 TEXT = (
     "we took a dog, a hammer, and the thunder. there was a joy with the anger of the guitar."
@@ -195,6 +202,33 @@ def test_new_process_speaks_as_after_a_restart():
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     here = b"".join(u.waveform.tobytes() for u in speak_several(VOICES[:2]))
     assert process.stdout == here
+
+
+def test_noise_of_the_c_library_begins_anew():
+    """Some voices draw from `rand` of C, which a new copy of the library does not begin anew."""
+    first, again = (speak_several(["en-us+Reed"] * 2) for _ in range(2))
+    assert all(same(one, other) for one, other in zip(first, again, strict=True))
+    assert not same(*first)  # or there is no noise
+
+
+def test_resampled_speech_is_always_the_same_and_without_dither():
+    """At this length the end of what soxr makes of 16-bit sound depends on addresses."""
+    sound = (3000 * np.random.default_rng(0).normal(size=66_198)).astype(np.int16)
+    spoken = Utterance(sound, 22_050, [], [])
+    kept, first = [], spoken.resampled(16_000)
+    for size in range(1, 6):
+        kept.append(np.ones(1007 * size))
+        np.testing.assert_array_equal(spoken.resampled(16_000).waveform, first.waveform)
+    assert (first.rate, first.waveform.dtype, len(first.waveform)) == (16_000, np.int16, 48_035)
+    constant = Utterance(np.full(9000, 7, np.int16), 22_050, [], []).resampled(44_100)
+    assert set(constant.waveform[1000:-1000]) == {7}
+
+
+def test_resampling_does_not_wrap_at_full_scale():
+    square = np.where(np.arange(8000) // 100 % 2, 32_767, -32_768).astype(np.int16)
+    loud = Utterance(square, 22_050, [], []).resampled(16_000).waveform
+    inner = loud[np.abs(np.diff(loud, prepend=0).astype(int)) < 2000]
+    assert (np.abs(inner.astype(int)) > 25_000).mean() > 0.95
 
 
 def test_voices_differ():

@@ -11,6 +11,8 @@ import soundfile
 import xarray as xr
 import yaml
 from praatio import textgrid
+from scipy import stats
+from scipy.interpolate import CubicSpline
 from scipy.signal import lfilter, resample_poly
 
 from bthelpers.core.signals import double_gamma
@@ -28,6 +30,7 @@ REPOSITORY = Path(__file__).parents[2]
 TR = 2.0045
 STORIES = ["story01", "story02", "story03", "story04"]
 TEST = "story04"
+TEST_OF_NOISELESS = "story03"
 
 
 def truth(dataset, participant):
@@ -351,7 +354,7 @@ def explained(responses, regressors):
     return 1 - (responses - design @ coefficients).var(axis=0) / responses.var(axis=0)
 
 
-def word_regressors(dataset, story, shift=0.0):
+def word_regressors(dataset, story, response, shift=0.0):
     """Response (tr, word) to each content word at its middle, summed word by word."""
     content = " ".join(SIX_WORDS["categories"].values()).split()
     rows = len(dataset.responses("SIM01", story))
@@ -360,22 +363,112 @@ def word_regressors(dataset, story, shift=0.0):
         if word.label in content:
             middle = (word.start + min(word.stop, word.start + 0.8)) / 2 + shift
             ages = (np.arange(rows) + 10) * TR - 10 - middle
-            regressors[:, content.index(word.label)] += double_gamma(ages)
+            regressors[:, content.index(word.label)] += double_gamma(ages, *response)
     return regressors
+
+
+def planted_responses(dataset):
+    """Peak, dispersion and undershoot of every voxel, shape (voxel, 3)."""
+    planted = truth(dataset, "SIM01")
+    return np.stack([planted[name] for name in ("peak", "dispersion", "undershoot")], axis=1)
+
+
+def explained_by_words(dataset, story, planted, shift=0.0):
+    """Share of each voxel's variance, by words through the response that is planted in it."""
+    responses = dataset.responses("SIM01", story).astype(float)
+    shares = np.empty(len(planted))
+    for response in np.unique(planted, axis=0):
+        voxels = (planted == response).all(axis=1)
+        regressors = word_regressors(dataset, story, response, shift)
+        shares[voxels] = explained(responses[:, voxels], regressors)
+    return shares
 
 
 def test_language_voxels_follow_word_times_and_nothing_else(noiseless):
     masks = truth(noiseless, "SIM01").regions.astype(bool)
     language = masks.sel(region="late_language").values
     auditory = masks.sel(region="early_auditory").values
+    planted = planted_responses(noiseless)
     for story in noiseless.stories:
-        responses = noiseless.responses("SIM01", story).astype(float)
-        by_words = explained(responses, word_regressors(noiseless, story))
+        by_words = explained_by_words(noiseless, story, planted)
         assert by_words[language].min() > 0.999
     assert np.median(by_words[auditory]) < 0.8  # in the test story, the longest
     assert np.median(by_words[~language & ~auditory]) < 0.5
-    late = explained(responses, word_regressors(noiseless, story, shift=0.2))
+    late = explained_by_words(noiseless, story, planted, shift=0.2)
     assert np.median(late[language]) < 0.998
+
+
+# Haemodynamic responses
+
+
+def test_truth_holds_each_voxels_response(noiseless):
+    planted = planted_responses(noiseless)
+    shapes, counts = np.unique(planted, axis=0, return_counts=True)
+    assert len(shapes) == 20
+    np.testing.assert_allclose(shapes[:, 0], np.linspace(4, 7, 20))
+    for column, (low, high) in ((1, (0.8, 1.3)), (2, (0.05, 0.3))):
+        assert low <= shapes[:, column].min() < shapes[:, column].max() <= high
+    assert counts.min() > 0.5 * counts.mean()
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_no_response_is_the_kernel_that_models_pool_by(noiseless):
+    ages = np.arange(0, 32, 0.04)
+    kernel = double_gamma(ages)
+    planted = planted_responses(noiseless)
+    for response in np.unique(planted, axis=0):
+        assert np.abs(double_gamma(ages, *response) - kernel).max() > 0.02 * kernel.max()
+    language = truth(noiseless, "SIM01").regions.sel(region="late_language").values.astype(bool)
+    canonical = np.tile([5, 1, 1 / 6], (len(planted), 1))
+    by_kernel = explained_by_words(noiseless, TEST_OF_NOISELESS, canonical)
+    assert np.median(by_kernel[language]) < 0.95
+
+
+def test_peaks_of_the_voxels_are_those_of_a_finite_impulse_response():
+    """Fitted to noise-free signals: tents of 1 s, with no assumption on the response's form."""
+    rng = np.random.default_rng(0)
+    responses = simulate.haemodynamic_responses(SHORT, rng)
+    times = np.arange(600) * TR
+    frames = (rng.random((round(times[-1] * 25) + 25, 1)) < 0.01).astype(float)
+    driven = simulate.haemodynamic(frames, times, responses)
+    latents = [simulate.Latents(driven, driven, driven, driven)]
+    response_of = rng.integers(len(responses), size=300)
+    masks = xr.DataArray(
+        np.stack([np.ones(300, bool), np.zeros(300, bool)]),
+        dims=("region", "voxel"),
+        coords={"region": ["late_language", "early_auditory"]},
+    )
+    (signals,) = simulate.voxel_signals(latents, masks, response_of, SHORT, rng)
+
+    ages = times[:, None] - np.flatnonzero(frames[:, 0]) / 25
+    tents = np.stack([np.maximum(0, 1 - np.abs(ages - k)).sum(axis=1) for k in range(33)], axis=1)
+    design = np.column_stack([np.ones(len(times)), tents])
+    fitted = np.linalg.lstsq(design, signals, rcond=None)[0][1:]
+    fitted *= np.sign(fitted.sum(axis=0))  # weights are positive and negative
+    fine = np.linspace(0, 15, 1501)
+    peaks = fine[CubicSpline(np.arange(33), fitted)(fine).argmax(axis=0)]
+    planted = responses[response_of, 0]
+    np.testing.assert_allclose(peaks, planted, atol=0.35)
+    assert (peaks.min(), peaks.max()) == pytest.approx((4, 7), abs=0.35)
+    assert np.corrcoef(peaks, planted)[0, 1] > 0.98
+
+
+def test_responses_follow_their_bounds_and_their_generator():
+    spec = replace(
+        SHORT,
+        responses=5,
+        response_peak=(3.0, 5.0),
+        response_dispersion=(1.0, 1.0),
+        response_undershoot=(0.1, 0.2),
+    )
+    first, again, other = (
+        simulate.haemodynamic_responses(spec, np.random.default_rng(seed)) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    np.testing.assert_allclose(first[:, 0], [3, 3.5, 4, 4.5, 5])
+    np.testing.assert_array_equal(first[:, 1], 1)
+    assert ((first[:, 2] >= 0.1) & (first[:, 2] <= 0.2)).all()
 
 
 def test_noiseless_repeats_are_equal(noiseless):
@@ -387,33 +480,42 @@ def test_latents_are_those_of_a_direct_sum():
     lexicon = load_lexicon(SHORT.lexicon, 8)
     vectors = word_vectors(lexicon, SHORT, np.random.default_rng(0))
     story = tell_story(lexicon, Speaker("en-us", 170, 50), 0.6, np.random.default_rng(0))
-    latents = simulate.story_latents(story, vectors, np.random.default_rng(1))
-    times = (np.arange(len(latents.semantic)) + 10) * TR - 10
+    shapes = np.array([[5, 1, 1 / 6], [6.5, 1.2, 0.1]])
+    latents = simulate.story_latents(story, vectors, shapes, np.random.default_rng(1))
+    times = (np.arange(latents.semantic.shape[1]) + 10) * TR - 10
     assert times[-1] == pytest.approx(story.duration - 6 * TR, abs=TR / 2)
 
     waveform = resample_poly(story.waveform / (2**15 - 1), 160, 441)  # to 16 kHz
     mel = log_mel(waveform, 16_000, 640)
     groups = [mel[:, k:stop] for k, stop in pairwise([0, 4, 8, 11, 14, 17, 20, 23, 26])]
     bands = np.stack([group.mean(axis=1) for group in groups], axis=1)
-    semantic = np.zeros_like(latents.semantic)
-    for word in story.words:
-        if word.label in vectors:
-            middle = (word.start + min(word.stop, word.start + 0.8)) / 2
-            semantic += np.outer(double_gamma(times - middle), vectors[word.label]) / 25
-    spectral, articulatory = (
-        sum(np.outer(double_gamma(times - k / 25), frame) / 25 for k, frame in enumerate(frames))
-        for frames in (bands, articulation(story.phones, len(bands), 25))
-    )
-    # The product rounds the times of words and TRs to frames of 40 ms.
-    for kind, expected in (
-        ("semantic", semantic),
-        ("spectral", spectral),
-        ("articulatory", articulatory),
-    ):
-        found = getattr(latents, kind)
-        assert found.shape == expected.shape
-        assert (np.abs(found - expected).max(axis=0) < 0.05 * expected.std(axis=0)).all(), kind
-    assert latents.own.shape == semantic.shape
+    phones = articulation(story.phones, len(bands), 25)
+    for number, shape in enumerate(shapes):
+        semantic = np.zeros_like(latents.semantic[number])
+        for word in story.words:
+            if word.label in vectors:
+                middle = (word.start + min(word.stop, word.start + 0.8)) / 2
+                response = double_gamma(times - middle, *shape)
+                semantic += np.outer(response, vectors[word.label]) / 25
+        spectral, articulatory = (
+            sum(
+                np.outer(double_gamma(times - k / 25, *shape), frame) / 25
+                for k, frame in enumerate(frames)
+            )
+            for frames in (bands, phones)
+        )
+        # The product rounds the times of words and TRs to frames of 40 ms; towards 8 kHz, where
+        # the last band ends, its resampling filter is another.
+        for kind, expected, tolerance in (
+            ("semantic", semantic, 0.05),
+            ("spectral", spectral, np.array([0.05] * 7 + [0.1])),
+            ("articulatory", articulatory, 0.05),
+        ):
+            found = getattr(latents, kind)[number]
+            assert found.shape == expected.shape
+            error = np.abs(found - expected).max(axis=0)
+            assert (error < tolerance * expected.std(axis=0)).all(), kind
+    assert latents.own.shape == latents.semantic.shape
 
 
 def test_word_vectors_are_nearer_within_categories():
@@ -436,15 +538,17 @@ def test_shares_of_the_signals():
     """With orthogonal latents, variances are the planted shares."""
     rng = np.random.default_rng(0)
     latents = [
-        simulate.Latents(*(rng.normal(size=(n, d)) for d in (12, 8, 22, 12))) for n in (900, 1100)
+        simulate.Latents(*(rng.normal(size=(2, n, d)) for d in (12, 8, 22, 12)))
+        for n in (900, 1100)
     ]
+    response_of = np.repeat([0, 1], 30)
     masks = xr.DataArray(
         [[True, False, False] * 20, [False, True, False] * 20],
         dims=("region", "voxel"),
         coords={"region": ["late_language", "early_auditory"]},
     )
     spec = replace(SHORT, acoustics_in_language=0.3)
-    signals = np.concatenate(simulate.voxel_signals(latents, masks, spec, rng))
+    signals = np.concatenate(simulate.voxel_signals(latents, masks, response_of, spec, rng))
     assert signals.shape == (2000, 60)
     np.testing.assert_allclose(signals.std(axis=0), 1, atol=0.1)
     expected = {  # in late language, early auditory and other voxels
@@ -454,8 +558,10 @@ def test_shares_of_the_signals():
         "own": (0, 0, 0.8),
     }
     for kind, shares in expected.items():
-        regressors = np.concatenate([getattr(story, kind) for story in latents])
-        found = explained(signals, regressors)
+        regressors = np.concatenate([getattr(story, kind) for story in latents], axis=1)
+        found = np.concatenate(
+            [explained(signals[:, response_of == k], regressors[k]) for k in (0, 1)]
+        )
         for start, share in enumerate(shares):
             assert found[start::3].mean() == pytest.approx(share, abs=0.03), (kind, start)
 

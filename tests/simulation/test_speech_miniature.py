@@ -240,10 +240,9 @@ def test_pretraining_changes_front_end_and_transformer(pretrained):
     assert changed == set(initial)
 
 
-@pytest.mark.parametrize("family", ["wav2vec2", "wavlm"])
-def test_other_families_are_pretrained_saved_and_loaded(family, tmp_path):
-    model, settings, _ = pretrain(family=family)
-    assert model.config.model_type == family
+def test_a_wavlm_is_pretrained_saved_and_loaded(tmp_path):
+    model, settings, _ = pretrain(family="wavlm")
+    assert model.config.model_type == "wavlm"
     save_miniature(model, tmp_path / "mini", settings)
     encoder = SpeechEncoder.load(tmp_path / "mini")
     assert (encoder.n_layers, encoder.hop, encoder.receptive_field) == (5, HOP, RECEPTIVE_FIELD)
