@@ -31,6 +31,7 @@ from bthelpers.tuning.contrastive import FROM_CHECKPOINT, load_contrast
 
 ROOT = Path(__file__).parents[2]
 LEXICON = ROOT / "params/lexicons/english.yaml"
+SHIPPED = ROOT / "bthelpers/checkpoints/wav2vec2-mini"
 
 
 def settings_of(seed=0, **changes):
@@ -176,3 +177,13 @@ def test_command_line(monkeypatch, tmp_path):
     arguments = ["--output", str(tmp_path), "--family", "wav2vec2", "--seed", "2"]
     assert main(["miniature", "speech", *arguments]) == 0
     assert made == [(str(tmp_path), ContrastiveSettings(PretrainingSettings("wav2vec2", seed=2)))]
+
+
+def test_shipped_miniature_has_its_familys_objective():
+    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 4e6
+    contrast, origin = quantizer_of(SHIPPED)
+    assert origin == FROM_CHECKPOINT
+    assert contrast.config.num_codevectors_per_group == 64
+    parameters = json.loads(json.loads((SHIPPED / "provenance.json").read_text())["parameters"])
+    shipped = ContrastiveSettings(PretrainingSettings("wav2vec2", seed=2))
+    assert parameters == json.loads(json.dumps(asdict(shipped)))
