@@ -202,8 +202,9 @@ def _impact_bars(
         p=p.sel(region=region).transpose("condition", group),
     )
     [axes] = figure.axes
+    floors = chosen["floor"].mean("participant", skipna=False)
     bars = [each for each in axes.containers if isinstance(each, BarContainer)]
-    for of_condition, floor in zip(bars, means["floor"].values, strict=True):
+    for of_condition, floor in zip(bars, floors.values, strict=True):
         left = np.array([bar.get_x() for bar in of_condition])
         axes.hlines(floor, left, left + of_condition[0].get_width(), "red", linewidth=1.5, zorder=3)
     return figure

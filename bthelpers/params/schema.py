@@ -13,7 +13,16 @@ from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import (
     AfterValidator,
@@ -112,6 +121,7 @@ Chance = Annotated[
     Number,
     *_rule("be above 0, at most 1", lambda x: 0 < x <= 1, exclusiveMinimum=0, maximum=1),
 ]
+Precision = Literal["float32", "bfloat16"]
 Line = Annotated[StrictStr, *_ONE_LINE]  # a path, or a name that others gave
 Name = Annotated[StrictStr, *_NAME]  # may become a file's name, or reach a shell
 Some = Annotated[tuple[T, ...], *_list("at least one entry", 1)]

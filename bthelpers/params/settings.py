@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, StrictBool, StrictInt
+from pydantic import ConfigDict, StrictInt
 
 from bthelpers.params.schema import (
-    Chance,
     Count,
     Distinct,
     Grid,
@@ -21,6 +20,7 @@ from bthelpers.params.schema import (
     Names,
     ParameterError,
     Positive,
+    Precision,
     Problem,
     Share,
     Table,
@@ -28,8 +28,8 @@ from bthelpers.params.schema import (
 )
 from bthelpers.params.simulation import CorporaSpec, SimulationSpec
 from bthelpers.params.splits import Splits
+from bthelpers.params.tuning import StimulusSettings, TargetSettings, TuningSettings
 
-Precision = Literal["float32", "bfloat16"]
 Split = Literal["train", "validation", "test"]
 PER_PARTICIPANT = ("brain-tuned", "block-permuted")  # the other conditions are one for all
 Condition = Literal[
@@ -119,73 +119,6 @@ class VoxelSettings:
     ceiling: Share  # noise ceiling that a voxel must exceed
     published: Line | None  # folder of ceilings, <participant>.npy; null: from the repeats
     regions: Names  # region sets whose voxels are taken
-
-
-@dataclass(frozen=True)
-class TuningSettings:
-    """Brain-tuning (ICLR paper, section 3.3)."""
-
-    window: Positive  # seconds of sound before a TR that its response is predicted from
-    pooling: Literal["mean", "hrf"]  # of a window's tokens: plain, or weighted by a response to it
-    standardize: StrictBool  # pooled features, by the pretrained model's mean and deviation
-    sharing: Literal["window", "chunk"]  # one example a TR, or one chunk of sound for many TRs
-    chunk_trs: Count  # TRs that a chunk serves; only where sharing is by chunk
-    batch_trs: Count  # TRs per optimiser step
-    stretches_at_once: Count  # windows or chunks per forward pass: bounds memory
-    epochs: Count  # at most
-    transformer_lr: Positive  # peak learning rate of the transformer layers
-    head_lr: Positive  # peak learning rate of the linear head
-    warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
-    patience: Count  # epochs without a lower validation loss after which tuning stops
-    precision: Precision  # of the transformer's arithmetic
-    permutation_block: Count  # TRs that stay together in the block-permuted control (D.2)
-
-
-@dataclass(frozen=True)
-class BigSpeechModel:
-    """A bigger Whisper, all of whose decoder layers are targets."""
-
-    path: Line  # folder, or name on the hub
-    revision: Line | None  # commit on the hub; null for a folder
-
-
-@dataclass(frozen=True)
-class TextModel:
-    """A text model whose layers are targets."""
-
-    path: Line  # folder, or name on the hub
-    revision: Line | None  # commit on the hub; null for a folder
-    layer_step: Count  # 1: all layers; 3: the third, the sixth, …
-    epochs: Count  # all are trained, in place of those of `tuning`
-
-
-@dataclass(frozen=True)
-class TargetSettings:
-    """Other models that a model is tuned towards (ICLR paper, appendix D.2)."""
-
-    big_slm: BigSpeechModel
-    text_lm: TextModel
-    big_text_lm: TextModel | None = None  # null: no model is tuned towards a second one
-
-    @property
-    def text_models(self) -> dict[str, TextModel | None]:
-        """Text models by the condition that tunes towards them."""
-        return {"text-lm": self.text_lm, "big-text-lm": self.big_text_lm}
-
-
-@dataclass(frozen=True)
-class StimulusSettings:
-    """Self-supervised training on the sound of the stories (ICLR paper, appendix D.2)."""
-
-    window: Positive  # seconds of sound that are taken together
-    batch: Count  # windows per optimiser step
-    epochs: Count  # all are trained
-    learning_rate: Positive  # peak, of the transformer
-    quantizer_lr: Positive  # peak, of the quantizer and of the projections to its codes
-    warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
-    mask_probability: Chance  # that a mask starts at a token
-    mask_length: Count  # tokens
-    precision: Precision  # of the transformer's arithmetic
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from bthelpers.results.runs import BASELINE, LAYERS, in_all, over_runs
 from bthelpers.results.store import MAKE, Results, Run
 from bthelpers.statistics.permutation import LEVEL
 from bthelpers.statistics.wilcoxon import (
-    SignedRankTest,
-    wilcoxon_over_participants,
+    wilcoxon_over_means,
     wilcoxon_over_voxels,
+    wilcoxon_where_enough,
 )
 
 
@@ -203,7 +203,7 @@ def signed_rank_table(results: Results, model: str, region: str, condition: str)
     }
     tests = {participant: wilcoxon_over_voxels(*pair) for participant, pair in pairs.items()}
     if len(pairs) > 1:
-        tests["all participants"] = _over_participants(list(pairs.values()))
+        tests["all participants"] = wilcoxon_over_means(list(pairs.values()))
     return pd.DataFrame(
         {
             name: {"over": test.over, "n": test.n, "statistic": test.statistic, "p": test.p}
@@ -215,10 +215,9 @@ def signed_rank_table(results: Results, model: str, region: str, condition: str)
 def signed_rank_p(results: Results, models: Sequence[str], regions: Sequence[str]) -> xr.DataArray:
     """p-values of all conditions against pretrained, as figures mark them (ICLR paper, Fig. 2).
 
-    Two-sided Wilcoxon signed-rank tests of r / ceiling, mean over transformer layers: over
-    participants where these are enough for p to fall to 0.05, else over the voxels of all
-    participants together, where it is too small (`wilcoxon_over_voxels`). The paper does not say
-    which it takes.
+    Two-sided Wilcoxon signed-rank tests of r / ceiling, mean over transformer layers
+    (`bthelpers.statistics.wilcoxon.wilcoxon_where_enough`). The paper does not say over what it
+    tests.
 
     Parameters
     ----------
@@ -241,10 +240,8 @@ def signed_rank_p(results: Results, models: Sequence[str], regions: Sequence[str
     """
     participants, conditions = _shared(results.profile(), models)
     tuned = [name for name in conditions if name != BASELINE]
-    over = "participants" if 2 / 2 ** len(participants) <= LEVEL else "voxels"
-    test = {"participants": _over_participants, "voxels": _over_all_voxels}[over]
     labels = {"model": list(models), "condition": tuned, "region": list(regions)}
-    p = xr.DataArray(np.nan, labels, dims=tuple(labels), attrs={"over": over})
+    p = xr.DataArray(np.nan, labels, dims=tuple(labels))
     for model, name in product(models, tuned):
         pairs = [
             [
@@ -255,8 +252,9 @@ def signed_rank_p(results: Results, models: Sequence[str], regions: Sequence[str
         ]
         for region in regions:
             of_region = [[new[region], old[region]] for new, old in pairs]
-            p.loc[model, name, region] = test(of_region).p
-    return p
+            test = wilcoxon_where_enough(of_region)
+            p.loc[model, name, region] = test.p
+    return p.assign_attrs(over=test.over)
 
 
 def _region_voxels(results: Results, run: Run, regions: Sequence[str]) -> dict[str, np.ndarray]:
@@ -264,11 +262,3 @@ def _region_voxels(results: Results, run: Run, regions: Sequence[str]) -> dict[s
     values = voxel_alignment(results, run.model, run.participant, run.condition)
     masks = results.voxels(run.participant)["regions"].isel(voxel=values["voxel"].values)
     return {name: values.values[masks.sel(region=name).values.astype(bool)] for name in regions}
-
-
-def _over_participants(pairs: Sequence[Sequence[np.ndarray]]) -> SignedRankTest:
-    return wilcoxon_over_participants(*np.transpose([[a.mean(), b.mean()] for a, b in pairs]))
-
-
-def _over_all_voxels(pairs: Sequence[Sequence[np.ndarray]]) -> SignedRankTest:
-    return wilcoxon_over_voxels(*map(np.concatenate, zip(*pairs, strict=True)))

@@ -15,8 +15,11 @@ from bthelpers.results.maps import voxel_impacts
 from bthelpers.results.runs import BASELINE, TUNED, in_all, over_layers, over_runs
 from bthelpers.results.store import Results
 from bthelpers.statistics.intervals import interval
-from bthelpers.statistics.permutation import LEVEL
-from bthelpers.statistics.wilcoxon import wilcoxon_over_participants, wilcoxon_over_voxels
+from bthelpers.statistics.wilcoxon import (
+    wilcoxon_over_means,
+    wilcoxon_over_voxels,
+    wilcoxon_where_enough,
+)
 
 SINGLE = ("power_spectrum", "diphones", "triphones", "articulation")  # removed one by one
 
@@ -105,9 +108,8 @@ def load_family_impacts(results: Results, models: Sequence[str], feature: str) -
 def impact_p(results: Results, model: str, participants: Sequence[str] = ()) -> xr.DataArray:
     """p-values of all conditions against pretrained, as figures mark them (section 3.4.2, Fig. 3).
 
-    Two-sided Wilcoxon signed-rank tests of voxels' impact: over participants where these are enough
-    for p to fall to 0.05, else over the voxels of all participants together, where it is too small
-    (`wilcoxon_over_voxels`). Voxels are those that have an impact in both conditions.
+    Two-sided Wilcoxon signed-rank tests of voxels' impact, of those that have one in both
+    conditions (`bthelpers.statistics.wilcoxon.wilcoxon_where_enough`).
 
     Parameters
     ----------
@@ -123,16 +125,16 @@ def impact_p(results: Results, model: str, participants: Sequence[str] = ()) -> 
     """
     who = participants or results.profile().participants_of(model)
     impacts = [_voxels_of_regions(results, model, participant) for participant in who]
-    over = "participants" if 2 / 2 ** len(who) <= LEVEL else "voxels"
-    test = {"participants": _over_participants, "voxels": _over_all_voxels}[over]
     tuned = impacts[0].drop_sel(condition=BASELINE).isel(voxel=0, drop=True)
-    p = xr.full_like(tuned, np.nan).assign_attrs(over=over)
+    p = xr.full_like(tuned, np.nan).assign_attrs(over="voxels")
     for index in product(*(p[dim].values for dim in p.dims)):
         where = dict(zip(p.dims, index, strict=True))
         pairs = [
             _pair(each.sel(where), each.sel(where | {"condition": BASELINE})) for each in impacts
         ]
-        p.loc[where] = test(pairs)
+        if _differ(pairs):
+            test = wilcoxon_where_enough(pairs)
+            p.loc[where], p.attrs["over"] = test.p, test.over
     return p
 
 
@@ -154,12 +156,16 @@ def impact_signed_rank_table(
         )
         pairs[participant] = _pair(*(of_region.sel(condition=c) for c in (TUNED, BASELINE)))
     rows = {
-        name: {"over": "voxels", "n": len(pair[0]), "p": _over_all_voxels([pair])}
+        name: {
+            "over": "voxels",
+            "n": len(pair[0]),
+            "p": wilcoxon_over_voxels(*pair).p if _differ([pair]) else np.nan,
+        }
         for name, pair in pairs.items()
     }
     changes = [np.mean(tuned - baseline) for tuned, baseline in pairs.values()]
     if len(pairs) > 1:
-        p = _over_participants(list(pairs.values()))
+        p = wilcoxon_over_means(list(pairs.values())).p
         rows["all participants"] = {"over": "participants", "n": len(pairs), "p": p}
         changes.append(np.mean(changes))
     return pd.DataFrame(rows).T.assign(**{"change (points)": changes})
@@ -177,14 +183,8 @@ def _pair(tuned: xr.DataArray, baseline: xr.DataArray) -> tuple[np.ndarray, np.n
     return tuned.values[both], baseline.values[both]
 
 
-def _over_participants(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    tuned, baseline = ([each.mean() for each in side] for side in zip(*pairs, strict=True))
-    return wilcoxon_over_participants(tuned, baseline).p
-
-
-def _over_all_voxels(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    tuned, baseline = map(np.concatenate, zip(*pairs, strict=True))
-    return wilcoxon_over_voxels(tuned, baseline).p if (tuned != baseline).any() else np.nan
+def _differ(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> bool:
+    return any((tuned != baseline).any() for tuned, baseline in pairs)
 
 
 def with_mean(impacts: xr.Dataset) -> xr.Dataset:

@@ -6,11 +6,16 @@ voxels or over participants: both are here, and a result says which.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+
+from bthelpers.statistics.permutation import LEVEL
+
+Pair = tuple[ArrayLike, ArrayLike]  # values of the same voxels in two conditions
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,36 @@ def wilcoxon_over_participants(a: ArrayLike, b: ArrayLike) -> SignedRankTest:
         If shapes differ, a value is not finite, or no pair differs.
     """
     return _signed_rank(a, b, "participants")
+
+
+def wilcoxon_over_means(pairs: Sequence[Pair]) -> SignedRankTest:
+    """Test over participants the means over voxels; `pairs` are as of `wilcoxon_where_enough`."""
+    return wilcoxon_over_participants(*np.transpose([[np.mean(a), np.mean(b)] for a, b in pairs]))
+
+
+def wilcoxon_where_enough(pairs: Sequence[Pair]) -> SignedRankTest:
+    """Test over participants where these are enough, else over all of their voxels together.
+
+    Six participants are enough for p to fall to 0.05. Over voxels it is too small, as
+    `wilcoxon_over_voxels` says.
+
+    Parameters
+    ----------
+    pairs : sequence of pairs of arrays (n_voxels,)
+        One per participant: the voxels' values in both conditions.
+
+    Returns
+    -------
+    SignedRankTest
+
+    Raises
+    ------
+    ValueError
+        As of the tests.
+    """
+    if 2 / 2 ** len(pairs) <= LEVEL:
+        return wilcoxon_over_means(pairs)
+    return wilcoxon_over_voxels(*map(np.concatenate, zip(*pairs, strict=True)))
 
 
 def _signed_rank(a: ArrayLike, b: ArrayLike, over: str) -> SignedRankTest:

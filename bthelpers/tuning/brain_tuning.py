@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from bthelpers.models.speech import SpeechEncoder
-from bthelpers.params.settings import TuningSettings
+from bthelpers.params.tuning import TuningSettings
 from bthelpers.tuning.examples import Examples, Segment, TuningStory, pool, pooled_features
 from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches
 

@@ -20,7 +20,7 @@ from bthelpers.core.timing import SAMPLE_RATE, block_permutation, windows, zscor
 from bthelpers.data.dataset import Dataset
 from bthelpers.models.front_ends import WindowFrames
 from bthelpers.models.speech import SpeechEncoder
-from bthelpers.params.settings import TuningSettings
+from bthelpers.params.tuning import TuningSettings
 from bthelpers.tuning.trainer import batched
 
 SEGMENTS_AT_ONCE = 8  # of sound, without gradients

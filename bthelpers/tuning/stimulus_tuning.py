@@ -17,7 +17,8 @@ import torch
 
 from bthelpers.models.front_ends import MelFrontEnd
 from bthelpers.models.speech import SpeechEncoder
-from bthelpers.params.settings import ModelSettings, StimulusSettings
+from bthelpers.params.settings import ModelSettings
+from bthelpers.params.tuning import StimulusSettings
 from bthelpers.tuning.brain_tuning import TuningResult
 from bthelpers.tuning.contrastive import Contrast, load_contrast, span_mask
 from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches

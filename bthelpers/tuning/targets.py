@@ -21,7 +21,7 @@ from bthelpers.core.timing import SAMPLE_RATE, Interval, windows, zscore
 from bthelpers.data.dataset import Dataset, spoken
 from bthelpers.models.loading import explained
 from bthelpers.models.text import TextReader, WhisperDecoder
-from bthelpers.params.settings import BigSpeechModel, TargetSettings, TextModel, TuningSettings
+from bthelpers.params.tuning import BigSpeechModel, TargetSettings, TextModel, TuningSettings
 from bthelpers.tuning.examples import TuningStory, permute_blocks, read_stories
 from bthelpers.tuning.trainer import batched
 

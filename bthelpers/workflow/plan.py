@@ -28,7 +28,8 @@ from bthelpers.data.files import read_table
 from bthelpers.encoding.representations import WINDOWS_PER_BATCH, pooled_windows
 from bthelpers.models.devices import claim_device
 from bthelpers.models.speech import SpeechEncoder
-from bthelpers.params.settings import Profile, RepresentationSettings, TuningSettings
+from bthelpers.params.settings import Profile, RepresentationSettings
+from bthelpers.params.tuning import TuningSettings
 from bthelpers.results.store import Results
 from bthelpers.tuning.brain_tuning import BrainTuning
 from bthelpers.tuning.examples import TuningStory

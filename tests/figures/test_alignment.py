@@ -196,7 +196,8 @@ def assert_bars_of_impact(axes, chosen):
         heights = [patch.get_height() for patch in container.patches]
         np.testing.assert_allclose(heights, one["impact"].mean("participant"))
         ends = [segment[:, 1] for segment in error[2][0].get_segments()]
-        np.testing.assert_allclose(np.transpose(ends), by_hand(one["impact"], one["draws"]))
+        by_participant = one[["impact", "draws"]].transpose("participant", ..., "draw")
+        np.testing.assert_allclose(np.transpose(ends), by_hand(*by_participant.values()))
     strokes = [each for each in axes.collections if to_hex(each.get_edgecolor()[0]) == "#ff0000"]
     for condition, of_condition in zip(impact_results.CONDITIONS, strokes, strict=True):
         floors = [segment[:, 1] for segment in of_condition.get_segments()]

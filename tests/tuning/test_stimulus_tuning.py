@@ -16,7 +16,8 @@ from transformers import AutoModel
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.speech import SpeechEncoder
-from bthelpers.params.settings import ModelSettings, StimulusSettings
+from bthelpers.params.settings import ModelSettings
+from bthelpers.params.tuning import StimulusSettings
 from bthelpers.tuning import stimulus_tuning as stimulus
 from bthelpers.tuning.contrastive import FROM_CHECKPOINT, NEW, Contrast
 from bthelpers.tuning.stimulus_tuning import StimulusTuning, draw_mask, stimulus_tune, window_starts
