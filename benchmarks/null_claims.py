@@ -64,7 +64,7 @@ def brain(world: str, rng: np.random.Generator) -> dict[tuple[str, str, str], xr
     found, n = {}, len(CONDITIONS)
     regions = []
     for _ in range(2):
-        both = equal_models(len(PARTICIPANTS), 10, True, rng, 0.05, 2 * n)
+        both = equal_models(len(PARTICIPANTS), 10, True, rng, n_models=2 * n)
         if world == "noise":
             both[-1] = equal_models(len(PARTICIPANTS), 10, True, rng)[-1]
         regions.append(alignments(both, 30, N_DRAWS, 0))
@@ -93,7 +93,7 @@ def resampled(units: np.ndarray, seed: int) -> tuple[float, np.ndarray]:
 
 
 def scores(name: str, draws: str, tasks: list[str], rng: np.random.Generator) -> dict:
-    """Scores: of the speaker, of the participant whose responses tuned, and an error."""
+    """Scores: of the speaker, and an error of the condition, or of the participant in it."""
     found = {}
     speakers = rng.normal(0.5, 0.1, (len(tasks), N_SPEAKERS))
     n_drawn = {"n_drawn": ("draw", np.full(N_DRAWS, N_SPEAKERS)), "task": tasks}
@@ -102,7 +102,7 @@ def scores(name: str, draws: str, tasks: list[str], rng: np.random.Generator) ->
         for participant in PARTICIPANTS:
             units = speakers + error
             if condition in PER_PARTICIPANT:
-                units = speakers + rng.normal(0, 0.05, error.shape) + rng.normal(0, 0.01)
+                units = speakers + rng.normal(0, 0.05, error.shape)
             pairs = [resampled(of_task, 0) for of_task in units]
             values, drawn = (np.array(part) for part in zip(*pairs, strict=True))
             run = {name: ("task", values), draws: (("task", "draw"), drawn)}
