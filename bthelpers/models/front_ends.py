@@ -119,9 +119,11 @@ class MelFrontEnd:
                 f" {self.max_samples / SAMPLE_RATE:g} s that this Whisper takes: lower `window`, or"
                 " `chunk_trs` where chunks are shared, in the parameter file"
             )
-        features = self.extractor(
-            samples.numpy(), sampling_rate=SAMPLE_RATE, return_tensors="pt", device=str(device)
-        )
+        # The extractor's result goes through NumPy, which has no bfloat16.
+        with torch.autocast(device.type, enabled=False):
+            features = self.extractor(
+                samples.numpy(), sampling_rate=SAMPLE_RATE, return_tensors="pt", device=str(device)
+            )
         return features.input_features[0].to(device)
 
     def frames(self, waveform: np.ndarray, device: torch.device) -> WindowFrames:

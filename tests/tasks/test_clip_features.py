@@ -79,8 +79,9 @@ def test_neither_batches_nor_blocks_change_anything(clips, family, monkeypatch):
     np.testing.assert_allclose(one, many, atol=1e-5)
 
 
-def test_lower_precision_gives_nearly_the_same(clips):
-    encoder = encoder_of("hubert")
+@pytest.mark.parametrize("family", ["hubert", "whisper"])
+def test_lower_precision_gives_nearly_the_same(clips, family):
+    encoder = encoder_of(family)
     full, half = (clip_features(encoder, clips, p) for p in ("float32", "bfloat16"))
     assert half.dtype == np.float32
     assert not np.array_equal(full, half)
