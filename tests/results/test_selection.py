@@ -3,10 +3,10 @@ import pytest
 import xarray as xr
 from alignment_results import MADE, MODEL, write_results
 
+from bthelpers.claims.null_studies import simulated_repeats
 from bthelpers.encoding.ceiling import split_half
 from bthelpers.results.selection import ALL, alignment_by_half, selected_by_half, selection_bias
 from bthelpers.results.store import Results, write_dataset
-from bthelpers.claims.null_studies import simulated_repeats
 
 THRESHOLD = 0.4
 REGIONS = ["first", "second"]
