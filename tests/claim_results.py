@@ -105,6 +105,7 @@ def write_profile(root, models):
     changes = {
         "dataset.participants": PARTICIPANTS,
         "conditions": CONDITIONS,
+        "targets.big_text_lm": {"path": "big", "revision": None, "layer_step": 1, "epochs": 1},
         "impact.features": FEATURES,
         "impact.regions": REGIONS,
         "evaluations": ["alignment", "impact", "preference", "probes", "recognition"],

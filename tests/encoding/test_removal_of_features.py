@@ -30,6 +30,7 @@ STORIES = [*TRAINING, TEST]
 DELAYS = (-1, 0, 1)
 ALPHAS = np.logspace(-3, 4, 15)
 PROFILE = load(Path(__file__).parents[2] / "params" / "smoke.yaml")
+CANONICAL = np.empty((1, 0))  # one response, of the parameters that it has by default
 FINE = 100  # frames per second of what tokens are made of
 # Of the demo, a second of a miniature's tokens; of the paper, one token every 0.1 s. With the
 # frames from one token to the next.
@@ -149,7 +150,8 @@ def responding(speech, kind):
     signals = []
     for story in STORIES:
         frames = frames_of(speech, story, kind, FRAME_RATE)
-        signals.append(haemodynamic(frames, response_times(n_respdict_for(60 * minutes(story)))))
+        times = response_times(n_respdict_for(60 * minutes(story)))
+        signals.append(haemodynamic(frames, times, CANONICAL)[0])
     weights = rng.normal(size=(signals[0].shape[1], N_VOXELS))
     heard = [zscore(signal @ weights) for signal in signals]
     noisy = [zscore(one + rng.normal(0, 0.7, one.shape)).astype(np.float32) for one in heard]
@@ -166,7 +168,7 @@ def impact(speech, representation, kind, names, clock):
         {"region": ["all"], "voxel": np.arange(N_VOXELS)},
         ("region", "voxel"),
     )
-    encoding = replace(PROFILE.encoding, fir_delays=(1, 2, 3, 4, 5), alphas=(0, 5, 6), folds=4)
+    encoding = replace(PROFILE.encoding, fir_delays=(1, 2, 3, 4, 5), alphas=(-5, 5, 11), folds=4)
     statistics = replace(PROFILE.statistics, bootstrap_draws=200, block=10)
     ceiling = np.ones(N_VOXELS)
     inputs = EncodingInputs(training, test, ceiling, regions, encoding, statistics, seed=0)

@@ -150,7 +150,8 @@ def test_noise_is_a_story_of_that_length():
 @pytest.fixture
 def runnable(tiny_encoder_folder):
     profile = load(ROOT / "params/smoke.yaml", {"tuning.window": 2.0, "representation.window": 2.0})
-    return replace(profile, models={"hubert-mini": ModelSettings(str(tiny_encoder_folder), None)})
+    models = {"hubert-mini": ModelSettings(str(tiny_encoder_folder), None)}
+    return replace(profile, name="never_run", models=models)
 
 
 def test_a_plan_that_can_be_run(runnable, capsys, monkeypatch):
