@@ -115,10 +115,9 @@ def task_contrasts(results: Results, model: str) -> xr.Dataset:
 
 
 def _contrast(one: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
-    pair = [scores.drop_vars("task") for scores in (one, other)]
-    difference = pair[0].drop_vars("n_drawn", errors="ignore") - pair[1]
-    if all("n_drawn" in scores.coords for scores in pair):
-        fewest = np.minimum(*(scores["n_drawn"].values for scores in pair))
+    difference = one.drop_vars("n_drawn", errors="ignore") - other
+    if all("n_drawn" in scores.coords for scores in (one, other)):
+        fewest = np.minimum(one["n_drawn"].values, other["n_drawn"].values)
         difference = difference.assign_coords(n_drawn=("draw", fewest))
     return difference
 

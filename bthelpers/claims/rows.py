@@ -100,7 +100,7 @@ def _rows(statement: Statement, model: str, conditions: xr.Dataset) -> Iterator[
     difference = first - sum(other)
     tasks = by_task(difference) if "task" in difference.dims else {"": difference}
     for task in statement.tasks or tasks:
-        yield Row(statement, model, task, tasks[task].drop_vars("task", errors="ignore"))
+        yield Row(statement, model, task, tasks[task])
 
 
 def family_of(model: str, path: str) -> str | None:
