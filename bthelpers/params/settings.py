@@ -164,7 +164,7 @@ class ImpactSettings:
     features: Distinct[LowLevelFeature]  # each removed by itself; joint: four of them at once
     regions: Names  # region sets whose voxels are evaluated
     alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
-    delays: Distinct[StrictInt] = (0,)  # TRs: neighbours that predict a TR's representation
+    delays: Distinct[StrictInt]  # TRs: neighbours that predict a TR's representation
 
 
 @dataclass(frozen=True)
@@ -192,8 +192,8 @@ class PreferenceSettings:
     """Semantic–phonetic preference (ICLR paper, appendix C)."""
 
     wordnet: Line | None  # as the package wn stores it; null: the simulated lexicon's categories
-    splits: Distinct[Split] = ("validation", "test")  # of the dataset; words are of their stories
-    words: Count | None = None  # that are paired, the most often spoken; null: all that can be
+    splits: Distinct[Split]  # of the dataset; words are of their stories
+    words: Count | None  # that are paired, the most often spoken; null: all that can be
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ nothing is clustered: the targets are the front end's own frames, quantised.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForPreTraining
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from bthelpers.simulation.speech_miniature import (
     HOP,
@@ -25,7 +24,7 @@ from bthelpers.simulation.speech_miniature import (
     miniature_config,
     minimise,
     pretraining_stories,
-    save_parts,
+    save_miniature,
     sound_of_tokens,
     standardized_waveform,
     timed,
@@ -141,16 +140,7 @@ class ContrastivePretrainer:
         )
 
 
-def save_contrastive_miniature(
-    pretraining: Wav2Vec2ForPreTraining, folder: str | Path, settings: ContrastiveSettings
-) -> None:
-    """Write weights with the quantizer's (fp16), configuration, preprocessor and provenance."""
-    half = copy.deepcopy(pretraining).half()
-    half.config.apply_spec_augment = False
-    parts = half, Wav2Vec2FeatureExtractor(do_normalize=True)
-    save_parts(parts, folder, settings, "synthetic stories", settings.stories.lexicon)
-
-
 def make_contrastive_miniature(folder: str | Path, settings: ContrastiveSettings) -> None:
     """Pretrain a miniature Wav2vec2, and save it to a folder."""
-    save_contrastive_miniature(ContrastivePretrainer(settings).run(), folder, settings)
+    pretraining = ContrastivePretrainer(settings).run()
+    save_miniature(pretraining, folder, settings, settings.stories.lexicon)

@@ -308,15 +308,13 @@ class Pretrainer:
         )
 
 
-def save_miniature(
-    model: PreTrainedModel, folder: str | Path, settings: PretrainingSettings
-) -> None:
+def save_miniature(model: PreTrainedModel, folder: str | Path, settings, lexicon: str) -> None:
     """Write weights (fp16 safetensors), configuration, preprocessor and provenance."""
     half = copy.deepcopy(model).half()
     # Masking belongs to pretraining: brain-tuning and evaluation see all of the sound.
     half.config.apply_spec_augment = False
     parts = half, Wav2Vec2FeatureExtractor(do_normalize=True)
-    save_parts(parts, folder, settings, "synthetic stories", settings.lexicon)
+    save_parts(parts, folder, settings, "synthetic stories", lexicon)
 
 
 def save_parts(parts: Iterable, folder: str | Path, settings, data: str, lexicon: str) -> None:
@@ -330,4 +328,4 @@ def save_parts(parts: Iterable, folder: str | Path, settings, data: str, lexicon
 
 def make_speech_miniature(folder: str | Path, settings: PretrainingSettings) -> None:
     """Pretrain a miniature, and save it to a folder."""
-    save_miniature(Pretrainer(settings).run(), folder, settings)
+    save_miniature(Pretrainer(settings).run(), folder, settings, settings.lexicon)

@@ -18,13 +18,13 @@ from bthelpers.simulation.contrastive_miniature import (
     ContrastivePretrainer,
     ContrastiveSettings,
     gumbel_temperature,
-    save_contrastive_miniature,
 )
 from bthelpers.simulation.speech_miniature import (
     HOP,
     RECEPTIVE_FIELD,
     PretrainingSettings,
     miniature_config,
+    save_miniature,
     sound_of_tokens,
 )
 from bthelpers.tuning.contrastive import FROM_CHECKPOINT, load_contrast
@@ -147,7 +147,7 @@ def quantizer_of(folder, family="wav2vec2"):
 def test_saved_model_loads_with_its_quantizer(pretrained, tmp_path):
     model, before = pretrained[0], weights(pretrained[0])
     folder = tmp_path / "mini"
-    save_contrastive_miniature(model, folder, settings_of())
+    save_miniature(model, folder, settings_of(), settings_of().stories.lexicon)
     assert same(weights(model), before)
     assert model.config.apply_spec_augment is True
     assert {array.dtype for array in load_file(folder / "model.safetensors").values()} == {

@@ -243,7 +243,7 @@ def test_pretraining_changes_front_end_and_transformer(pretrained):
 def test_a_wavlm_is_pretrained_saved_and_loaded(tmp_path):
     model, settings, _ = pretrain(family="wavlm")
     assert model.config.model_type == "wavlm"
-    save_miniature(model, tmp_path / "mini", settings)
+    save_miniature(model, tmp_path / "mini", settings, settings.lexicon)
     encoder = SpeechEncoder.load(tmp_path / "mini")
     assert (encoder.n_layers, encoder.hop, encoder.receptive_field) == (5, HOP, RECEPTIVE_FIELD)
     assert sum(file.stat().st_size for file in (tmp_path / "mini").iterdir()) < 4e6
@@ -271,7 +271,7 @@ def test_same_seed_gives_the_same_weights_and_another_others(pretrained):
 def folder(pretrained, tmp_path_factory):
     model, settings, _ = pretrained
     folder = tmp_path_factory.mktemp("miniature") / "hubert-mini"
-    save_miniature(model, folder, settings)
+    save_miniature(model, folder, settings, settings.lexicon)
     return folder
 
 
@@ -304,7 +304,7 @@ def test_provenance_says_how_it_was_made(pretrained, folder):
 def test_saving_leaves_the_model_as_it_was(tmp_path):
     model = HubertModel(miniature_config()).train()
     before, config = weights(model), model.config.to_dict()
-    save_miniature(model, tmp_path / "a", PretrainingSettings())
+    save_miniature(model, tmp_path / "a", PretrainingSettings(), PretrainingSettings().lexicon)
     assert same(weights(model), before)
     assert {array.dtype for array in model.state_dict().values()} == {torch.float32}
     assert model.training
@@ -332,7 +332,7 @@ def test_command_line(monkeypatch, tmp_path):
     finally:
         torch.set_num_threads(threads)
     assert made["settings"] == PretrainingSettings("wavlm", 64, 3, lexicon)
-    assert made["saved"] == ("model", str(tmp_path), made["settings"])
+    assert made["saved"] == ("model", str(tmp_path), made["settings"], lexicon)
 
 
 def test_shipped_miniature_loads():
