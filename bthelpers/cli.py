@@ -224,6 +224,13 @@ MINIATURES = COMMANDS.add_parser("miniature", help=MINIATURE, description=MINIAT
 OUTPUT = argument("--output", required=True, metavar="DIR", help="folder to write")
 SEED = argument("--seed", type=int, metavar="N")
 HIDDEN_SIZE = argument("--hidden-size", type=int, metavar="N", help="units of a layer")
+LEXICON = (
+    argument("--lexicon", metavar="FILE", help="words of the stories"),
+    argument(
+        "--words-per-category", type=int, metavar="N", help="how many of them; of a square all"
+    ),
+)
+LEXICON_CHOICES = ("lexicon", "words_per_category")
 THREADS = argument("--threads", type=int, metavar="N", help="of the processor")
 
 
@@ -234,19 +241,19 @@ THREADS = argument("--threads", type=int, metavar="N", help="of the processor")
     SEED,
     HIDDEN_SIZE,
     argument("--family", choices=("hubert", "wav2vec2", "wavlm"), help="default: hubert"),
-    argument("--lexicon", metavar="FILE", help="words of the stories"),
+    *LEXICON,
     THREADS,
     commands=MINIATURES,
 )
 def _speech(arguments: Namespace) -> bool:
-    from bthelpers.simulation.contrastive_miniature import (
+    from bthelpers.simulation.miniatures.contrastive import (
         ContrastiveSettings,
         make_contrastive_miniature,
     )
-    from bthelpers.simulation.speech_miniature import PretrainingSettings, make_speech_miniature
+    from bthelpers.simulation.miniatures.speech import PretrainingSettings, make_speech_miniature
 
     _set_threads(arguments)
-    chosen = _chosen(arguments, "family", "hidden_size", "seed", "lexicon")
+    chosen = _chosen(arguments, "family", "hidden_size", "seed", *LEXICON_CHOICES)
     settings = PretrainingSettings(**chosen)
     if settings.family == "wav2vec2":
         make_contrastive_miniature(arguments.output, ContrastiveSettings(settings))
@@ -263,18 +270,19 @@ def _speech(arguments: Namespace) -> bool:
     HIDDEN_SIZE,
     argument("--layers", type=int, metavar="N", help="of the encoder"),
     argument("--decoder-layers", type=int, metavar="N"),
+    *LEXICON,
     THREADS,
     commands=MINIATURES,
 )
 def _whisper(arguments: Namespace) -> bool:
-    from bthelpers.simulation.speech_miniature import PretrainingSettings
-    from bthelpers.simulation.whisper_miniature import (
+    from bthelpers.simulation.miniatures.speech import PretrainingSettings
+    from bthelpers.simulation.miniatures.whisper import (
         TranscriptionSettings,
         make_whisper_miniature,
     )
 
     _set_threads(arguments)
-    stories = PretrainingSettings(**_chosen(arguments, "seed"))
+    stories = PretrainingSettings(**_chosen(arguments, "seed", *LEXICON_CHOICES))
     size = _chosen(arguments, "hidden_size", "layers", "decoder_layers")
     make_whisper_miniature(arguments.output, TranscriptionSettings(stories, **size))
     return True
@@ -285,14 +293,17 @@ def _whisper(arguments: Namespace) -> bool:
     "A GPT-2 that predicts the next word.",
     OUTPUT,
     SEED,
+    *LEXICON,
     THREADS,
     commands=MINIATURES,
 )
 def _text(arguments: Namespace) -> bool:
-    from bthelpers.simulation.text_miniature import TextSettings, make_text_miniature
+    from bthelpers.simulation.miniatures.text import TextSettings, make_text_miniature
 
     _set_threads(arguments)
-    make_text_miniature(arguments.output, TextSettings(**_chosen(arguments, "seed")))
+    make_text_miniature(
+        arguments.output, TextSettings(**_chosen(arguments, "seed", *LEXICON_CHOICES))
+    )
     return True
 
 

@@ -48,7 +48,7 @@ def tiny_encoder_folder(tmp_path_factory):
     from transformers import HubertModel
 
     from bthelpers.models.speech import SpeechEncoder
-    from bthelpers.simulation.speech_miniature import miniature_config
+    from bthelpers.simulation.miniatures.speech import miniature_config
 
     config = miniature_config()
     config.num_hidden_layers = 2

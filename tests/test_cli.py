@@ -133,7 +133,7 @@ def test_what_follows_two_dashes_is_for_snakemake_alone(capsys):
 
 
 def test_families_are_those_of_the_miniatures(capsys):
-    from bthelpers.simulation.speech_miniature import FAMILIES  # slow
+    from bthelpers.simulation.miniatures.speech import FAMILIES  # slow
 
     with pytest.raises(SystemExit):
         main(["miniature", "speech", "--help"])

@@ -30,7 +30,8 @@ from bthelpers.core.timing import SAMPLE_RATE, SILENCE, Interval
 from bthelpers.data.files import refuse_to_replace
 from bthelpers.params.simulation import CorporaSpec
 from bthelpers.simulation.espeak import Utterance, restart, speak
-from bthelpers.simulation.stories import Lexicon, Speaker, load_lexicon, random_speaker, sentence
+from bthelpers.simulation.lexicon import Lexicon, load_lexicon, sentence
+from bthelpers.simulation.stories import Speaker, random_speaker
 from bthelpers.tasks.corpora import (
     COMMANDS,
     COMMANDS_LISTS,

@@ -33,7 +33,8 @@ from bthelpers.encoding.acoustics import articulation, log_mel
 from bthelpers.params.simulation import SimulationSpec
 from bthelpers.simulation.anatomy import write_atlas, write_participant_anatomy
 from bthelpers.simulation.espeak import Utterance, restart
-from bthelpers.simulation.stories import Lexicon, load_lexicon, random_speaker, tell_story
+from bthelpers.simulation.lexicon import Lexicon, load_lexicon
+from bthelpers.simulation.stories import random_speaker, tell_story
 
 FRAME_RATE = 25  # latent frames per second
 HRF_SECONDS = 32

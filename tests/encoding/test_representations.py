@@ -19,7 +19,7 @@ from bthelpers.encoding.representations import (
 )
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
-from bthelpers.simulation.speech_miniature import miniature_config
+from bthelpers.simulation.miniatures.speech import miniature_config
 
 SETTINGS = replace(
     load(Path(__file__).parents[2] / "params" / "smoke.yaml").representation,

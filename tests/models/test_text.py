@@ -16,7 +16,7 @@ from transformers import (
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.loading import ModelError, explained
 from bthelpers.models.text import TextReader, WhisperDecoder
-from bthelpers.simulation.text_miniature import vocabulary, word_tokenizer
+from bthelpers.simulation.miniatures.text import vocabulary, word_tokenizer
 
 WORDS = ["cat", "dog", "don't", "saw", "the"]
 TOKENS = vocabulary(WORDS)

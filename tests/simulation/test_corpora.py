@@ -27,7 +27,8 @@ from bthelpers.simulation.corpora import (
     timit_prompts,
 )
 from bthelpers.simulation.espeak import CONSONANTS, VOWELS, arpabet
-from bthelpers.simulation.stories import Lexicon, Speaker, load_lexicon
+from bthelpers.simulation.lexicon import Lexicon, load_lexicon
+from bthelpers.simulation.stories import Speaker
 from bthelpers.tasks.clips import read_waveform
 from bthelpers.tasks.corpora import COMMANDS, CORPORA, EMOTIONS
 from bthelpers.tasks.timit import FOLDING

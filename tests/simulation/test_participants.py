@@ -23,8 +23,9 @@ from bthelpers.encoding.acoustics import articulation, log_mel
 from bthelpers.encoding.ceiling import noise_ceiling
 from bthelpers.params.simulation import SimulationSpec
 from bthelpers.simulation import participants as simulate
+from bthelpers.simulation.lexicon import load_lexicon
 from bthelpers.simulation.participants import make_dataset, planted_ceilings, word_vectors
-from bthelpers.simulation.stories import Speaker, load_lexicon, tell_story
+from bthelpers.simulation.stories import Speaker, tell_story
 
 REPOSITORY = Path(__file__).parents[2]
 TR = 2.0045

@@ -9,15 +9,8 @@ import yaml
 from bthelpers.core.timing import SILENCE
 from bthelpers.simulation import stories
 from bthelpers.simulation.espeak import restart
-from bthelpers.simulation.stories import (
-    STIMULUS_RATE,
-    Lexicon,
-    Speaker,
-    load_lexicon,
-    random_speaker,
-    sentence,
-    tell_story,
-)
+from bthelpers.simulation.lexicon import Lexicon, load_lexicon, sentence
+from bthelpers.simulation.stories import STIMULUS_RATE, Speaker, random_speaker, tell_story
 
 LEXICONS = Path(__file__).parents[2] / "params" / "lexicons"
 FIRST, SECOND = LEXICONS / "english.yaml", LEXICONS / "english_second.yaml"

@@ -7,7 +7,7 @@ import pytest
 import wn
 
 from bthelpers.core.timing import Interval
-from bthelpers.simulation.stories import lexicon_meanings, load_lexicon
+from bthelpers.simulation.lexicon import lexicon_meanings, load_lexicon
 from bthelpers.tasks.word_pairs import (
     Meaning,
     SpokenWord,

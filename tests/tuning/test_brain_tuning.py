@@ -15,7 +15,7 @@ from bthelpers.core.timing import SAMPLE_RATE, response_times, zscore
 from bthelpers.models.front_ends import ConvolutionalFrontEnd
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
-from bthelpers.simulation.speech_miniature import miniature_config
+from bthelpers.simulation.miniatures.speech import miniature_config
 from bthelpers.tuning import brain_tuning as tuning
 from bthelpers.tuning.brain_tuning import brain_tune
 from bthelpers.tuning.examples import Examples, TuningStory, pooled_features

@@ -15,7 +15,7 @@ from transformers import HubertModel
 from bthelpers.core.timing import SAMPLE_RATE, TR, response_times
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
-from bthelpers.simulation.speech_miniature import miniature_config
+from bthelpers.simulation.miniatures.speech import miniature_config
 from bthelpers.tuning.examples import (
     POOLING,
     Examples,

@@ -24,7 +24,7 @@ from bthelpers.models.loading import ModelError, explained
 from bthelpers.models.text import TextReader, WhisperDecoder
 from bthelpers.params.loading import load
 from bthelpers.params.tuning import BigSpeechModel, TargetSettings, TextModel
-from bthelpers.simulation.text_miniature import START, vocabulary, word_tokenizer
+from bthelpers.simulation.miniatures.text import START, vocabulary, word_tokenizer
 from bthelpers.tuning.examples import permute_blocks, read_stories
 from bthelpers.tuning.targets import TARGETS, TargetInputs, window_targets, window_texts
 

@@ -25,8 +25,8 @@ from tokenizers.processors import TemplateProcessing
 from torch.nn.functional import cross_entropy, pad
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from bthelpers.simulation.speech_miniature import STORY_SEED_OFFSET, minimise, save_parts, timed
-from bthelpers.simulation.stories import TOPIC_CATEGORIES, Lexicon, load_lexicon, sentence
+from bthelpers.simulation.lexicon import TOPIC_CATEGORIES, Lexicon, load_lexicon, sentence
+from bthelpers.simulation.miniatures.speech import STORY_SEED_OFFSET, minimise, save_parts, timed
 
 END, START = 0, 1  # tokens; those of words follow
 END_NAME, START_NAME = "<end>", "<start>"

@@ -9,10 +9,10 @@ from transformers import AutoModel, AutoTokenizer, WhisperModel
 from bthelpers.cli import main
 from bthelpers.core.timing import SAMPLE_RATE, Interval
 from bthelpers.models.speech import SpeechEncoder
-from bthelpers.simulation import whisper_miniature
-from bthelpers.simulation.speech_miniature import PretrainingSettings
-from bthelpers.simulation.text_miniature import END
-from bthelpers.simulation.whisper_miniature import (
+from bthelpers.simulation.miniatures import whisper
+from bthelpers.simulation.miniatures.speech import PretrainingSettings
+from bthelpers.simulation.miniatures.text import END
+from bthelpers.simulation.miniatures.whisper import (
     IGNORED,
     TranscribedStory,
     Transcriber,
@@ -134,10 +134,8 @@ def test_the_size_is_chosen_on_the_command_line(monkeypatch):
         def run(self):
             return "model"
 
-    monkeypatch.setattr(whisper_miniature, "Transcriber", Chosen)
-    monkeypatch.setattr(
-        whisper_miniature, "save_whisper", lambda *saved: chosen.update(saved=saved)
-    )
+    monkeypatch.setattr(whisper, "Transcriber", Chosen)
+    monkeypatch.setattr(whisper, "save_whisper", lambda *saved: chosen.update(saved=saved))
     size = ["--hidden-size", "64", "--layers", "3", "--decoder-layers", "5", "--seed", "7"]
     threads = ["--threads", str(torch.get_num_threads())]
     assert main(["miniature", "whisper", "--output", "mini", *size, *threads]) == 0

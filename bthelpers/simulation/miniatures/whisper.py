@@ -25,14 +25,14 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 
 from bthelpers.core.timing import SAMPLE_RATE, SILENCE, Interval
 from bthelpers.simulation.espeak import Utterance
-from bthelpers.simulation.speech_miniature import (
+from bthelpers.simulation.miniatures.speech import (
     PretrainingSettings,
     minimise,
     pretraining_stories,
     save_parts,
     timed,
 )
-from bthelpers.simulation.text_miniature import END, START, vocabulary, word_tokenizer
+from bthelpers.simulation.miniatures.text import END, START, vocabulary, word_tokenizer
 
 TOKENS_PER_SECOND = 25
 MEL_HOP = SAMPLE_RATE // TOKENS_PER_SECOND // 2  # the second convolution halves the rate

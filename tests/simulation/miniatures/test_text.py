@@ -12,10 +12,10 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModel, AutoTokenizer, GPT2Model, WhisperConfig
 
 from bthelpers.core.timing import SILENCE
-from bthelpers.simulation import text_miniature
-from bthelpers.simulation.speech_miniature import PretrainingSettings, pretraining_stories
-from bthelpers.simulation.stories import load_lexicon
-from bthelpers.simulation.text_miniature import (
+from bthelpers.simulation.lexicon import load_lexicon
+from bthelpers.simulation.miniatures import text
+from bthelpers.simulation.miniatures.speech import PretrainingSettings, pretraining_stories
+from bthelpers.simulation.miniatures.text import (
     END,
     START,
     TextSettings,
@@ -102,7 +102,7 @@ def test_a_tokenizer_is_one_that_transformers_loads(tmp_path, trained, model_typ
 def test_the_logged_loss_is_that_of_the_next_word(lexicon, trained):
     _, tokens, lines = trained
     model = random_model(SETTINGS, len(tokens))
-    rng = np.random.default_rng(text_miniature.STORY_SEED_OFFSET)
+    rng = np.random.default_rng(text.STORY_SEED_OFFSET)
     words = islice(told_words(lexicon, SETTINGS, rng), 4 * 12)
     pieces = np.reshape([tokens[word] for word in words], (4, 12))
     losses = []

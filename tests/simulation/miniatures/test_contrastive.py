@@ -13,13 +13,13 @@ from bthelpers.core.provenance import file_digest
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import ModelSettings
-from bthelpers.simulation import contrastive_miniature
-from bthelpers.simulation.contrastive_miniature import (
+from bthelpers.simulation.miniatures import contrastive
+from bthelpers.simulation.miniatures.contrastive import (
     ContrastivePretrainer,
     ContrastiveSettings,
     gumbel_temperature,
 )
-from bthelpers.simulation.speech_miniature import (
+from bthelpers.simulation.miniatures.speech import (
     HOP,
     RECEPTIVE_FIELD,
     PretrainingSettings,
@@ -68,7 +68,7 @@ def test_the_quantizer_cools_as_published(share, expected):
     """From 2 by equal factors to 0.5, there 0.999995 in each of 400,000 steps."""
     assert gumbel_temperature(share, 2.0) == pytest.approx(expected)
     published = np.log(0.5 / 2) / np.log(0.999995) / 400_000
-    assert published == pytest.approx(contrastive_miniature.FALLING_SHARE, abs=0.01)
+    assert published == pytest.approx(contrastive.FALLING_SHARE, abs=0.01)
 
 
 def test_temperature_falls_over_both_phases(monkeypatch):
@@ -132,7 +132,7 @@ def test_same_seed_gives_the_same_weights_and_another_others(pretrained):
 
 
 def test_cut_sounds_give_as_many_tokens_as_they_should():
-    front_end = Wav2Vec2ForPreTraining(miniature_config(contrastive_miniature.Wav2Vec2Config))
+    front_end = Wav2Vec2ForPreTraining(miniature_config(contrastive.Wav2Vec2Config))
     for first, n_tokens in ((0, 50), (7, 1)):
         sound = sound_of_tokens(np.zeros(60 * HOP, np.float32), first, n_tokens)
         assert front_end.wav2vec2.feature_extractor(sound[None]).shape[2] == n_tokens
@@ -171,9 +171,7 @@ def test_saved_model_loads_with_its_quantizer(pretrained, tmp_path):
 
 def test_command_line(monkeypatch, tmp_path):
     made = []
-    monkeypatch.setattr(
-        contrastive_miniature, "make_contrastive_miniature", lambda *args: made.append(args)
-    )
+    monkeypatch.setattr(contrastive, "make_contrastive_miniature", lambda *args: made.append(args))
     arguments = ["--output", str(tmp_path), "--family", "wav2vec2", "--seed", "2"]
     assert main(["miniature", "speech", *arguments]) == 0
     assert made == [(str(tmp_path), ContrastiveSettings(PretrainingSettings("wav2vec2", seed=2)))]

@@ -14,9 +14,9 @@ from bthelpers.cli import main
 from bthelpers.core.provenance import file_digest
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.speech import SpeechEncoder
-from bthelpers.simulation import speech_miniature as miniatures
 from bthelpers.simulation.espeak import speak
-from bthelpers.simulation.speech_miniature import (
+from bthelpers.simulation.miniatures import speech as miniatures
+from bthelpers.simulation.miniatures.speech import (
     HOP,
     RECEPTIVE_FIELD,
     Pretrainer,

@@ -5,7 +5,7 @@ the masked prediction of Hsu et al. (2021, section II) on synthetic stories. The
 clusters of cepstra; twice after that, clusters of the model's own middle layer. No phone or word
 label is used. The stories are told with another seed than any dataset's. A miniature of WavLM
 (``--family wavlm``) has its own architecture and this objective, on utterances that are not mixed;
-that of Wav2vec2 has its own (`contrastive_miniature`).
+that of Wav2vec2 has its own (`contrastive`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from bthelpers.core.provenance import file_digest, provenance
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.encoding.acoustics import mfcc
 from bthelpers.simulation.espeak import Utterance, restart
-from bthelpers.simulation.stories import load_lexicon, random_speaker, tell_story
+from bthelpers.simulation.lexicon import load_lexicon
+from bthelpers.simulation.stories import random_speaker, tell_story
 from bthelpers.tuning.contrastive import span_mask
 from bthelpers.tuning.trainer import descend
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from bthelpers.simulation.speech_miniature import (
+from bthelpers.simulation.miniatures.speech import (
     HOP,
     PretrainingSettings,
     front_end_frames,

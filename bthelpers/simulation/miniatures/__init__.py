@@ -1,0 +1,1 @@
+"""Miniatures of the real architectures, pretrained on simulated speech and text."""
