@@ -226,9 +226,7 @@ SEED = argument("--seed", type=int, metavar="N")
 HIDDEN_SIZE = argument("--hidden-size", type=int, metavar="N", help="units of a layer")
 LEXICON = (
     argument("--lexicon", metavar="FILE", help="words of the stories"),
-    argument(
-        "--words-per-category", type=int, metavar="N", help="how many of them; of a square all"
-    ),
+    argument("--words-per-category", type=int, metavar="N", help="of a square, all"),
 )
 LEXICON_CHOICES = ("lexicon", "words_per_category")
 THREADS = argument("--threads", type=int, metavar="N", help="of the processor")
