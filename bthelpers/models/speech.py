@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrained
 
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.timing import SAMPLE_RATE
+from bthelpers.models.devices import autocast
 from bthelpers.models.front_ends import (
     ConvolutionalFrontEnd,
     MelFrontEnd,
@@ -32,7 +33,6 @@ FRONT_ENDS = {
     "wavlm": ConvolutionalFrontEnd,
     "whisper": MelFrontEnd,
 }
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # PyTorch's fused attention takes 1.5 times as long to tune on a CPU, in bfloat16; but a window of
 # Whisper's has 1,500 tokens, whose attention weights would fill the memory. Elsewhere transformers
 # chooses.
@@ -194,8 +194,8 @@ class SpeechEncoder:
         return self.front_end.frames(waveform, self.device)
 
     def autocast(self, precision: str) -> torch.autocast:
-        """Context in which the model computes in "float32", or in "bfloat16" where that is safe."""
-        return torch.autocast(self.device.type, DTYPES[precision], precision != "float32")
+        """Context in which the model computes in "float32" or "bfloat16" (see `bthelpers.models.devices`)."""
+        return autocast(precision, self.device)
 
     @torch.no_grad()
     def hidden_states(self, waveforms: Sequence[np.ndarray]) -> HiddenStates:

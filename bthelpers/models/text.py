@@ -18,9 +18,9 @@ from transformers import (
     PreTrainedModel,
 )
 
+from bthelpers.models.devices import DTYPES
 from bthelpers.models.front_ends import MelFrontEnd
 from bthelpers.models.loading import lacking
-from bthelpers.models.speech import DTYPES
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
 

@@ -19,6 +19,7 @@ import torch
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE, Interval, windows, zscore
 from bthelpers.data.dataset import Dataset, spoken
+from bthelpers.models.devices import arithmetic
 from bthelpers.models.loading import explained
 from bthelpers.models.text import TextReader, WhisperDecoder
 from bthelpers.params.tuning import BigSpeechModel, TargetSettings, TextModel, TuningSettings
@@ -115,7 +116,7 @@ TARGETS: dict[str, Callable[[TargetInputs, StoryNames], SplitStories]] = {
 
 def _represented(inputs: TargetInputs, splits: StoryNames, model: TextReader) -> SplitStories:
     progress = Progress("targets", sum(map(len, splits)))
-    model.model.to(inputs.device)
+    model.model.to(inputs.device, arithmetic(inputs.tuning.precision, inputs.device))
 
     def read(story: str) -> TuningStory:
         waveform = inputs.dataset.waveform(story, SAMPLE_RATE)

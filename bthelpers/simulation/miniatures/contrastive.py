@@ -20,6 +20,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 from bthelpers.simulation.miniatures.speech import (
     HOP,
     PretrainingSettings,
+    arithmetic,
     front_end_frames,
     miniature_config,
     minimise,
@@ -123,7 +124,7 @@ class ContrastivePretrainer:
                 next(steps) / n_all, settings.first_gumbel_temperature
             )
             mask = draw_mask(size, stories, self.rng)
-            with torch.autocast("cpu", torch.bfloat16):
+            with arithmetic():
                 output = self.model(self._batch(read), mask_time_indices=mask)
             states, frames = output.last_hidden_state, output.extract_features
             return self.contrast(states.float(), frames.float(), mask, self.rng), ""

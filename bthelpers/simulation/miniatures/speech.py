@@ -37,6 +37,7 @@ from bthelpers.core.files import atomic_folder
 from bthelpers.core.provenance import file_digest, provenance
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.encoding.acoustics import mfcc
+from bthelpers.models.devices import autocast
 from bthelpers.simulation.espeak import Utterance, restart
 from bthelpers.simulation.lexicon import load_lexicon
 from bthelpers.simulation.stories import random_speaker, tell_story
@@ -159,6 +160,11 @@ def masked_prediction_loss(logits, targets, mask, unmasked_weight):
     return loss[mask].mean() + unmasked_weight * loss[~mask].mean()
 
 
+def arithmetic() -> torch.autocast:
+    """Context in which a miniature computes in bfloat16, where the processor has it."""
+    return autocast("bfloat16", torch.device("cpu"))
+
+
 def timed(log: Callable) -> Callable[[str], None]:
     """Write to a log with the seconds since this call."""
     started = time.monotonic()
@@ -266,7 +272,7 @@ class Pretrainer:
         self.model.eval()
         pieces = []
         for piece in frames.split(length, dim=1):
-            with torch.autocast("cpu", torch.bfloat16):
+            with arithmetic():
                 output = self.model(piece[None], output_hidden_states=True)
             pieces.append(output.hidden_states[self.settings.clustered_layer][0].float().numpy())
         return np.concatenate(pieces)
@@ -289,7 +295,7 @@ class Pretrainer:
         def loss_of():
             inputs, labels = self._batch(targets, size, read)
             mask = span_mask(size, settings.mask_probability, settings.mask_length, self.rng)
-            with torch.autocast("cpu", torch.bfloat16):
+            with arithmetic():
                 hidden = self.model(inputs, mask_time_indices=mask).last_hidden_state
                 losses = [
                     masked_prediction_loss(head(hidden), label, mask, settings.unmasked_weight)

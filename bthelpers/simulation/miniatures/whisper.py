@@ -27,6 +27,7 @@ from bthelpers.core.timing import SAMPLE_RATE, SILENCE, Interval
 from bthelpers.simulation.espeak import Utterance
 from bthelpers.simulation.miniatures.speech import (
     PretrainingSettings,
+    arithmetic,
     minimise,
     pretraining_stories,
     save_parts,
@@ -161,7 +162,7 @@ class Transcriber:
 
         def loss_of():
             spectrograms, labels = self.batch(extractor, n_pieces)
-            with torch.autocast("cpu", torch.bfloat16):
+            with arithmetic():
                 output = self.model(input_features=spectrograms, labels=labels)
             known = labels != IGNORED
             right = (output.logits.argmax(dim=-1) == labels)[known].float().mean()
