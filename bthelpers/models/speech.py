@@ -194,7 +194,7 @@ class SpeechEncoder:
         return self.front_end.frames(waveform, self.device)
 
     def autocast(self, precision: str) -> torch.autocast:
-        """Context in which the model computes in "float32" or "bfloat16" (see `bthelpers.models.devices`)."""
+        """Context in which the model computes in "float32", or "bfloat16" if the device has it."""
         return autocast(precision, self.device)
 
     @torch.no_grad()

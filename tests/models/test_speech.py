@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from bthelpers.core.timing import SAMPLE_RATE
+from bthelpers.models import devices
 from bthelpers.models.loading import ModelError
 from bthelpers.models.speech import SpeechEncoder
 
@@ -150,7 +151,8 @@ def test_masking_and_layer_drop_are_off_in_training(family, tmp_path, waveform):
         torch.testing.assert_close(*outputs)
 
 
-def test_the_model_computes_in_the_precision_that_is_asked_for(encoder, waveform):
+def test_the_model_computes_in_the_precision_that_is_asked_for(encoder, waveform, monkeypatch):
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: True)
     plain = encoder.hidden_states([waveform]).layers[-1]
     with encoder.autocast("float32"):
         same = encoder.hidden_states([waveform]).layers[-1]

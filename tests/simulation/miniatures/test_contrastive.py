@@ -29,7 +29,7 @@ from bthelpers.simulation.miniatures.speech import (
 )
 from bthelpers.tuning.contrastive import FROM_CHECKPOINT, load_contrast
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LEXICON = ROOT / "params/lexicons/english.yaml"
 SHIPPED = ROOT / "bthelpers/checkpoints/wav2vec2-mini"
 

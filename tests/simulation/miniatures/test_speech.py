@@ -31,7 +31,7 @@ from bthelpers.simulation.miniatures.speech import (
     standardized_waveform,
 )
 
-LEXICON = Path(__file__).parents[2] / "params" / "lexicons" / "english.yaml"
+LEXICON = Path(__file__).parents[3] / "params" / "lexicons" / "english.yaml"
 SETTINGS = {
     "lexicon": str(LEXICON),
     "minutes": 2,
@@ -336,7 +336,7 @@ def test_command_line(monkeypatch, tmp_path):
 
 
 def test_shipped_miniature_loads():
-    path = Path(miniatures.__file__).parents[1] / "checkpoints" / "hubert-mini"
+    path = Path(miniatures.__file__).parents[2] / "checkpoints" / "hubert-mini"
     assert sum(file.stat().st_size for file in path.iterdir()) < 4e6
     assert SpeechEncoder.load(path).n_layers == miniature_config().num_hidden_layers
     parameters = json.loads(json.loads((path / "provenance.json").read_text())["parameters"])

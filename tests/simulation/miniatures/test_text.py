@@ -28,7 +28,7 @@ from bthelpers.simulation.miniatures.text import (
     word_tokenizer,
 )
 
-LEXICON = Path(__file__).parents[2] / "params" / "lexicons" / "english.yaml"
+LEXICON = Path(__file__).parents[3] / "params" / "lexicons" / "english.yaml"
 SETTINGS = TextSettings(
     lexicon=str(LEXICON), layers=2, hidden_size=16, words=12, batch=4, steps=3, warmup_steps=1
 )

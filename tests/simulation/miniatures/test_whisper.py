@@ -24,7 +24,7 @@ from bthelpers.simulation.miniatures.whisper import (
     set_length,
 )
 
-LEXICON = Path(__file__).parents[2] / "params" / "lexicons" / "english.yaml"
+LEXICON = Path(__file__).parents[3] / "params" / "lexicons" / "english.yaml"
 SETTINGS = TranscriptionSettings(
     PretrainingSettings(lexicon=str(LEXICON), minutes=2),
     phases=((3, 3, 3), (6, 2, 2)),
