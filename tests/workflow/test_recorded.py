@@ -127,11 +127,11 @@ def test_what_is_no_correlation_is_not_recorded(tmp_path):
 
 
 def test_correlations_of_many_voxels_take_little_room(tmp_path):
-    """Those of 5,000 voxels in five layers; two bytes each would be half of float32."""
+    """Those of 50,000 voxels in five layers."""
     rng = np.random.default_rng(0)
-    r = 0.2 * rng.standard_normal(5000) + 0.05 * rng.standard_normal((1, 5, 5000))
+    r = 0.2 * rng.standard_normal(50_000) + 0.05 * rng.standard_normal((1, 5, 50_000))
     recorded_r(np.tanh(r), tmp_path / "record.nc")
-    assert (tmp_path / "record.nc").stat().st_size < 0.6 * 4 * r.size
+    assert (tmp_path / "record.nc").stat().st_size < 500_000
 
 
 def test_a_record_needs_the_voxels(repository):
@@ -229,7 +229,9 @@ def test_a_recorded_run_is_made_again_and_compared(repository, workflow):
     record(repository, "simulation")
     (repository / "results/verify").mkdir()
     (repository / "results/verify/left over").touch()
-    assert verify(repository, RUN) == {"alignment": 0, "draws": 0, "epochs": 0, "r": 0}
+    found = verify(repository, RUN)
+    assert 0 < found.pop("r") <= recorded.STEP / 2 + 1e-7
+    assert found == {"alignment": 0, "draws": 0, "epochs": 0}
     workflow["alignment"] = 0.125
     assert verify(repository, RUN)["alignment"] == pytest.approx(0.125)
 
