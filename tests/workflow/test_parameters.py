@@ -77,6 +77,7 @@ CHOICES = {
     "corpora.simulate.rate": ([151, 191],),
     "corpora.simulate.pitch": ([31, 71],),
     "corpora.simulate.voices": (["en-us"],),
+    "stimulus.patience": (3,),
     "preference.splits": (["test"],),
     "preference.words": (100,),
     "probes.inverse_penalties": ([-2, 2, 5],),
