@@ -9,7 +9,12 @@ import xarray as xr
 
 from bthelpers.params.loading import load, to_dict
 from bthelpers.results.store import Results, result_folder, write_dataset
-from bthelpers.results.tasks import load_downstream, load_low_level, load_recognition
+from bthelpers.results.tasks import (
+    load_downstream,
+    load_linguistic_probes,
+    load_low_level,
+    load_recognition,
+)
 
 SMOKE = Path(__file__).parents[1] / "params" / "smoke.yaml"
 PARTICIPANTS = ["SIM02", "SIM01"]
@@ -55,12 +60,21 @@ def invented_recognition(rng):
     )
 
 
+def invented_linguistic_probes(rng):
+    """Of a dataset whose words have no categories."""
+    run = invented_probes(rng, "accuracy").rename(task="probe")
+    named = run.assign_coords(probe=["phone", "category"])
+    return named.where(named["probe"] == "phone")
+
+
 STEPS = {
+    "linguistic_probes": invented_linguistic_probes,
     "probes": lambda rng: invented_probes(rng, "f1_macro", "f1_weighted"),
     "low_level_probes": lambda rng: invented_probes(rng, "r2"),
     "recognition": invented_recognition,
 }
 LOADERS = {
+    "linguistic_probes": load_linguistic_probes,
     "probes": load_downstream,
     "low_level_probes": load_low_level,
     "recognition": load_recognition,

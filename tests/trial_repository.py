@@ -31,7 +31,13 @@ echo "$@" >> calls
 """,
 }
 OF_RESPONSES = ("alignment", "impact")
-OF_MODEL_ALONE = ("representations", "preference", "probes", "recognition")
+OF_MODEL_ALONE = (
+    "representations",
+    "preference",
+    "linguistic_probes",
+    "probes",
+    "recognition",
+)
 CONDITIONS = ["pretrained", "brain-tuned", "block-permuted", "big-slm", "stimulus-tuned"]
 
 

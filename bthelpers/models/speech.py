@@ -160,6 +160,15 @@ class SpeechEncoder:
         """Units per layer."""
         return self.model.config.hidden_size
 
+    @property
+    def token_centre(self) -> int:
+        """Sample that the first token is centred on.
+
+        A token of Whisper's is centred on every second frame of a spectrogram whose first frame is
+        centred on the first sample.
+        """
+        return 0 if isinstance(self.front_end, MelFrontEnd) else self.receptive_field // 2
+
     def transformer_parameters(self) -> list[nn.Parameter]:
         """Everything but the front end, which stays frozen (ICLR paper, section 3.3)."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]

@@ -43,7 +43,9 @@ Condition = Literal[
 ]
 Chooser = Literal["training", "validation"]
 OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
-Evaluation = Literal["alignment", "impact", "preference", "probes", "recognition"]
+Evaluation = Literal[
+    "alignment", "impact", "preference", "linguistic_probes", "probes", "recognition"
+]
 LowLevelFeature = Literal[
     "power_spectrum",
     "diphones",

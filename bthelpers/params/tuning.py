@@ -68,10 +68,11 @@ class StimulusSettings:
 
     window: Positive  # seconds of sound that are taken together
     batch: Count  # windows per optimiser step
-    epochs: Count  # all are trained
+    epochs: Count  # at most
     learning_rate: Positive  # peak, of the transformer
     quantizer_lr: Positive  # peak, of the quantizer and of the projections to its codes
     warmup: Share  # share of the steps in which both rates rise; they fall linearly after it
     mask_probability: Chance  # that a mask starts at a token
     mask_length: Count  # tokens
     precision: Precision  # of the transformer's arithmetic
+    patience: Count | None = None  # epochs without a lower validation loss, then it stops; or null

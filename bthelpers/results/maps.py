@@ -71,7 +71,8 @@ def mean_r(run: xr.Dataset) -> xr.DataArray:
     Parameters
     ----------
     run : Dataset
-        With ``r`` (..., layer, voxel) or, where it is a record, ``mean_r`` (..., voxel).
+        With ``r`` (..., layer, voxel) or, where it is a record of an earlier version, ``mean_r``
+        (..., voxel).
 
     Returns
     -------

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import xarray as xr
 
 from bthelpers.core.errors import ResultsError
-from bthelpers.results.comparison import compare, estimate, tuned_and_pretrained
+from bthelpers.results.comparison import change, compare, estimate, tuned_and_pretrained
 from bthelpers.results.runs import BASELINE, in_all, over_runs
 from bthelpers.results.store import Results
+from bthelpers.statistics.intervals import spread
+from bthelpers.statistics.power import smallest_difference, units_needed
 
 SCORES = {
     "f1_macro": "F1 (macro)",
@@ -164,6 +167,87 @@ def _changes(run: xr.Dataset, rows: Sequence[str], over: str | None = None) -> p
     compared = compare(*tuned_and_pretrained(run), over=over)
     compared = compared.rename(baseline=BASELINE, value="tuned")
     return compared.to_dataframe([dim for dim in rows if dim in run.dims])
+
+
+def power_table(runs: Mapping[str, xr.Dataset], difference: float) -> pd.DataFrame:
+    """Smallest change of macro F1 that each task's test clips would show, in 80 of 100 cases.
+
+    Parameters
+    ----------
+    runs : mapping of Dataset
+        By model, as `over_layers` of `load_downstream` gives it.
+    difference : float
+        Of F1, that should be seen.
+
+    Returns
+    -------
+    DataFrame
+        A row per task, means over models and tuned conditions of what the paired draws of speakers
+        say of their change from pretrained. ``speakers`` and ``clips`` of the test (where a corpus
+        names no speakers, these are its clips); ``half width`` of the 95 % interval and the
+        ``smallest`` change found, both without the spread over participants; and the ``speakers
+        needed`` for the difference.
+
+    Raises
+    ------
+    ResultsError
+        If no model was tested in a tuned condition, which changes could be measured of.
+    """
+    tuned = {name: run for name, run in runs.items() if run.sizes["condition"] > 1}
+    if not tuned:
+        raise ResultsError(
+            f"{', '.join(runs)}: probed in one condition only, so that no change can be measured;"
+            " add conditions"
+        )
+    rows = []
+    for run in tuned.values():
+        changed = change(estimate(run, "f1_macro", "f1_macro_draws"))
+        uncertain = spread(changed, "participant")
+        rows.append(
+            xr.Dataset(
+                {
+                    "speakers": uncertain.drawn_df + 1,
+                    "clips": run["n_clips"].sel(split="test", drop=True),
+                    "half width": replace(
+                        uncertain, participants=xr.zeros_like(uncertain.participants)
+                    ).half_width(0.025),
+                    "smallest": smallest_difference(uncertain),
+                    "speakers needed": units_needed(uncertain, difference),
+                }
+            ).mean("condition")
+        )
+    return xr.concat(rows, "model").mean("model").to_dataframe()
+
+
+def load_linguistic_probes(results: Results, model: str) -> xr.Dataset:
+    """Probes of what is spoken in stories, as `load_downstream`.
+
+    Returns
+    -------
+    Dataset
+        ``accuracy`` (participant, condition, probe, layer) and ``accuracy_draws`` (…, draw); once
+        for all runs ``naive_accuracy``, ``n_outputs`` (probe) and ``n_clips`` (probe, split). NaN
+        for categories, where words have none.
+    """
+    varying = ["accuracy", "accuracy_draws"]
+    shared = ["naive_accuracy", "n_outputs", "n_clips"]
+    return _load(results, model, "linguistic_probes", varying, shared)
+
+
+def accuracy_table(run: xr.Dataset, condition: str = BASELINE) -> pd.DataFrame:
+    """Accuracy (%) of each linguistic probe at each layer, mean over participants.
+
+    Returns
+    -------
+    DataFrame
+        A row per probe: how many ``classes``, what ``chance`` gives, which is the commonest class
+        of training among those of the test, and the layers, of which 0 is the transformer's input.
+    """
+    accuracy = 100 * run["accuracy"].sel(condition=condition).mean("participant", skipna=False)
+    table = accuracy.transpose("probe", "layer").to_pandas()
+    table.insert(0, "chance", 100 * run["naive_accuracy"].to_series())
+    table.insert(0, "classes", run["n_outputs"].to_series())
+    return table
 
 
 def load_preferences(results: Results, model: str) -> xr.Dataset:

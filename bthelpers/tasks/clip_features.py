@@ -128,12 +128,8 @@ def low_level_values(
     dict of float32 arrays of shape (n_tokens, 26)
         ``mfcc``: 13 coefficients and their slopes; ``fbank``: log energies of mel bands.
     """
-    # A token of Whisper's is centred on every second frame of a spectrogram whose first frame is
-    # centred on the first sample.
-    whisper = isinstance(encoder.front_end, MelFrontEnd)
-    centre = 0 if whisper else encoder.receptive_field // 2
     # `log_mel` centres its first frame on half a hop.
-    offset = centre - encoder.hop // 2
+    offset = encoder.token_centre - encoder.hop // 2
     sound = np.pad(zscore(waveform), (max(-offset, 0), encoder.hop))[max(offset, 0) :]
     return {
         name: values(sound, SAMPLE_RATE, encoder.hop)[:n_tokens]

@@ -18,9 +18,11 @@ from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from bthelpers.core.progress import Progress
+from bthelpers.encoding.spoken import Spoken
 from bthelpers.params.settings import ProbeSettings
 from bthelpers.statistics.bootstrap import clustered_counts
 from bthelpers.tasks.clips import SPLITS, Clip
@@ -61,6 +63,14 @@ def f1_scores(
         "f1_macro": f1.sum(axis=1) / (true > 0).sum(axis=1),  # 0 for those that do not occur
         "f1_weighted": (f1 * true).sum(axis=1) / true.sum(axis=1),
     }
+
+
+def accuracy_scores(
+    truth: np.ndarray, predicted: np.ndarray, counts: np.ndarray, starts: np.ndarray
+) -> dict[str, np.ndarray]:
+    """``accuracy``, the share of clips whose class is predicted; parameters are of `f1_scores`."""
+    right = _totals((truth == predicted)[:, None], counts, starts)[:, 0]
+    return {"accuracy": right / counts.sum(axis=1)}
 
 
 def r2_scores(
@@ -120,6 +130,19 @@ KINDS = {
 }
 
 
+LINEAR = KINDS["class"]._replace(scores=accuracy_scores)
+NONLINEAR = LINEAR._replace(
+    model=lambda C: MLPClassifier(alpha=1 / C, early_stopping=True, random_state=0)
+)
+# By name, what is told of what is spoken: a category can be in a model without being linear.
+SPOKEN_PROBES = {
+    "phone": ("phone", LINEAR),
+    "word": ("word", LINEAR),
+    "category": ("category", LINEAR),
+    "category, not linear": ("category", NONLINEAR),
+}
+
+
 class _Part(NamedTuple):
     """One split: its rows, and which of them are the first of their clips."""
 
@@ -130,10 +153,11 @@ class _Part(NamedTuple):
 def probe_layers(
     features: xr.DataArray,
     truth: np.ndarray,
-    clips: Mapping[str, Clip],
+    clips: Mapping[str, Clip | Spoken],
     settings: ProbeSettings,
     n_draws: int,
     seed: int,
+    kind: Kind | None = None,
 ) -> xr.Dataset:
     """Fit a linear probe to each layer, choose its penalty on validation clips, and test it.
 
@@ -146,19 +170,21 @@ def probe_layers(
         With the coordinate ``clip``: the name of each row's clip, clip after clip.
     truth : array of shape (row,), bool (row, label) or float (row, coefficient)
         The class of each clip; the labels that it has; or values at each token.
-    clips : mapping of str to Clip
+    clips : mapping of str to Clip or Spoken
         By their names: the splits and speakers of these clips.
     settings : ProbeSettings
     n_draws, seed : int
         Of the bootstrap over speakers of test clips, or over clips where the corpus names no
         speakers; one seed pairs the draws of two models.
+    kind : Kind, optional
+        Of `SPOKEN_PROBES`; by default one of `KINDS`.
 
     Returns
     -------
     Dataset
-        ``f1_macro`` and ``f1_weighted``, or ``r2``, of the test clips (layer), their draws
-        (``f1_macro_draws`` …) and those of a naive model that predicts the most frequent class, the
-        more frequent value of each label, or the mean (``naive_f1_macro`` …, scalars). ``C``
+        ``f1_macro`` and ``f1_weighted``, ``r2`` or ``accuracy`` of the test clips (layer), their
+        draws (``f1_macro_draws`` …) and those of a naive model: it predicts the commonest class,
+        the commoner value of each label, or the mean (``naive_f1_macro`` …, scalars). ``C``
         (layer), the inverse penalty; ``n_constant_features`` (layer), which were left out;
         ``n_clips`` (split). The coordinate ``n_drawn`` (draw) is the number of speakers, or of
         clips, in a draw. Of ``n_outputs`` classes, labels or coefficients, ``n_constant`` are
@@ -175,7 +201,7 @@ def probe_layers(
     truth, of_rows = np.asarray(truth), features["clip"].values
     if len(truth) != len(of_rows):
         raise ValueError(f"{len(truth)} rows to predict do not match {len(of_rows)} of features")
-    kind, parts = KINDS[_kind(truth)], _parts(of_rows, clips)
+    kind, parts = kind or KINDS[_kind(truth)], _parts(of_rows, clips)
     truth, counted = _outputs(truth, parts)
     tested = of_rows[parts["test"].rows[parts["test"].starts]]
     clusters = [clips[name].cluster for name in tested]
@@ -210,7 +236,7 @@ def _kind(truth: np.ndarray) -> str:
     raise ValueError(f"what is to be predicted is a matrix of {truth.dtype}, not bool or float")
 
 
-def _parts(of_rows: np.ndarray, clips: Mapping[str, Clip]) -> dict[str, _Part]:
+def _parts(of_rows: np.ndarray, clips: Mapping[str, Clip | Spoken]) -> dict[str, _Part]:
     split_of_row = np.array([clips[name].split for name in of_rows])
     if unknown := set(split_of_row.tolist()) - set(SPLITS):
         raise ValueError(f"splits are {', '.join(SPLITS)}, not {', '.join(sorted(unknown))}")
@@ -234,11 +260,11 @@ def _outputs(truth: np.ndarray, parts: dict[str, _Part]) -> tuple[np.ndarray, di
             f"{untrained.sum()} of {len(untrained)} classes have no training clip:"
             f" {', '.join(map(str, np.unique(truth)[untrained]))}; leave their clips out"
         )
-    constant = _same(train)
+    constant, *others = ((rows == rows[0]).all(axis=0) for rows in (train, validation, test))
     if kind == "values":
         if not np.isfinite(truth).all():
             raise ValueError(f"{(~np.isfinite(truth)).sum()} values to predict are NaN or infinite")
-        untested = _same(validation) | _same(test)
+        untested = np.logical_or(*others)
         truth = truth[:, ~(constant | untested)]
     else:
         untested = ~test.any(axis=0)
@@ -251,10 +277,6 @@ def _outputs(truth: np.ndarray, parts: dict[str, _Part]) -> tuple[np.ndarray, di
         )
     counted = {"n_outputs": len(constant), "n_constant": constant.sum()}
     return truth, counted | {"n_untested": untested.sum()}
-
-
-def _same(rows: np.ndarray) -> np.ndarray:
-    return (rows == rows[0]).all(axis=0)
 
 
 def _probe(

@@ -28,8 +28,9 @@ from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shu
 class StimulusResult(TuningResult):
     """A tuned model and how it came about.
 
-    Its encoder is that of the last epoch: losses whose targets are learnt do not tell which epoch
-    is best. They are means over windows; in validation, masks are the same after every epoch.
+    Its encoder is that of the last epoch: losses whose targets are learnt tell when training
+    saturates, but not which epoch is best, and the paper names none. They are means over windows;
+    in validation, masks are the same after every epoch.
 
     Attributes
     ----------
@@ -93,7 +94,7 @@ class StimulusTuning:
             batches=self.batches,
             backward=self.backward,
             validate=self.validate,
-            schedule=Schedule(settings.epochs, n_steps, settings.warmup),
+            schedule=Schedule(settings.epochs, n_steps, settings.warmup, settings.patience),
             seed=seed,
             run=run_digest(
                 [settings, seed, [*training], [*validation]],

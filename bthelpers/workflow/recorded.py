@@ -1,8 +1,9 @@
 """Recorded results: compact copies of a profile's results, kept in the repository with the book.
 
 ``bthelpers record PROFILE`` copies what chapters show of ``results/PROFILE`` to
-``book/recorded/PROFILE``, in the same layout; of single voxels, what maps show. ``bthelpers
-verify`` makes one recorded run again, chosen at random, and compares the two.
+``book/recorded/PROFILE``, in the same layout; of single voxels, their correlations in every layer,
+to four digits. ``bthelpers verify`` makes one recorded run again, chosen at random, and compares
+the two.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from bthelpers.core.files import atomic_folder
 from bthelpers.core.provenance import digest
 from bthelpers.params.loading import load, to_dict
 from bthelpers.params.settings import Profile
-from bthelpers.results.maps import mean_r
 from bthelpers.results.store import Results, Run, read_dataset, write_dataset
 from bthelpers.workflow.run import run_workflow
 from bthelpers.workflow.steps import evaluation_runs
@@ -32,11 +32,14 @@ PROFILE = "simulation"  # that `verify` makes a run of again, under the paramete
 VERIFY = "verify"
 NOT_RECORDED = ("representations",)
 RECORDED_DRAWS = 500  # of a bootstrap
+STEP = np.float32(1e-4)  # of recorded correlations; 50,000 voxels of five layers take 0.5 MB
+# By the CF conventions: xarray undoes it when it reads.
+CODING = {"dtype": "int16", "scale_factor": STEP, "_FillValue": np.int16(-32768)}
 # Another processor rounds otherwise, and tuning carries that on. By what every kind of result is
 # judged, and how much it may differ.
 TOLERANCES = {
     "alignment": 0.02,
-    "mean_r": 0.1,  # of single voxels
+    "r": 0.1,  # of single voxels
     "validation_loss": 0.02,
     "preference": 0.02,
     "f1_macro": 0.05,
@@ -46,10 +49,35 @@ TOLERANCES = {
 
 
 def compact(dataset: xr.Dataset) -> xr.Dataset:
-    """What is recorded of a run: not all draws, which are alike; of single voxels, a mean."""
+    """What is recorded of a run: not all draws, which are alike; of single voxels, correlations.
+
+    These are coded when they are written: whole multiples of `STEP`, which their attribute
+    ``coding`` says, read as float32.
+    """
     kept = dataset.drop_dims("voxel", errors="ignore")
     kept = kept.isel(draw=slice(RECORDED_DRAWS), missing_dims="ignore")
-    return kept.assign(mean_r=mean_r(dataset)) if "r" in dataset else kept
+    if "r" not in dataset:
+        return kept
+    coding = f"rounded to multiples of {STEP:g}, in 16 bit"
+    return kept.assign(r=dataset["r"].astype(np.float32).assign_attrs(coding=coding))
+
+
+def write_record(dataset: xr.Dataset, path: Path) -> None:
+    """Write what `compact` kept of a run, compressed, with its provenance.
+
+    Raises
+    ------
+    ResultsError
+        If correlations are beyond -1 and 1, which their coding does not hold.
+    """
+    for name, variable in dataset.variables.items():
+        compressed = dict.fromkeys(("zlib", "shuffle"), variable.ndim > 0)
+        variable.encoding = compressed | (CODING if name == "r" else {})
+    if "r" in dataset and (beyond := int((np.abs(dataset["r"]) > 1 + STEP).sum())):
+        raise ResultsError(
+            f"{path.name}: {beyond} correlations are beyond -1 and 1: make this run again"
+        )
+    write_dataset(dataset, path, dataset.attrs)
 
 
 def record(repository: Path, profile: str) -> Path:
@@ -89,9 +117,7 @@ def record(repository: Path, profile: str) -> Path:
                     f"{file} was made with other parameters than {results.root}/profile.json;"
                     f" `make clean PROFILE={profile}`, and make the results again"
                 )
-            for variable in dataset.variables.values():
-                variable.encoding = {"zlib": variable.ndim > 0}
-            write_dataset(dataset, temporary / file, dataset.attrs)
+            write_record(dataset, temporary / file)
         shutil.copy(results.root / "profile.json", temporary)
     return folder
 

@@ -157,6 +157,15 @@ _STEPS = (
         parameters=("dataset", "splits", "preference", "statistics", "seed"),
     ),
     Step(
+        "linguistic_probes",
+        reads=("model", "dataset"),
+        writes=("linguistic_probes.nc",),
+        # Of `preference`, whose words have meanings; of `representation`, the window.
+        parameters=(
+            *("dataset", "splits", "representation", "probes", "preference", "statistics", "seed"),
+        ),
+    ),
+    Step(
         "probes",
         reads=("model", "corpora"),
         writes=("probes.nc", "low_level_probes.nc"),

@@ -14,8 +14,8 @@ from bthelpers.results.maps import (
     voxel_impact_change,
     whole_brain,
 )
-from bthelpers.results.store import ENVIRONMENT, Results, write_dataset
-from bthelpers.workflow.recorded import compact
+from bthelpers.results.store import ENVIRONMENT, Results, read_dataset, write_dataset
+from bthelpers.workflow.recorded import compact, write_record
 
 
 def test_voxels_keep_their_places(results, written):
@@ -29,13 +29,18 @@ def test_voxels_keep_their_places(results, written):
     assert np.isnan(np.delete(brain, ABOVE)).all()
 
 
-def test_a_record_has_the_same_voxels_as_its_run(written):
+@pytest.mark.parametrize("earlier", [False, True])
+def test_maps_are_drawn_from_records_too(written, tmp_path, earlier):
+    """Also from those of an earlier version, which hold the mean over layers alone."""
     run = written["SIM01", "brain-tuned"]
     kept = compact(run)
-    assert "r" not in kept
-    assert mean_r(kept).dims == ("voxel",)
-    np.testing.assert_allclose(mean_r(kept), run["r"].values[1:].mean(axis=0))
-    xr.testing.assert_identical(mean_r(kept).rename(None), mean_r(run).rename(None))
+    if earlier:
+        kept = kept.drop_vars("r").assign(mean_r=run["r"][1:].mean("layer"))
+    write_record(kept, tmp_path / "record.nc")
+    drawn = mean_r(read_dataset(tmp_path / "record.nc"))
+    assert drawn.dims == ("voxel",)
+    np.testing.assert_array_equal(drawn["voxel"], run["voxel"])
+    np.testing.assert_allclose(drawn, run["r"].values[1:].mean(axis=0), atol=5.1e-5)
 
 
 def write_ceiling(root, participant, ceiling):

@@ -2,26 +2,32 @@ import shutil
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import preference_results
 import pytest
 import xarray as xr
 from intervals_by_hand import by_hand, of_one
+from scipy import stats
 from task_results import CONDITIONS, LOADERS, PARTICIPANTS, TASKS, write_results
 
 from bthelpers.core.errors import ResultsError
 from bthelpers.results.runs import over_layers
 from bthelpers.results.store import Results, read_dataset, write_dataset
 from bthelpers.results.tasks import (
+    accuracy_table,
     by_task,
     change_table,
     in_families,
     late_change_table,
     load_downstream,
+    load_linguistic_probes,
     load_low_level,
     load_preferences,
     load_recognition,
     outer_thirds,
+    power_table,
 )
+from bthelpers.statistics.bootstrap import resampling_counts
 
 
 @pytest.fixture(scope="module")
@@ -313,3 +319,66 @@ def test_outer_thirds_are_without_the_transformers_input(n_layers, third):
         "first third": list(range(1, third + 1)),
         "last third": list(range(n_layers + 1 - third, n_layers + 1)),
     }
+
+
+# What models know, and what tests can show
+
+
+def test_accuracies_are_in_percent_and_absent_where_there_are_no_categories(written):
+    results, model, _ = written
+    run = load_linguistic_probes(results, model)
+    for condition in ("pretrained", "brain-tuned"):
+        table = accuracy_table(run, condition)
+        runs = [run_of(written, who, condition, "linguistic_probes") for who in PARTICIPANTS]
+        expected = np.mean([each["accuracy"].sel(probe="phone") for each in runs], axis=0)
+        np.testing.assert_allclose(table.loc["phone", [0, 1, 2, 3]].astype(float), 100 * expected)
+        assert table.loc["phone", ["classes", "chance"]].tolist() == [46, 3]
+        assert table.loc["category"].isna().all()
+
+
+def speakers_of_probes(n_speakers, sd):
+    """Probes whose change from pretrained differs between speakers, as means over them."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(0.5, 0.1, (1, 2, 1, n_speakers))
+    scores[:, 1] = scores[:, 0] + rng.normal(0.1, sd, (1, 1, n_speakers))
+    draws = scores @ resampling_counts(n_speakers, 4000, seed=0).T / n_speakers
+    dims = ("participant", "condition", "task")
+    return scores[:, 1] - scores[:, 0], xr.Dataset(
+        {
+            "f1_macro": (dims, scores.mean(axis=-1)),
+            "f1_macro_draws": ((*dims, "draw"), draws),
+            "n_clips": (("task", "split"), [[9, 3, 30]]),
+        },
+        {
+            **{"participant": ["SIM01"], "condition": ["pretrained", "brain-tuned"]},
+            **{"task": ["word"], "split": ["train", "validation", "test"]},
+            "n_drawn": ("draw", np.full(4000, n_speakers)),
+        },
+    )
+
+
+def studies_of(mean, sd, n_speakers):
+    return np.random.default_rng(1).normal(mean, sd, (10_000, n_speakers))
+
+
+@pytest.mark.parametrize("n_speakers", [2, 12])
+def test_power_is_that_of_a_paired_t_test_over_speakers(n_speakers):
+    change, run = speakers_of_probes(n_speakers, sd=0.05)
+    row = power_table({"mini": run}, difference=0.02).loc["word"]
+    error = stats.sem(change.ravel())
+    assert (row["speakers"], row["clips"]) == (n_speakers, 30)
+    half = stats.t(n_speakers - 1).ppf(0.975) * error
+    assert row["half width"] == pytest.approx(half, rel=0.05)
+    studies = studies_of(row["smallest"], error * np.sqrt(n_speakers), n_speakers)
+    found = stats.ttest_1samp(studies, 0, axis=1).pvalue < 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.05)
+    assert row["speakers needed"] > n_speakers
+
+
+def test_models_without_a_tuned_condition_count_for_nothing():
+    _, run = speakers_of_probes(5, sd=0.05)
+    only = run.sel(condition=["pretrained"])
+    expected = power_table({"mini": run}, 0.02)
+    pd.testing.assert_frame_equal(power_table({"mini": run, "other": only}, 0.02), expected)
+    with pytest.raises(ResultsError, match="other: probed in one condition only"):
+        power_table({"other": only}, 0.02)

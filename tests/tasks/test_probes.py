@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import f1_score, r2_score
+from sklearn.metrics import accuracy_score, f1_score, r2_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -17,7 +17,13 @@ from sklearn.preprocessing import StandardScaler
 from bthelpers.params.settings import ProbeSettings
 from bthelpers.statistics.bootstrap import resampling_counts
 from bthelpers.tasks.clips import Clip
-from bthelpers.tasks.probes import f1_scores, probe_layers, r2_scores
+from bthelpers.tasks.probes import (
+    SPOKEN_PROBES,
+    accuracy_scores,
+    f1_scores,
+    probe_layers,
+    r2_scores,
+)
 
 SETTINGS = ProbeSettings(inverse_penalties=(-3.0, 1.0, 5), tokens_per_clip=4, precision="float32")
 CS = np.logspace(-3, 1, 5)
@@ -385,3 +391,33 @@ def test_coefficients_that_validation_cannot_score_are_left_out(tokens):
     result, expected = probe(features, np.hstack([Y, flat])), probe(features, Y)
     assert result["n_untested"].item() == 1
     np.testing.assert_allclose(result["r2"], expected["r2"])
+
+
+# Of what is spoken
+
+
+def test_accuracy_is_that_of_sklearn():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(3, size=(2, 20))
+    counts = resampling_counts(20, 5, seed=0)
+    found = accuracy_scores(truth, predicted, counts, np.arange(20))["accuracy"]
+    expected = [accuracy_score(truth, predicted, sample_weight=weights) for weights in counts]
+    np.testing.assert_allclose(found, expected)
+
+
+def test_what_is_not_linear_is_found_by_the_probe_that_is_not():
+    """Whether two signs agree: no linear probe can tell."""
+    n_clips = 1000
+    signs = np.random.default_rng(0).standard_normal((n_clips, 2))
+    truth = np.where(signs.prod(axis=1) > 0, "same", "other")
+    features = layers(signs).isel(layer=[0])
+    arguments = (truth, clips_of(splits(n_clips)), SETTINGS, DRAWS, 0)
+    linear, nonlinear = (
+        probe_layers(features, *arguments, SPOKEN_PROBES[name][1])
+        for name in ("category", "category, not linear")
+    )
+    assert linear["accuracy"].item() < 0.65
+    assert nonlinear["accuracy"].item() > 0.85
+    assert linear["naive_accuracy"].item() == pytest.approx(0.5, abs=0.08)
+    assert linear["accuracy_draws"].shape == (1, DRAWS)
+    assert "f1_macro" not in linear

@@ -178,6 +178,19 @@ def test_the_last_epoch_is_kept(wav2vec2, monkeypatch):
     assert not all(torch.equal(kept[name], states[1][name]) for name in kept)
 
 
+@pytest.mark.parametrize(("patience", "trained"), [(None, 7), (1, 3), (2, 6), (9, 7)])
+def test_training_stops_where_the_validation_loss_has_saturated(
+    wav2vec2, monkeypatch, patience, trained
+):
+    losses = [3.0, 2.0, 2.0, 1.0, 1.5, 1.2, 0.5]
+    states = scripted(monkeypatch, losses)
+    result = tune(wav2vec2, replace(SETTINGS, epochs=7, patience=patience))
+    assert result.validation_loss == losses[:trained]
+    assert result.kept_epoch == trained - 1
+    kept = result.encoder.model.state_dict()
+    assert all(torch.equal(kept[name], states[-1][name]) for name in kept)
+
+
 def test_validation_draws_the_same_masks_after_every_epoch(wav2vec2):
     still = replace(SETTINGS, learning_rate=1e-12, quantizer_lr=1e-12, epochs=3)
     result = tune(wav2vec2, still)

@@ -14,10 +14,14 @@ from bthelpers.workflow.parameters import parameter_files, step_parameters
 REPOSITORY = Path(__file__).parents[2]
 # Steps that read the dataset's stories, and those that make or read the corpora.
 DATASET_STEPS = {
-    *("dataset", "voxels", "representations", "impact", "preference", "targets", "stimulus")
+    *("dataset", "voxels", "representations", "impact", "preference", "linguistic_probes"),
+    *("targets", "stimulus"),
 }
 CORPORA_STEPS = {"corpora", "probes", "recognition"}
-SPLIT_STEPS = {"voxels", "representations", "tuning", "alignment", "impact", "preference"}
+SPLIT_STEPS = {
+    *("voxels", "representations", "tuning", "alignment", "impact"),
+    *("preference", "linguistic_probes"),
+}
 MODELS = ("hubert-mini", "hubert-mini-2", "wav2vec2-mini", "wavlm-mini", "whisper-mini")
 CHOOSING = {  # runs of a model
     "participants": ["SIM01"],
@@ -43,17 +47,19 @@ STEPS = {
     **{f"models.{name}.{which}": set() for name in MODELS for which in CHOOSING},
     "voxels": {"voxels"},
     "tuning": {"tuning"},
-    "representation": {"representations"},
+    "representation": {"representations", "linguistic_probes"},
     "targets": {"targets"},
     "stimulus": {"stimulus"},
     "encoding": {"alignment", "impact"},
     "encoding.skip_test_rows": {"voxels", "alignment", "impact"},
-    "statistics": {"alignment", "impact", "preference", "probes", "recognition"},
+    "statistics": {
+        *("alignment", "impact", "preference", "linguistic_probes", "probes", "recognition")
+    },
     "corpora": CORPORA_STEPS,
     "impact": {"impact"},
-    "probes": {"probes"},
+    "probes": {"probes", "linguistic_probes"},
     "recognition": {"recognition"},
-    "preference": {"preference"},
+    "preference": {"preference", "linguistic_probes"},
 }
 CHOICES = {
     "conditions": (["pretrained"],),
@@ -71,6 +77,7 @@ CHOICES = {
     "corpora.simulate.rate": ([151, 191],),
     "corpora.simulate.pitch": ([31, 71],),
     "corpora.simulate.voices": (["en-us"],),
+    "stimulus.patience": (3,),
     "preference.splits": (["test"],),
     "preference.words": (100,),
     "probes.inverse_penalties": ([-2, 2, 5],),
@@ -149,7 +156,10 @@ def test_a_real_dataset_is_the_same_for_any_seed(in_repository):
     paper = REPOSITORY / "params" / "paper.yaml"
     before, after = (step_parameters(load(paper, {"seed": seed})) for seed in (0, 1))
     changed = {step for step in before if before[step] != after[step]}
-    assert changed == {*("tuning", "alignment", "impact", "preference", "probes", "recognition")}
+    assert changed == {
+        *("tuning", "alignment", "impact"),
+        *("preference", "linguistic_probes", "probes", "recognition"),
+    }
 
 
 def changed_steps(profile, change):

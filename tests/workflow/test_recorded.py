@@ -16,7 +16,14 @@ from bthelpers.params.loading import load, to_dict
 from bthelpers.params.settings import ModelSettings
 from bthelpers.results.store import Results, Run, read_dataset, write_dataset
 from bthelpers.workflow import recorded
-from bthelpers.workflow.recorded import compact, differences, essential, record, verify
+from bthelpers.workflow.recorded import (
+    compact,
+    differences,
+    essential,
+    record,
+    verify,
+    write_record,
+)
 from bthelpers.workflow.steps import evaluation_runs
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +37,7 @@ def alignment():
         {
             "alignment": (("layer", "region"), rng.normal(size=(3, 2))),
             "draws": (("layer", "region", "draw"), rng.normal(size=(3, 2, 40))),
-            "r": (("layer", "voxel"), rng.normal(size=(3, 50))),
+            "r": (("layer", "voxel"), rng.uniform(-1, 1, size=(3, 50))),
             "epochs": 4,
             "neighbours": ("region", ["cat, dog", "rain"]),
         },
@@ -70,31 +77,61 @@ def repository(tmp_path):
     return tmp_path
 
 
-def test_a_record_holds_means_of_voxels_with_its_provenance(repository):
+def test_a_record_holds_correlations_of_voxels_with_its_provenance(repository):
     kept = Results(record(repository, "simulation"))
     assert kept.list() == [RUN]
     run = kept.open(*RUN)
     assert run.attrs["commit"] == COMMIT
-    mean = run["mean_r"]
     xr.testing.assert_identical(
-        run.drop_attrs().drop_vars(["mean_r", "voxel"]), alignment().drop_dims("voxel")
+        run.drop_attrs().drop_vars(["r", "voxel"]), alignment().drop_dims("voxel")
     )
-    np.testing.assert_allclose(mean, alignment()["r"].values[1:].mean(axis=0))
-    np.testing.assert_array_equal(mean["voxel"], np.arange(50))
+    assert_within_half_a_step(run["r"], alignment()["r"])
+    assert run["r"].attrs["coding"] == "rounded to multiples of 0.0001, in 16 bit"
     xr.testing.assert_identical(kept.voxels("SIM01").drop_attrs(), voxels())
     assert kept.profile().name == "simulation"
 
 
+def assert_within_half_a_step(read, written):
+    assert read.dtype == np.float32
+    assert read.dims == written.dims
+    xr.testing.assert_equal(read.coords.to_dataset(), written.coords.to_dataset())
+    np.testing.assert_array_equal(np.isnan(read), np.isnan(written))
+    half = recorded.STEP / 2 + 1e-7  # of float32's rounding near 1
+    assert np.abs(read - written.astype(float)).max() <= half
+
+
+def recorded_r(r, path):
+    """Correlations of some features, layers and voxels, as a record gives them back."""
+    voxels = 3 * np.arange(r.shape[2]) + 1  # not all of a participant's
+    coordinates = {"feature": np.arange(len(r)), "voxel": voxels}
+    run = xr.Dataset({"r": (("feature", "layer", "voxel"), r)}, coordinates)
+    write_record(compact(run), path)
+    return read_dataset(path)["r"], run["r"]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_means_of_voxels_keep_further_dimensions_and_precision(dtype):
+@pytest.mark.parametrize("shape", [(2, 5, 7), (1, 1, 1), (1, 3, 0)])
+def test_correlations_are_read_within_half_a_step(tmp_path, dtype, shape):
+    r = np.random.default_rng(0).uniform(-1, 1, shape).astype(dtype)
+    r.flat[:3] = [1, -1, np.nan][: r.size]
+    read, written = recorded_r(r, tmp_path / "record.nc")
+    assert read.shape == shape
+    if read.size:
+        assert_within_half_a_step(read, written)
+
+
+def test_what_is_no_correlation_is_not_recorded(tmp_path):
+    r = np.array([[[0.2, 1.3, -4.0]]])
+    with pytest.raises(ResultsError, match=r"record\.nc: 2 correlations are beyond -1 and 1"):
+        recorded_r(r, tmp_path / "record.nc")
+
+
+def test_correlations_of_many_voxels_take_little_room(tmp_path):
+    """Those of 50,000 voxels in five layers."""
     rng = np.random.default_rng(0)
-    r = rng.normal(size=(2, 5, 7)).astype(dtype)  # voxels of five layers, for two features
-    coordinates = {"feature": ["x", "y"], "voxel": [3, 4, 8, 9, 11, 20, 21]}
-    kept = compact(xr.Dataset({"r": (("feature", "layer", "voxel"), r)}, coordinates))
-    assert list(kept.data_vars) == ["mean_r"]
-    assert kept["mean_r"].dtype == dtype
-    naive = [[sum(row[layer, v] for layer in (1, 2, 3, 4)) / 4 for v in range(7)] for row in r]
-    np.testing.assert_allclose(kept["mean_r"].transpose("feature", "voxel"), naive, rtol=1e-5)
+    r = 0.2 * rng.standard_normal(50_000) + 0.05 * rng.standard_normal((1, 5, 50_000))
+    recorded_r(np.tanh(r), tmp_path / "record.nc")
+    assert (tmp_path / "record.nc").stat().st_size < 500_000
 
 
 def test_a_record_needs_the_voxels(repository):
@@ -192,7 +229,9 @@ def test_a_recorded_run_is_made_again_and_compared(repository, workflow):
     record(repository, "simulation")
     (repository / "results/verify").mkdir()
     (repository / "results/verify/left over").touch()
-    assert verify(repository, RUN) == {"alignment": 0, "draws": 0, "epochs": 0, "mean_r": 0}
+    found = verify(repository, RUN)
+    assert 0 < found.pop("r") <= recorded.STEP / 2 + 1e-7
+    assert found == {"alignment": 0, "draws": 0, "epochs": 0}
     workflow["alignment"] = 0.125
     assert verify(repository, RUN)["alignment"] == pytest.approx(0.125)
 
@@ -211,8 +250,8 @@ def test_a_record_of_other_parameters_is_not_verified(repository, workflow):
     [
         ("alignment", "alignment", 0.001, None),
         ("alignment", "alignment", 0.1, "alignment differs by more than 0.02"),
-        ("r", "mean_r", 0.05, None),
-        ("r", "mean_r", 0.2, "mean_r differs by more than 0.1"),
+        ("r", "r", 0.05, None),
+        ("r", "r", 0.2, "r differs by more than 0.1"),
     ],
 )
 def test_the_command_fails_where_results_differ(
