@@ -39,10 +39,12 @@ class SimulationSpec:
     lexicon: Line  # YAML file of content words in semantic categories, from the repository's root
     # To each of the last participants, words mean what one of these says. They hear the same
     # stories: the files must hold the same content words, in other categories.
-    other_lexicons: Distinct[Line] | None = None  # YAML files; null: words mean the same to all
+    other_lexicons: Distinct[Line] | None = None  # one for each; null: a word means the same to all
     # A control in which nothing can be learnt of meaning: each time that a content word is spoken,
     # it means what the one some way on in the story does. All else stays as it is.
-    meanings: Literal["words", "occurrences"] = "words"  # what has a meaning of its own
+    meanings: Literal["words", "occurrences"] = (
+        "words"  # what has a meaning; occurrences: the control
+    )
     participants: Count = 3  # named SIM01, SIM02, …
     training_stories: Count = 16  # named story01, story02, …
     validation_stories: Count = 2  # named after those for training, and before the test story
@@ -69,7 +71,7 @@ class SimulationSpec:
     noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
     ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
     # A voxel's rank in the order of noise ceilings is a random number from 0 to 1, plus this bonus.
-    planted_ceiling_bonus: NonNegative = 0.5  # of voxels of late language and early auditory
+    planted_ceiling_bonus: NonNegative = 0.5  # of late language and early auditory voxels, in rank
 
     def __post_init__(self):
         if len(self.other_lexicons or ()) >= self.participants:
