@@ -42,9 +42,7 @@ class SimulationSpec:
     other_lexicons: Distinct[Line] | None = None  # one for each; null: a word means the same to all
     # A control in which nothing can be learnt of meaning: each time that a content word is spoken,
     # it means what the one some way on in the story does. All else stays as it is.
-    meanings: Literal["words", "occurrences"] = (
-        "words"  # what has a meaning; occurrences: the control
-    )
+    meanings: Literal["words", "occurrences"] = "words"  # what has one; occurrences: the control
     participants: Count = 3  # named SIM01, SIM02, …
     training_stories: Count = 16  # named story01, story02, …
     validation_stories: Count = 2  # named after those for training, and before the test story
