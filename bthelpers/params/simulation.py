@@ -72,8 +72,12 @@ class SimulationSpec:
     planted_ceiling_bonus: NonNegative = 0.5  # of late language and early auditory voxels, in rank
 
     def __post_init__(self):
-        if len(self.other_lexicons or ()) >= self.participants:
+        others, text = self.other_lexicons or (), None
+        if len(others) >= self.participants:
             text = f"must be fewer than the participants, {self.participants}"
+        elif self.lexicon in others:
+            text = f"must be others than 'lexicon', {self.lexicon}"
+        if text:
             raise ParameterError(Problem(text, ("other_lexicons",)))
 
     @property

@@ -166,14 +166,15 @@ def write_story(root: Path, name: str, story: Utterance) -> None:
 def write_responses(path, signals, ceilings, spec, n_repeats, rng) -> None:
     """Write the responses to a story, and each of its repeats where it was heard several times."""
     with h5py.File(path, "w") as file:
-        if n_repeats > 1:
-            shape = (n_repeats, *signals.shape)
-            repeats = file.create_dataset("individual_repeats", shape, np.float64)
-        total = np.zeros(signals.shape)
-        for number, heard in enumerate(repeated_responses(signals, ceilings, spec, n_repeats, rng)):
-            total += heard
-            if n_repeats > 1:
-                repeats[number] = heard
+        heard = repeated_responses(signals, ceilings, spec, n_repeats, rng)
+        if n_repeats == 1:
+            file["data"] = next(heard)
+            return
+        shape = (n_repeats, *signals.shape)
+        individual, total = file.create_dataset("individual_repeats", shape, np.float64), 0
+        for number, repeat in enumerate(heard):
+            individual[number] = repeat
+            total += repeat
         file["data"] = zscore(total)
 
 
@@ -258,7 +259,7 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
     Raises
     ------
     ValueError
-        If ``root`` holds files and is no simulated dataset.
+        If ``root`` holds files and is no simulated dataset, or as `load_lexicons`.
     """
     refuse_to_replace(Path(root))
     participants = spec.participant_names

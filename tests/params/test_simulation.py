@@ -35,6 +35,9 @@ def test_lexicons_of_participants():
         "SIM02": "b.yaml",
         "SIM03": "c.yaml",
     }
-    message = r"simulate\.other_lexicons: must be fewer than the participants, 2"
-    with pytest.raises(ParameterError, match=message):
-        load(PARAMS / "demo.yaml", changed | {"dataset.simulate.participants": 2})
+    for wrong, message in (
+        ({"dataset.simulate.participants": 2}, "must be fewer than the participants, 2"),
+        ({"dataset.simulate.lexicon": "c.yaml"}, r"must be others than 'lexicon', c\.yaml"),
+    ):
+        with pytest.raises(ParameterError, match=rf"simulate\.other_lexicons: {message}"):
+            load(PARAMS / "demo.yaml", changed | wrong)
