@@ -54,6 +54,28 @@ def simulated_repeats(
     return ceiling * signal + np.sqrt(n_repeats * (1 - ceiling**2)) * noise
 
 
+def simulated_alignment(
+    ceiling: ArrayLike, alignment: float, n_repeats: int, n_trs: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Responses of voxels whose noise ceilings are known, and predictions of known alignment.
+
+    As of `simulated_repeats`, but AR(1) in time (0.8, noise 0.4). Predictions are the signal and an
+    error, such that their correlation with the mean over repeats is `alignment` times the ceiling.
+
+    Returns
+    -------
+    repeats : array of shape (n_repeats, n_trs, n_voxels)
+    predicted : array of shape (n_trs, n_voxels)
+    """
+    ceiling = np.asarray(ceiling)
+    require_ceilings(ceiling, "simulated voxels")
+    shape = (n_trs, len(ceiling))
+    signal, error = (autocorrelated_noise(shape, SMOOTH, rng) for _ in range(2))
+    noise = np.stack([autocorrelated_noise(shape, NOISE, rng) for _ in range(n_repeats)])
+    repeats = ceiling * signal + np.sqrt(n_repeats * (1 - ceiling**2)) * noise
+    return repeats, alignment * signal + np.sqrt(1 - alignment**2) * error
+
+
 def rejection_rates(rejected: Mapping[str, ArrayLike]) -> pd.DataFrame:
     """How often tests reject, in per cent, with 95 % binomial (Clopper-Pearson) intervals.
 

@@ -1,9 +1,11 @@
-"""The haemodynamic response."""
+"""The haemodynamic response, and autocorrelated noise."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
-from scipy.signal import lfilter
+from numpy.typing import DTypeLike
 from scipy.stats import gamma
 
 UNDERSHOOT_AFTER = 10  # s, from the peak of the response to that of its undershoot
@@ -40,8 +42,12 @@ def double_gamma(
     return first - undershoot * second
 
 
-def autocorrelated_noise(shape: tuple[int, int], coefficient: float, rng) -> np.ndarray:
-    """AR(1) noise along the first axis, stationary with unit variance."""
-    innovations = rng.normal(size=shape)
-    innovations[1:] *= np.sqrt(1 - coefficient**2)
-    return lfilter([1.0], [1.0, -coefficient], innovations, axis=0)
+def autocorrelated_noise(
+    shape: tuple[int, ...], coefficient: float, rng, dtype: DTypeLike = np.float64
+) -> np.ndarray:
+    """AR(1) noise along the first axis, stationary with unit variance, in float64 or float32."""
+    noise = rng.standard_normal(shape, dtype)
+    noise[1:] *= np.sqrt(1 - coefficient**2)
+    for before, row in pairwise(noise):
+        row += coefficient * before
+    return noise

@@ -3,6 +3,7 @@
 A participant's own annotation is taken where there is one. Otherwise the atlas on fsaverage is
 brought over by the registered spheres (``?h.sphere.reg``), on which FreeSurfer has aligned the
 participant's folds with those of fsaverage: a vertex gets the label of the nearest one there.
+The same spheres bring what is known of a participant's vertices to those of fsaverage.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bthelpers.data.regions import GLASSER_AREAS
 
 TEMPLATE = "fsaverage"
 ATLASES = ("HCP-MMP1", "HCPMMP1")  # as many name an own annotation, and as MNE names fsaverage's
+SPHERE = "surf/{}.sphere.reg"  # of a hemisphere of a subject
 ROUNDNESS = 0.01  # share of its radius within which a sphere's vertices lie
 
 
@@ -50,27 +52,70 @@ def vertex_parcels(subjects: Path, participant: str, hemisphere: str) -> np.ndar
     own, atlas = (_annotation(subjects / name, hemisphere) for name in (participant, TEMPLATE))
     if own.exists():
         return read_parcels(own, hemisphere)
-    registered = f"surf/{hemisphere}.sphere.reg"
-    template = subjects / TEMPLATE / registered
-    for path in (atlas, template):
-        if not path.exists():
-            raise MissingError(
-                f"{path} is missing; it labels participants without an annotation of their own. "
-                f"{_get_atlas(subjects)}"
-            )
-    labels, reference = read_parcels(atlas, hemisphere), read_sphere(template)
+    if not atlas.exists():
+        raise MissingError(
+            f"{atlas} is missing; it labels participants without an annotation of their own. "
+            f"{_get_atlas(subjects)}"
+        )
+    labels = read_parcels(atlas, hemisphere)
+    vertices, reference = _registered(subjects, participant, hemisphere)
     if len(labels) != len(reference):
+        template = subjects / TEMPLATE / SPHERE.format(hemisphere)
         raise DatasetError(
             f"{atlas} labels {len(labels)} vertices, {template} has {len(reference)}: delete both. "
             f"{_get_atlas(subjects)}"
         )
-    sphere = subjects / participant / registered
+    return labels[nearest_on_sphere(vertices, reference)]
+
+
+def template_vertices(
+    subjects: Path, participant: str, hemisphere: str, n_vertices: int
+) -> np.ndarray:
+    """Find the participant's vertex that lies nearest to each of fsaverage's.
+
+    Parameters
+    ----------
+    subjects, participant, hemisphere
+        As of `vertex_parcels`.
+    n_vertices : int
+        Vertices of the participant's hemisphere in pycortex, which must be as many.
+
+    Returns
+    -------
+    int array of shape (template vertex,)
+        Numbers of vertices of the participant's hemisphere.
+
+    Raises
+    ------
+    DatasetError
+        If a registered sphere is missing (a MissingError), truncated or of another number of
+        vertices.
+    """
+    vertices, reference = _registered(subjects, participant, hemisphere)
+    if len(vertices) != n_vertices:
+        raise DatasetError(
+            f"{subjects / participant / SPHERE.format(hemisphere)} has {len(vertices)} vertices,"
+            f" the participant's pycortex surfaces have {n_vertices}: both must come from one"
+            f" reconstruction: {RESTORE}"
+        )
+    return nearest_on_sphere(reference, vertices)
+
+
+def _registered(subjects: Path, participant: str, hemisphere: str) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (vertex, 3) on the registered spheres of a participant and of fsaverage."""
+    sphere, template = (
+        subjects / name / SPHERE.format(hemisphere) for name in (participant, TEMPLATE)
+    )
+    if not template.exists():
+        raise MissingError(
+            f"{template} is missing; participants are registered to it. {_get_atlas(subjects)}"
+        )
     if not sphere.exists():
         raise MissingError(
             f"{sphere} is missing: it comes with FreeSurfer's reconstruction of the participant,"
             " which the published dataset holds for UTS01 to UTS08"
         )
-    return labels[nearest_on_sphere(read_sphere(sphere), reference)]
+    return read_sphere(sphere), read_sphere(template)
 
 
 def _annotation(subject: Path, hemisphere: str) -> Path:

@@ -1,7 +1,7 @@
-"""Cortical regions of a participant's voxels, and flatmaps.
+"""Cortical regions of a participant's voxels, and their places on the template.
 
 Glasser parcels of the surface reach the voxels through pycortex's mapping between surface and
-functional volume.
+functional volume; voxels reach the template's surface through the same mapping.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import scipy.sparse
 import xarray as xr
 
 from bthelpers.core.errors import DatasetError, listed
-from bthelpers.data.dataset import Dataset
+from bthelpers.data.atlas import template_vertices
+from bthelpers.data.dataset import HEMISPHERES, Dataset
 from bthelpers.data.regions import load_regions
 
 
@@ -119,16 +120,58 @@ def parcels(dataset: Dataset, participant: str) -> np.ndarray:
     """
     dataset.require_anatomy(participant)
     names, vertex_label = np.unique(dataset.vertex_parcels(participant), return_inverse=True)
-    transform = dataset.transform(participant)
-    with pycortex_subject(dataset.pycortex_store, participant) as cortex:
-        mapper = cortex.get_mapper(participant, transform, "line_nearest")
-        in_mask = cortex.db.get_mask(participant, transform, "thick").ravel()
-    weights = scipy.sparse.vstack(mapper.masks).tocsc()[:, in_mask]  # (vertex, voxel)
+    weights = scipy.sparse.vstack(_ribbon(dataset, participant))
     one_hot = scipy.sparse.csr_array(
         (np.ones(len(vertex_label)), (np.arange(len(vertex_label)), vertex_label))
     )
     votes = np.round((weights.T @ one_hot).toarray(), 9)  # (voxel, name); rounded for exact ties
     return np.where(votes.any(1), names[votes.argmax(1)], "")
+
+
+def _ribbon(dataset: Dataset, participant: str) -> list[scipy.sparse.csr_array]:
+    """How much of a vertex's way through the cortex lies in a voxel, (vertex, voxel), by side."""
+    transform = dataset.transform(participant)
+    with pycortex_subject(dataset.pycortex_store, participant) as cortex:
+        mapper = cortex.get_mapper(participant, transform, "line_nearest")
+        in_mask = cortex.db.get_mask(participant, transform, "thick").ravel()
+    return [scipy.sparse.csr_array(side)[:, in_mask] for side in mapper.masks]
+
+
+def vertex_voxels(dataset: Dataset, participant: str) -> np.ndarray:
+    """Voxel of a participant at every vertex of fsaverage, where all participants meet.
+
+    A vertex of fsaverage is, on the registered spheres, nearest to one of the participant's, whose
+    way through the cortical ribbon lies mostly in one voxel (pycortex's ``line_nearest`` mapper).
+
+    Parameters
+    ----------
+    dataset : Dataset
+    participant : str
+
+    Returns
+    -------
+    int array of shape (template vertex,)
+        Columns of the responses, vertices of the left hemisphere first; -1 where the vertex lies
+        outside of the thick mask. Several vertices may share a voxel, and voxels may be at none.
+
+    Raises
+    ------
+    DatasetError
+        If the pycortex subject, or a registered sphere, is missing or they do not fit together.
+
+    Examples
+    --------
+    Responses (tr, voxel) as (tr, template vertex), NaN where there is no voxel::
+
+        voxels = vertex_voxels(dataset, participant)
+        np.where(voxels >= 0, responses[:, voxels], np.nan)
+    """
+    dataset.require_anatomy(participant)
+    subjects, found = dataset.freesurfer_subjects, []
+    for hemisphere, weights in zip(HEMISPHERES, _ribbon(dataset, participant), strict=True):
+        voxels = np.where(weights.sum(axis=1) > 0, weights.argmax(axis=1), -1)
+        found.append(voxels[template_vertices(subjects, participant, hemisphere, len(voxels))])
+    return np.concatenate(found)
 
 
 def region_masks(

@@ -15,7 +15,7 @@ from bthelpers.core.provenance import file_digest
 from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.regions import load_regions
-from bthelpers.params.settings import Profile
+from bthelpers.params.settings import Profile, VoxelSettings
 
 # Voxels handled at once: ten repeats of 300 TRs are then 100 MB in float64.
 _VOXELS_AT_ONCE = 4096
@@ -268,7 +268,8 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
     Raises
     ------
     ValueError
-        If a region has no voxel above the threshold, or published noise ceilings do not fit.
+        If a region has fewer than ``voxels.minimum`` voxels above the threshold, or published
+        noise ceilings do not fit.
     DatasetError
         If a file of the dataset is missing or malformed.
     """
@@ -284,11 +285,7 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
         ceiling = load_published(f"{settings.published}/{participant}.npy", len(invalid))
     regions = region_masks(dataset, participant, load_regions(parameters.dataset.regions))
     above = (ceiling > settings.ceiling) & ~invalid
-    if empty := regions["region"].values[~(regions & above).any("voxel").values].tolist():
-        raise ValueError(
-            f"{participant}: no voxel of {', '.join(empty)} has a noise ceiling above"
-            f" {settings.ceiling}: lower voxels.ceiling, or leave it out of dataset.regions"
-        )
+    _require_voxels(participant, regions & above, settings)
     tuned = above & regions.sel(region=list(settings.regions)).any("region").values
     by_voxel = {"ceiling": ceiling, "invalid": invalid, "above": above, "tuned": tuned}
     voxels = {name: ("voxel", values) for name, values in by_voxel.items()}
@@ -296,6 +293,19 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
     return xr.Dataset(
         voxels | {"ceiling_half": halves, "regions": regions}, attrs={"ceilings": origin}
     )
+
+
+def _require_voxels(participant: str, above: xr.DataArray, settings: VoxelSettings) -> None:
+    """Refuse regions of which too few voxels are above the threshold, bool (region, voxel)."""
+    counts = above.sum("voxel").to_series()
+    if few := counts[counts < settings.minimum].to_dict():
+        told = ", ".join(f"{region} has {count}" for region, count in few.items())
+        raise ValueError(
+            f"{participant}: of voxels with a noise ceiling above {settings.ceiling}, {told};"
+            f" voxels.minimum asks for {settings.minimum}: lower voxels.ceiling, leave the region"
+            " out of dataset.regions, or, of simulated participants, lower simulate.voxel_size_mm"
+            " or raise simulate.planted_ceiling_bonus"
+        )
 
 
 def _from_repeats(

@@ -116,6 +116,7 @@ T = TypeVar("T")
 Number = Annotated[FiniteFloat, Strict()]
 Count = Annotated[StrictInt, *at_least(1)]
 Positive = Annotated[Number, *_rule("be above 0", lambda x: x > 0, exclusiveMinimum=0)]
+NonNegative = Annotated[Number, *at_least(0)]
 Share = Annotated[Number, *from_to(0, 1)]
 Chance = Annotated[
     Number,

@@ -121,6 +121,7 @@ class VoxelSettings:
     ceiling: Share  # noise ceiling that a voxel must exceed
     published: Line | None  # folder of ceilings, <participant>.npy; null: from the repeats
     regions: Names  # region sets whose voxels are taken
+    minimum: Count = 1  # voxels above the ceiling that each region set must have, or it is an error
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import StrictInt
 
@@ -12,8 +12,10 @@ from bthelpers.params.schema import (
     Count,
     Distinct,
     Line,
-    Number,
+    NonNegative,
+    ParameterError,
     Positive,
+    Problem,
     Quantiles,
     Share,
     Span,
@@ -35,6 +37,12 @@ class SimulationSpec:
     """A simulated dataset: its speech, its participants and how well they can be predicted."""
 
     lexicon: Line  # YAML file of content words in semantic categories, from the repository's root
+    # To each of the last participants, words mean what one of these says. They hear the same
+    # stories: the files must hold the same content words, in other categories.
+    other_lexicons: Distinct[Line] | None = None  # one for each; null: a word means the same to all
+    # A control in which nothing can be learnt of meaning: each time that a content word is spoken,
+    # it means what the one some way on in the story does. All else stays as it is.
+    meanings: Literal["words", "occurrences"] = "words"  # what has one; occurrences: the control
     participants: Count = 3  # named SIM01, SIM02, …
     training_stories: Count = 16  # named story01, story02, …
     validation_stories: Count = 2  # named after those for training, and before the test story
@@ -50,7 +58,7 @@ class SimulationSpec:
     repeats: Annotated[StrictInt, *at_least(2)] = 10  # of the test story
     voxel_size_mm: Positive = 5.2  # edge of a voxel
     latent_dimensions: Count = 12  # of the meaning of a word
-    word_idiosyncrasy: Annotated[Number, *at_least(0)] = 0.6  # own meaning against category's
+    word_idiosyncrasy: NonNegative = 0.6  # own meaning against category's
     acoustics_in_language: Share = 0.3  # weight of acoustics in late language voxels
     # Each voxel has one of several haemodynamic responses: in cortex their peaks differ by seconds
     # (Handwerker et al., 2004), and GLMsingle (Prince et al., 2022) has a library of 20.
@@ -60,6 +68,24 @@ class SimulationSpec:
     response_undershoot: Band = (0.05, 0.3)  # its share; canonical: 1/6
     noise_autocorrelation: Share = 0.4  # AR(1) coefficient from one TR to the next
     ceiling_quantiles: Quantiles = PUBLISHED_CEILINGS  # of the voxels' noise ceilings, equidistant
+    # A voxel's rank in the order of noise ceilings is a random number from 0 to 1, plus this bonus.
+    planted_ceiling_bonus: NonNegative = 0.5  # of late language and early auditory voxels, in rank
+
+    def __post_init__(self):
+        others, text = self.other_lexicons or (), None
+        if len(others) >= self.participants:
+            text = f"must be fewer than the participants, {self.participants}"
+        elif self.lexicon in others:
+            text = f"must be others than 'lexicon', {self.lexicon}"
+        if text:
+            raise ParameterError(Problem(text, ("other_lexicons",)))
+
+    @property
+    def lexicon_of(self) -> dict[str, str]:
+        """The lexicon that says what words mean to each participant."""
+        others = self.other_lexicons or ()
+        lexicons = [self.lexicon] * (self.participants - len(others)) + [*others]
+        return dict(zip(self.participant_names, lexicons, strict=True))
 
     @property
     def participant_names(self) -> list[str]:

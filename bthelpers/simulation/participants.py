@@ -1,16 +1,16 @@
 """Simulated participants with a planted truth, in the layout of ds003020.
 
-Late language voxels follow the meaning of content words at the time of the words, and a little of
-the acoustics; early auditory voxels follow spectrum and articulation; the others follow a signal of
-their own and weak mixtures of both. The responses are these signals, convolved with a haemodynamic
-response that differs from voxel to voxel, in autocorrelated noise that leaves the noise ceilings of
-the published participants.
+Late language voxels follow the meaning of content words at the time of the words, early auditory
+ones follow spectrum and articulation (see `voxels`). The responses are these signals, convolved
+with a haemodynamic response that differs from voxel to voxel, in autocorrelated noise that leaves
+the noise ceilings of the published participants.
 The truth is written beside the data, for tests: nothing in the pipeline reads it.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
@@ -21,9 +21,10 @@ import xarray as xr
 from praatio import textgrid
 from scipy.signal import fftconvolve
 
+from bthelpers.core.errors import listed
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.progress import Progress
-from bthelpers.core.signals import autocorrelated_noise, double_gamma
+from bthelpers.core.signals import double_gamma
 from bthelpers.core.timing import SAMPLE_RATE, n_respdict_for, response_times, zscore
 from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
@@ -35,36 +36,43 @@ from bthelpers.simulation.anatomy import write_atlas, write_participant_anatomy
 from bthelpers.simulation.espeak import Utterance, restart
 from bthelpers.simulation.lexicon import Lexicon, load_lexicon
 from bthelpers.simulation.stories import random_speaker, tell_story
+from bthelpers.simulation.voxels import (
+    PLANTED_REGIONS,
+    Latents,
+    planted_ceilings,
+    repeated_responses,
+    signal_shares,
+    voxel_signals,
+    voxel_weights,
+)
 
 FRAME_RATE = 25  # latent frames per second
 HRF_SECONDS = 32
 SPECTRAL_BANDS = 8
 LONGEST_WORD = 0.8  # s; a word's meaning is placed at its middle
-OWN_SHARE = 0.8  # of the signal's variance in voxels outside of the planted regions
-RANK_BONUS = 0.5  # moves voxels of the planted regions up in the order of noise ceilings
+SHIFTS = (0.25, 0.75)  # of a story's content words, by which meanings leave their words
 TIME_DIGITS = 6  # of seconds in TextGrids, so that neighbours meet exactly
 RESPONSE_PARAMETERS = ("peak", "dispersion", "undershoot")  # of `double_gamma`
-PLANTED_REGIONS = ("late_language", "early_auditory")
 
 
-@dataclass(frozen=True)
-class Latents:
-    """What drives the voxels during one story, at its response times: by haemodynamic response.
+def load_lexicons(spec: SimulationSpec) -> dict[str, Lexicon]:
+    """Lexicons of all participants, by their files.
 
-    Attributes
-    ----------
-    semantic : array of shape (response, tr, latent_dimensions)
-    spectral : array of shape (response, tr, 8)
-        Bands of the mel spectrum.
-    articulatory : array of shape (response, tr, 22)
-    own : array of shape (response, tr, latent_dimensions)
-        Locked to the stimulus but not to its sound or meaning.
+    Raises
+    ------
+    ValueError
+        If a file is no lexicon, or another one's content words are not those of the stories.
     """
-
-    semantic: np.ndarray
-    spectral: np.ndarray
-    articulatory: np.ndarray
-    own: np.ndarray
+    paths = (spec.lexicon, *(spec.other_lexicons or ()))
+    lexicons = {path: load_lexicon(path, spec.words_per_category) for path in paths}
+    spoken = set(lexicons[spec.lexicon].words)
+    for path, lexicon in lexicons.items():
+        if differ := sorted(spoken ^ set(lexicon.words)):
+            raise ValueError(
+                f"{path} gives other meanings to the words of {spec.lexicon}, but content words"
+                f" are in one of them only ({listed(differ)}): give both the same words"
+            )
+    return lexicons
 
 
 def word_vectors(lexicon: Lexicon, spec: SimulationSpec, rng) -> dict[str, np.ndarray]:
@@ -95,26 +103,49 @@ def haemodynamic(frames: np.ndarray, times: np.ndarray, responses: np.ndarray) -
     return np.stack([fftconvolve(frames, kernel, axes=0)[sampled] for kernel in kernels])
 
 
-def story_latents(
-    story: Utterance, vectors: dict[str, np.ndarray], responses: np.ndarray, rng
-) -> Latents:
-    """Latents of one story at its response times (see :class:`Latents`)."""
+def semantic_latents(
+    story: Utterance, vectors: Mapping[str, np.ndarray], responses: np.ndarray, shift: float = 0
+) -> np.ndarray:
+    """Meanings of one story at its response times, shape (response, tr, dimension).
+
+    Parameters
+    ----------
+    story : Utterance
+    vectors : mapping of str to array of shape (dimension,)
+        As of `word_vectors`.
+    responses : array of shape (response, 3)
+        As of `haemodynamic_responses`.
+    shift : float
+        Share of the story's content words by which meanings are moved on, in a circle: with their
+        variance and, as topics stay together, their autocorrelation, but away from their words.
+    """
     n_frames = int(story.duration * FRAME_RATE)
-    semantic = np.zeros((n_frames, len(next(iter(vectors.values())))))
-    for word in story.words:
-        if word.label in vectors:
-            middle = (word.start + min(word.stop, word.start + LONGEST_WORD)) / 2
-            semantic[min(int(middle * FRAME_RATE), n_frames - 1)] += vectors[word.label]
+    frames = np.zeros((n_frames, len(next(iter(vectors.values())))))
+    words = [word for word in story.words if word.label in vectors]
+    meant = np.roll([word.label for word in words], round(shift * len(words)))
+    for word, label in zip(words, meant, strict=True):
+        middle = (word.start + min(word.stop, word.start + LONGEST_WORD)) / 2
+        frames[min(int(middle * FRAME_RATE), n_frames - 1)] += vectors[label]
+    return haemodynamic(frames, _response_times(story), responses)
+
+
+def story_latents(story: Utterance, semantic: np.ndarray, responses: np.ndarray, rng) -> Latents:
+    """Latents of one story (see `Latents`), of which `semantic_latents` are given."""
+    n_frames = int(story.duration * FRAME_RATE)
     waveform = soxr.resample(story.waveform.astype(np.float32), story.rate, SAMPLE_RATE)
     mel = log_mel(waveform / np.iinfo(np.int16).max, SAMPLE_RATE, SAMPLE_RATE // FRAME_RATE)
     bands = np.stack(
         [band.mean(axis=1) for band in np.array_split(mel[:n_frames], SPECTRAL_BANDS, axis=1)], 1
     )
     phones = articulation(story.phones, len(bands), FRAME_RATE)
-    times = response_times(n_respdict_for(story.duration))
-    own = rng.normal(size=semantic.shape)
-    kinds = (semantic, bands, phones, own)
-    return Latents(*(haemodynamic(frames, times, responses) for frames in kinds))
+    own = rng.normal(size=(n_frames, semantic.shape[2]))
+    times = _response_times(story)
+    heard = (haemodynamic(frames, times, responses) for frames in (bands, phones, own))
+    return Latents(semantic, *heard)
+
+
+def _response_times(story: Utterance) -> np.ndarray:
+    return response_times(n_respdict_for(story.duration))
 
 
 def write_story(root: Path, name: str, story: Utterance) -> None:
@@ -132,113 +163,85 @@ def write_story(root: Path, name: str, story: Utterance) -> None:
     grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
 
 
-def planted_ceilings(spec: SimulationSpec, planted: np.ndarray, rng) -> np.ndarray:
-    """Noise ceilings with the published distribution, higher in planted regions, shape (voxel,)."""
-    order = np.argsort(np.argsort(rng.random(len(planted)) + RANK_BONUS * planted))
-    quantiles = np.linspace(0, 1, len(spec.ceiling_quantiles))
-    return np.interp((order + 0.5) / len(planted), quantiles, spec.ceiling_quantiles)
+def write_responses(path, signals, ceilings, spec, n_repeats, rng) -> None:
+    """Write the responses to a story, and each of its repeats where it was heard several times."""
+    with h5py.File(path, "w") as file:
+        heard = repeated_responses(signals, ceilings, spec, n_repeats, rng)
+        if n_repeats == 1:
+            file["data"] = next(heard)
+            return
+        shape = (n_repeats, *signals.shape)
+        individual, total = file.create_dataset("individual_repeats", shape, np.float64), 0
+        for number, repeat in enumerate(heard):
+            individual[number] = repeat
+            total += repeat
+        file["data"] = zscore(total)
 
 
-def _mixture(story: np.ndarray, weights: np.ndarray, response_of: np.ndarray) -> np.ndarray:
-    """Weighted sums (tr, voxel) of centred latents, of each voxel's own response."""
-    mixed = np.empty((story.shape[1], len(response_of)))
-    for number, latents in enumerate(story - story.mean(axis=1, keepdims=True)):
-        voxels = response_of == number
-        mixed[:, voxels] = latents @ weights[:, voxels]
-    return mixed
+def write_participant(root, participant, latents, responses, spec, seed) -> None:
+    """Write one participant's anatomy, responses and truth.
 
-
-def _unit_mixture(latents: list[np.ndarray], response_of: np.ndarray, rng) -> list[np.ndarray]:
-    """Random weighted sums of latents, of unit variance over all stories, per story.
-
-    Latents keep their relative variances, so that rare ones matter less. They are centred within
-    each story, as responses are: what differs between stories, such as the speaker, drives no
-    voxel.
+    Story by story and repeat by repeat: as arrays of all voxels, the draws follow from the seed
+    alone, and none is larger than a story's.
     """
-    weights = rng.normal(size=(latents[0].shape[2], len(response_of)))
-    mixed = [_mixture(story, weights, response_of) for story in latents]
-    scale = np.concatenate(mixed).std(axis=0)
-    return [story / scale for story in mixed]
-
-
-def signal_shares(masks: xr.DataArray, spec: SimulationSpec) -> np.ndarray:
-    """Shares of each kind of latent in each voxel's variance, shape (kind, voxel)."""
-    language, auditory = (masks.sel(region=region).values for region in PLANTED_REGIONS)
-    acoustics = spec.acoustics_in_language**2
-    mixed = (1 - OWN_SHARE) / 2
-    shares = np.tile([[mixed], [mixed / 2], [mixed / 2], [OWN_SHARE]], masks.sizes["voxel"])
-    shares[:, language] = [[1 - acoustics], [acoustics / 2], [acoustics / 2], [0]]
-    shares[:, auditory] = [[0], [1 / 2], [1 / 2], [0]]
-    return shares
-
-
-def voxel_signals(
-    latents: list[Latents],
-    masks: xr.DataArray,
-    response_of: np.ndarray,
-    spec: SimulationSpec,
-    rng,
-) -> list[np.ndarray]:
-    """Noise-free responses of unit variance over all stories: one array (tr, voxel) per story.
-
-    Each voxel has the haemodynamic response whose number `response_of` (voxel,) holds.
-    """
-    shares = signal_shares(masks, spec)
-    parts = [
-        _unit_mixture([getattr(story, kind.name) for story in latents], response_of, rng)
-        for kind in fields(Latents)
-    ]
-    signals = [
-        sum(np.sqrt(share) * part for share, part in zip(shares, story, strict=True))
-        for story in zip(*parts, strict=True)
-    ]
-    # The kinds of latent are correlated, so that their shares alone do not fix the variance.
-    scale = np.concatenate(signals).std(axis=0)
-    return [signal / scale for signal in signals]
-
-
-def write_participant(root, participant, stories, latents, responses, spec, seed) -> None:
-    """Write one participant's anatomy, responses and truth."""
     rng = np.random.default_rng(seed)
     write_participant_anatomy(root, participant, spec.voxel_size_mm, seed=int(rng.integers(2**31)))
     masks = region_masks(Dataset(root), participant, load_regions())
     planted = masks.sel(region=list(PLANTED_REGIONS)).any("region").values
     ceilings = planted_ceilings(spec, planted, rng)
     response_of = rng.integers(len(responses), size=len(planted))
-    signals = voxel_signals(latents, masks, response_of, spec, rng)
-    # CC_max of the mean of N repeats is 1 / sqrt(1 + noise / (N signal)).
-    explained = np.clip(ceilings, 1e-3, None)
-    noise_scale = np.sqrt(spec.repeats * (1 / explained**2 - 1))
-    signal_scale = (ceilings > 0).astype(float)
+    shares = signal_shares(masks, spec)
+    weights = voxel_weights(list(latents.values()), shares, response_of, rng)
     folder = root / "derivative" / "preprocessed_data" / participant
     folder.mkdir(parents=True)
-    test_story = stories[-1]
-    for story, signal in zip(stories, signals, strict=True):
+    test_story = list(latents)[-1]
+    for story, of_story in latents.items():
+        signals = voxel_signals(of_story, weights, response_of)
         n_repeats = spec.repeats if story == test_story else 1
-        noises = (
-            autocorrelated_noise(signal.shape, spec.noise_autocorrelation, rng)
-            for _ in range(n_repeats)
-        )
-        heard = signal * signal_scale
-        repeats = np.stack([zscore(heard + noise_scale * noise) for noise in noises])
-        with h5py.File(folder / f"{story}.hf5", "w") as file:
-            file["data"] = zscore(repeats.mean(axis=0))
-            if story == test_story:
-                file["individual_repeats"] = repeats
+        write_responses(folder / f"{story}.hf5", signals, ceilings, spec, n_repeats, rng)
+    by_voxel = dict(zip(RESPONSE_PARAMETERS, responses[response_of].T, strict=True))
+    by_voxel["ceiling"] = ceilings
     truth = xr.Dataset(
-        {
-            "ceiling": ("voxel", ceilings),
-            "regions": masks.astype(np.int8),
-            **{
-                parameter: ("voxel", values)
-                for parameter, values in zip(
-                    RESPONSE_PARAMETERS, responses[response_of].T, strict=True
-                )
-            },
-        },
-        attrs={"seed": str(seed)},
+        {"regions": masks.astype(np.int8)} | {k: ("voxel", v) for k, v in by_voxel.items()},
+        attrs={"seed": str(seed), "lexicon": spec.lexicon_of[participant]},
     )
     truth.to_netcdf(root / "truth" / f"{participant}.nc", engine="h5netcdf")
+
+
+def write_stories(root, spec, seed, responses, progress) -> dict[str, dict[str, Latents]]:
+    """Tell and write all stories and their table; latents by lexicon and story."""
+    lexicons = load_lexicons(spec)
+    vectors = {
+        path: word_vectors(lexicon, spec, np.random.default_rng([seed, 0]))
+        for path, lexicon in lexicons.items()
+    }
+    latents, respdict = {path: {} for path in lexicons}, {}
+    restart()
+    for number, (name, minutes) in enumerate(spec.story_minutes.items()):
+        rng = np.random.default_rng([seed, 1, number])
+        speaker = random_speaker(spec.voices, spec.rate, spec.pitch, rng)
+        story = tell_story(
+            lexicons[spec.lexicon],
+            speaker,
+            minutes,
+            rng,
+            spec.topic_sentences,
+            spec.topic_probability,
+        )
+        write_story(root, name, story)
+        respdict[name] = n_respdict_for(story.duration)
+        drawn = np.random.default_rng([seed, 4, number]).uniform(*SHIFTS)
+        shift = {"words": 0, "occurrences": drawn}[spec.meanings]
+        semantic = {
+            path: semantic_latents(story, meanings, responses, shift)
+            for path, meanings in vectors.items()
+        }
+        told = story_latents(story, semantic[spec.lexicon], responses, rng)
+        for path in lexicons:
+            latents[path][name] = replace(told, semantic=semantic[path])
+        progress.advance(name)
+    write_json(root / "derivative/respdict.json", respdict)
+    return latents
 
 
 def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
@@ -256,39 +259,25 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
     Raises
     ------
     ValueError
-        If ``root`` holds files and is no simulated dataset.
+        If ``root`` holds files and is no simulated dataset, or as `load_lexicons`.
     """
     refuse_to_replace(Path(root))
-    stories, participants = spec.story_minutes, spec.participant_names
-    lexicon = load_lexicon(spec.lexicon, spec.words_per_category)
-    vectors = word_vectors(lexicon, spec, np.random.default_rng([seed, 0]))
+    participants = spec.participant_names
     responses = haemodynamic_responses(spec, np.random.default_rng([seed, 3]))
-    progress = Progress("simulated dataset", len(stories) + len(participants))
+    progress = Progress("simulated dataset", len(spec.story_minutes) + len(participants))
     with atomic_folder(root) as folder:
         for name in ("stimuli", "derivative/TextGrids", "truth"):
             (folder / name).mkdir(parents=True)
-        latents, respdict = [], {}
-        restart()
-        for number, (name, minutes) in enumerate(stories.items()):
-            rng = np.random.default_rng([seed, 1, number])
-            speaker = random_speaker(spec.voices, spec.rate, spec.pitch, rng)
-            story = tell_story(
-                lexicon, speaker, minutes, rng, spec.topic_sentences, spec.topic_probability
-            )
-            write_story(folder, name, story)
-            respdict[name] = n_respdict_for(story.duration)
-            latents.append(story_latents(story, vectors, responses, rng))
-            progress.advance(name)
-        write_descriptions(folder, respdict, participants, spec, seed)
+        latents = write_stories(folder, spec, seed, responses, progress)
+        write_descriptions(folder, spec, seed)
         write_atlas(folder)
-        for number, participant in enumerate(participants):
-            write_participant(
-                folder, participant, list(stories), latents, responses, spec, [seed, 2, number]
-            )
+        for number, (participant, lexicon) in enumerate(spec.lexicon_of.items()):
+            heard = latents[lexicon]
+            write_participant(folder, participant, heard, responses, spec, [seed, 2, number])
             progress.advance(participant)
 
 
-def write_descriptions(root: Path, respdict, participants, spec, seed) -> None:
+def write_descriptions(root: Path, spec: SimulationSpec, seed: int) -> None:
     """Write the dataset's JSON tables."""
     documents = {
         "dataset_description.json": {
@@ -297,8 +286,7 @@ def write_descriptions(root: Path, respdict, participants, spec, seed) -> None:
             "License": "CC0",
             "Simulated": True,
         },
-        "derivative/respdict.json": respdict,
-        "derivative/subject_xfms.json": {p: f"{p}_auto" for p in participants},
+        "derivative/subject_xfms.json": {p: f"{p}_auto" for p in spec.participant_names},
         "truth/spec.json": {"seed": seed, **asdict(spec)},
     }
     for path, document in documents.items():

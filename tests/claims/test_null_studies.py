@@ -15,6 +15,7 @@ from bthelpers.claims.null_studies import (
     null_over_participants,
     null_over_voxels,
     rejection_rates,
+    simulated_alignment,
     simulated_repeats,
 )
 from bthelpers.statistics.correlation import pearson_r
@@ -114,3 +115,17 @@ def test_simulated_repeats_have_the_ceilings_that_were_asked_for(true):
         assert common.mean() == pytest.approx(expected**2, abs=0.03)
     again = simulated_repeats(ceilings, n_repeats, n_trs, np.random.default_rng(5))
     np.testing.assert_array_equal(repeats, again)
+
+
+def test_simulated_alignment_is_what_was_asked_for():
+    """Of correlations over ceilings; noise, but not the signal, is as white as it should be."""
+    ceilings = np.array([0.2, 0.7, 1.0])
+    repeats, predicted = simulated_alignment(ceilings, 0.6, 4, 40_000, np.random.default_rng(0))
+    assert (repeats.shape, predicted.shape) == ((4, 40_000, 3), (40_000, 3))
+    r = pearson_r(predicted, repeats.mean(axis=0))
+    np.testing.assert_allclose(r, 0.6 * ceilings, atol=0.02)
+    noise = (repeats[0] - repeats[1])[:, :2]
+    for series, coefficient in ((noise, 0.4), (predicted, 0.8)):
+        np.testing.assert_allclose(pearson_r(series[1:], series[:-1]), coefficient, atol=0.02)
+    with pytest.raises(ValueError, match="simulated voxels: 1 of 1 noise ceilings are NaN"):
+        simulated_alignment([1.1], 0.6, 4, 30, np.random.default_rng(0))

@@ -16,7 +16,7 @@ from anatomy_dataset import (
 from scipy.spatial import cKDTree
 
 from bthelpers.core.errors import DatasetError
-from bthelpers.data.cortex import parcels, pycortex_subject, region_masks
+from bthelpers.data.cortex import parcels, pycortex_subject, region_masks, vertex_voxels
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.regions import load_regions
 
@@ -157,6 +157,83 @@ def test_pycortex_subject_missing(copied):
     shutil.rmtree(copied.pycortex_store / PARTICIPANT)
     with pytest.raises(DatasetError, match="pycortex-db/sim01 is missing"):
         parcels(copied, PARTICIPANT)
+
+
+# Template
+
+
+def template_points(dataset):
+    """Points (vertex, 3) on the template's registered spheres of 100 mm, left then right."""
+    surf = dataset.freesurfer_subjects / "fsaverage/surf"
+    spheres = [nibabel.freesurfer.read_geometry(surf / f"{h}.sphere.reg")[0] for h in ("lh", "rh")]
+    return np.vstack(
+        [100 * sphere / np.linalg.norm(sphere, axis=1, keepdims=True) for sphere in spheres]
+    )
+
+
+def test_every_template_vertex_has_the_voxel_where_its_cortex_lies(dataset, voxel_mm):
+    """The participant's vertices are the template's: a voxel is at most its diagonal away."""
+    voxels = vertex_voxels(dataset, PARTICIPANT)
+    assert voxels.shape == (2 * 32_492,)
+    assert (voxels >= 0).all()
+    away = np.linalg.norm(voxel_mm[voxels] - midthickness(dataset), axis=1)
+    assert np.quantile(away, 0.99) < VOXEL_SIZE_MM * np.sqrt(3) / 2 + 2
+    assert (voxel_mm[voxels[:32_492], 0] < VOXEL_SIZE_MM).all()
+    assert (voxel_mm[voxels[32_492:], 0] > -VOXEL_SIZE_MM).all()
+
+
+def test_a_smooth_map_is_recovered_on_a_template_of_other_vertices(copied, voxel_mm):
+    """Planted by its course on the sphere; folds that meet in a voxel of 8 mm blur it a little."""
+    points = template_points(copied)
+    _, nearest = cKDTree(midthickness(copied)).query(voxel_mm)
+    in_voxels = np.sin(points[nearest] / 40)  # (voxel, 3)
+    surf, rng = copied.freesurfer_subjects / "fsaverage/surf", np.random.default_rng(0)
+    for hemisphere in ("lh", "rh"):
+        sphere, faces = nibabel.freesurfer.read_geometry(surf / f"{hemisphere}.sphere.reg")
+        others = sphere[faces[rng.permutation(len(faces))[:5000]]].mean(axis=1)
+        nibabel.freesurfer.write_geometry(
+            surf / f"{hemisphere}.sphere.reg", others, faces[:1], create_stamp="test"
+        )
+    voxels = vertex_voxels(copied, PARTICIPANT)
+    expected = np.sin(template_points(copied) / 40)
+    assert voxels.shape == (10_000,)
+    for found, planted in zip(in_voxels[voxels].T, expected.T, strict=True):
+        assert np.corrcoef(found, planted)[0, 1] > 0.95
+
+
+def test_vertices_outside_of_the_mask_have_no_voxel(copied, voxel_mm):
+    """A mask without the left of the head moves the numbers of the voxels that it keeps."""
+    before = vertex_voxels(copied, PARTICIPANT)
+    path = transform_folder(copied) / "mask_thick.nii.gz"
+    image = nibabel.load(path)
+    mask, left = np.asarray(image.dataobj).copy(), voxel_mm[:, 0] < 0
+    z, y, x = np.argwhere(mask.T)[left].T
+    mask[x, y, z] = 0
+    nibabel.save(nibabel.Nifti1Image(mask, image.affine), path)
+    after, stays = vertex_voxels(copied, PARTICIPANT), ~left[before]
+    np.testing.assert_array_equal(np.flatnonzero(~left)[after[stays]], before[stays])
+    assert (after[~stays] == -1).mean() > 0.95  # the others reach into a voxel that is kept
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fsaverage", r"fsaverage/surf/rh\.sphere\.reg is missing.*fetch_fsaverage"),
+        (PARTICIPANT, r"sim01/surf/rh\.sphere\.reg is missing: it comes with FreeSurfer's"),
+    ],
+)
+def test_registered_sphere_missing(copied, name, message):
+    (copied.freesurfer_subjects / name / "surf/rh.sphere.reg").unlink()
+    with pytest.raises(DatasetError, match=message):
+        vertex_voxels(copied, PARTICIPANT)
+
+
+def test_registered_sphere_of_other_vertices_than_pycortex(copied):
+    path = copied.freesurfer_subjects / PARTICIPANT / "surf/rh.sphere.reg"
+    points, faces = nibabel.freesurfer.read_geometry(path)
+    nibabel.freesurfer.write_geometry(path, points[:-1], faces, create_stamp="test")
+    with pytest.raises(DatasetError, match=r"rh\.sphere\.reg has 32491 vertices.*have 32492"):
+        vertex_voxels(copied, PARTICIPANT)
 
 
 # pycortex's store

@@ -408,14 +408,22 @@ def test_published_ceilings_take_the_place_of_estimates(profile, tmp_path):
     assert voxels["tuned"].sum() == voxels["above"][200:400].sum() == (published > 0.4).sum() / 3
 
 
-def test_a_region_without_a_voxel_above_the_threshold_is_an_error(profile):
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"voxels.ceiling": 0.9}, r"0\.9, auditory has 0, primary_auditory has 0; .* 1: lower"),
+        (  # of 200 voxels of late language, three are invalid
+            {"voxels.ceiling": 0.0, "voxels.minimum": 197},
+            r"0\.0, auditory has \d+, primary_auditory has \d+; voxels\.minimum asks for 197: lower"
+            r" .* simulate\.voxel_size_mm or raise simulate\.planted_ceiling_bonus",
+        ),
+        ({"voxels.ceiling": 0.0, "voxels.minimum": 198}, r"0\.0, late_language has 197, auditory"),
+    ],
+)
+def test_a_region_with_too_few_voxels_above_the_threshold_is_an_error(profile, settings, told):
     shares = np.where(np.arange(N_VOXELS) < 200, 0.5, 0.0)
-    message = (
-        r"SIM01: no voxel of auditory, primary_auditory has a noise ceiling above 0\.9: lower"
-        r" voxels\.ceiling, or leave it out of dataset\.regions"
-    )
-    with pytest.raises(ValueError, match=message):
-        participant_voxels(Repeated(shares), "SIM01", load(SMOKE, {"voxels.ceiling": 0.9}))
+    with pytest.raises(ValueError, match="SIM01: of voxels with a noise ceiling above " + told):
+        participant_voxels(Repeated(shares), "SIM01", load(SMOKE, settings))
 
 
 def test_voxels_to_model_are_numbered_among_all():

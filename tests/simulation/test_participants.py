@@ -10,12 +10,13 @@ import pytest
 import soundfile
 import xarray as xr
 import yaml
+from least_squares import explained
 from praatio import textgrid
 from scipy import stats
-from scipy.interpolate import CubicSpline
 from scipy.signal import lfilter, resample_poly
 
 from bthelpers.core.signals import double_gamma
+from bthelpers.core.timing import Interval
 from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.inventory import take_inventory
@@ -23,8 +24,9 @@ from bthelpers.encoding.acoustics import articulation, log_mel
 from bthelpers.encoding.ceiling import noise_ceiling
 from bthelpers.params.simulation import SimulationSpec
 from bthelpers.simulation import participants as simulate
-from bthelpers.simulation.lexicon import load_lexicon
-from bthelpers.simulation.participants import make_dataset, planted_ceilings, word_vectors
+from bthelpers.simulation.espeak import Utterance
+from bthelpers.simulation.lexicon import load_lexicon, sentence
+from bthelpers.simulation.participants import make_dataset, word_vectors
 from bthelpers.simulation.stories import Speaker, tell_story
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,6 +44,12 @@ def arrays(dataset, participant, story):
     path = dataset.root / f"derivative/preprocessed_data/{participant}/{story}.hf5"
     with h5py.File(path) as file:
         return {name: array[:] for name, array in file.items()}
+
+
+def lag(rows, k):
+    """Correlation (column,) of rows with those k later."""
+    centred = rows - rows.mean(axis=0)
+    return (centred[k:] * centred[:-k]).sum(axis=0) / (centred**2).sum(axis=0)
 
 
 # Layout
@@ -218,6 +226,119 @@ def test_failure_leaves_nothing_half_written(stories_only, tmp_path):
     assert list(tmp_path.iterdir()) == [root]
 
 
+@pytest.fixture
+def heard(monkeypatch):
+    """Latents by participant and story, of datasets that are made without responses."""
+    found = {}
+
+    def keep(root, participant, latents, *others):
+        found[participant] = latents
+
+    monkeypatch.setattr(simulate, "write_participant", keep)
+    return found
+
+
+SQUARES = [str(REPOSITORY / f"params/lexicons/{name}.yaml") for name in ("square", "square_second")]
+TWO_SQUARES = replace(
+    SHORT,
+    lexicon=SQUARES[0],
+    other_lexicons=(SQUARES[1],),
+    words_per_category=14,
+    participants=3,
+)
+
+
+def test_words_mean_something_else_to_the_last_participants(heard, tmp_path):
+    make_dataset(tmp_path / "a", TWO_SQUARES, 0)
+    for story, latents in heard["SIM01"].items():
+        assert heard["SIM02"][story] is latents
+        other = heard["SIM03"][story]
+        for kind in ("spectral", "articulatory", "own"):
+            np.testing.assert_array_equal(getattr(other, kind), getattr(latents, kind))
+        assert other.semantic.shape == latents.semantic.shape
+        flat = [array[0].ravel() for array in (other.semantic, latents.semantic)]
+        assert abs(np.corrcoef(flat)[0, 1]) < 0.5
+    make_dataset(tmp_path / "b", replace(TWO_SQUARES, participants=2), 0)
+    np.testing.assert_array_equal(heard["SIM02"][story].semantic, other.semantic)
+
+
+def test_other_meanings_of_a_square_are_independent_of_the_first_and_of_syllables():
+    """Each pair of categories shares as many words; words differ in more than single syllables."""
+    first, other = (load_lexicon(path, 14) for path in SQUARES)
+    shared = [
+        len(set(a) & set(b)) for a in first.categories.values() for b in other.categories.values()
+    ]
+    assert shared == [2] * 49
+    for n_letters in (3, -3):  # enough to tell first, or last, syllables apart
+        for words in other.categories.values():
+            parts = [word[:n_letters] if n_letters > 0 else word[n_letters:] for word in words]
+            assert sorted(parts.count(part) for part in set(parts)) == [2] * 7
+
+
+def test_other_lexicons_hold_the_same_words(stories_only, tmp_path):
+    other = str(REPOSITORY / "params/lexicons/english_second.yaml")
+    message = r"english_second\.yaml gives other meanings to the words of .*english\.yaml, but.*dog"
+    with pytest.raises(ValueError, match=message):
+        make_dataset(tmp_path / "a", replace(SHORT, participants=2, other_lexicons=(other,)), 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_meanings_of_occurrences_leave_the_stories_as_they_are(heard, tmp_path):
+    found = []
+    for meanings in ("words", "occurrences"):
+        make_dataset(tmp_path / meanings, replace(SHORT, meanings=meanings), 0)
+        found.append((tree(tmp_path / meanings, "stimuli"), dict(heard["SIM01"])))
+    (sounds, words), (again, occurrences) = found
+    assert [file.read_bytes() for file in sounds.values()] == [
+        file.read_bytes() for file in again.values()
+    ]
+    for story, latents in words.items():
+        np.testing.assert_array_equal(occurrences[story].own, latents.own)
+        np.testing.assert_array_equal(occurrences[story].spectral, latents.spectral)
+        assert not np.allclose(occurrences[story].semantic, latents.semantic)
+
+
+def silent_story(lexicon, seed, n_topics=16):
+    """An utterance of words only: one each 0.4 s, in topics as `tell_story` has them."""
+    rng, labels = np.random.default_rng(seed), []
+    for _ in range(n_topics):
+        topic = list(rng.choice(list(lexicon.categories), 2, replace=False))
+        text = " ".join(sentence(lexicon, topic, 0.85, rng) for _ in range(5))
+        labels += re.findall("[a-z]+", text)
+    words = [Interval(0.4 * k, 0.4 * (k + 1), label) for k, label in enumerate(labels)]
+    return Utterance(np.zeros(round(40 * len(words)), np.int16), 100, words, [])
+
+
+def test_occurrences_have_the_statistics_of_words_and_nothing_to_learn():
+    lexicon = load_lexicon(SQUARES[0], 14)
+    vectors = word_vectors(lexicon, TWO_SQUARES, np.random.default_rng(0))
+    one_hots = dict(zip(lexicon.words, np.eye(len(lexicon.words)), strict=True))
+    stories = [silent_story(lexicon, seed) for seed in range(14)]
+    canonical = np.array([[5, 1, 1 / 6]])
+    words = [simulate.semantic_latents(story, one_hots, canonical)[0] for story in stories]
+    words = [rows - rows.mean(axis=0) for rows in words]
+    shifts = np.random.default_rng(1).uniform(*simulate.SHIFTS, len(stories))
+    found = {}
+    for name, moved in {"words": 0 * shifts, "occurrences": shifts}.items():
+        meant = [
+            simulate.semantic_latents(story, vectors, canonical, shift)[0]
+            for story, shift in zip(stories, moved, strict=True)
+        ]
+        meant = [rows - rows.mean(axis=0) for rows in meant]
+        train = np.concatenate(words[:10])
+        penalty = 0.01 * len(train) * train.var(axis=0).mean() * np.eye(train.shape[1])
+        fitted = np.linalg.solve(train.T @ train + penalty, train.T @ np.concatenate(meant[:10]))
+        predicted, actual = np.concatenate(words[10:]) @ fitted, np.concatenate(meant[10:])
+        r = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, actual.T, strict=True)])
+        deviation = np.concatenate(meant).std()
+        lags = [np.mean([lag(rows, k).mean() for rows in meant]) for k in (1, 2, 4, 8)]
+        found[name] = (r, deviation, lags)
+    assert found["words"][0] > 0.9
+    assert abs(found["occurrences"][0]) < 0.1
+    assert found["occurrences"][1] == pytest.approx(found["words"][1], rel=0.03)
+    np.testing.assert_allclose(found["occurrences"][2], found["words"][2], atol=0.05)
+
+
 def test_story_too_short_to_trim_is_an_error(stories_only, tmp_path):
     with pytest.raises(ValueError, match="trimming leaves none"):
         make_dataset(tmp_path / "a", replace(SHORT, topic_sentences=1, minutes_train=0.05), 0)
@@ -240,6 +361,7 @@ def test_truth_says_what_was_planted(small_dataset, small_spec):
     np.testing.assert_array_equal(planted.regions.astype(bool), masks)
     np.testing.assert_array_equal(planted.region, masks.region)
     assert planted.sizes["voxel"] == small_dataset.n_voxels("SIM01")
+    assert planted.attrs["lexicon"] == small_spec.lexicon
     spec = json.loads((small_dataset.root / "truth/spec.json").read_text())
     assert spec["seed"] == 0
     assert spec["repeats"] == small_spec.repeats
@@ -252,15 +374,6 @@ def test_planted_ceilings_have_the_published_distribution(small_dataset, small_s
     np.testing.assert_allclose(
         np.quantile(ceilings, shares), small_spec.ceiling_quantiles, atol=5e-3
     )
-
-
-def test_planted_regions_have_the_higher_ceilings():
-    planted = np.arange(5000) < 1000
-    spec = replace(SHORT, ceiling_quantiles=(0.0, 0.5, 1.0))
-    ceilings = planted_ceilings(spec, planted, np.random.default_rng(0))
-    np.testing.assert_allclose(np.sort(ceilings), (np.arange(5000) + 0.5) / 5000)
-    assert ceilings[planted].mean() > ceilings[~planted].mean() + 0.2
-    assert ceilings[~planted].max() > 0.8  # the order is random all the same
 
 
 @pytest.mark.parametrize("participant", ["SIM01", "SIM02"])
@@ -281,22 +394,17 @@ def test_estimated_ceilings_follow_the_planted_ones(small_dataset, participant):
         assert power[voxels].mean() == pytest.approx(expected[voxels].mean(), rel=0.15, abs=0.005)
 
 
-def lag_one(rows):
-    centred = rows - rows.mean(axis=0)
-    return (centred[1:] * centred[:-1]).sum(axis=0) / (centred**2).sum(axis=0)
-
-
 def test_noise_in_the_data_has_the_planted_coefficient(small_dataset, small_spec):
     """Of voxels without signal, against naive noise of as many rows: short ones bias downwards."""
     silent = truth(small_dataset, "SIM01").ceiling.values == 0
     assert silent.sum() > 100
-    found = np.mean([lag_one(repeat) for repeat in small_dataset.repeats("SIM01", TEST, silent)])
+    found = np.mean([lag(repeat, 1) for repeat in small_dataset.repeats("SIM01", TEST, silent)])
     rng, naive = np.random.default_rng(0), []
     n_rows = len(small_dataset.responses("SIM01", TEST))
     innovations = rng.normal(size=(n_rows + 100, 5000))
     for coefficient in (0.3, small_spec.noise_autocorrelation, 0.5):
         noise = lfilter([1.0], [1.0, -coefficient], innovations, axis=0)[100:]
-        naive.append(lag_one(noise).mean())
+        naive.append(lag(noise, 1).mean())
     assert naive[0] < found < naive[2]
     assert found == pytest.approx(naive[1], abs=0.02)
 
@@ -305,7 +413,7 @@ def test_training_responses_are_as_noisy_as_one_repeat(small_dataset):
     """Signals are smooth and noise is not: their lag-one correlations tell them apart."""
     voxels = truth(small_dataset, "SIM01").ceiling.values > 0.6
     training, one_repeat, mean_of_repeats = (
-        lag_one(rows[:30]).mean()  # as many rows of each
+        lag(rows[:30], 1).mean()  # as many rows of each
         for rows in (
             small_dataset.responses("SIM01", "story01", voxels),
             small_dataset.repeats("SIM01", TEST, voxels)[0],
@@ -346,13 +454,6 @@ def noiseless(tmp_path_factory):
     )
     make_dataset(root / "data", spec, seed=1)
     return Dataset(root / "data")
-
-
-def explained(responses, regressors):
-    """Share of each column's variance that least squares explains."""
-    design = np.column_stack([np.ones(len(regressors)), regressors])
-    coefficients, *_ = np.linalg.lstsq(design, responses, rcond=None)
-    return 1 - (responses - design @ coefficients).var(axis=0) / responses.var(axis=0)
 
 
 def word_regressors(dataset, story, response, shift=0.0):
@@ -425,35 +526,6 @@ def test_no_response_is_the_kernel_that_models_pool_by(noiseless):
     assert np.median(by_kernel[language]) < 0.95
 
 
-def test_peaks_of_the_voxels_are_those_of_a_finite_impulse_response():
-    """Fitted to noise-free signals: tents of 1 s, with no assumption on the response's form."""
-    rng = np.random.default_rng(0)
-    responses = simulate.haemodynamic_responses(SHORT, rng)
-    times = np.arange(600) * TR
-    frames = (rng.random((round(times[-1] * 25) + 25, 1)) < 0.01).astype(float)
-    driven = simulate.haemodynamic(frames, times, responses)
-    latents = [simulate.Latents(driven, driven, driven, driven)]
-    response_of = rng.integers(len(responses), size=300)
-    masks = xr.DataArray(
-        np.stack([np.ones(300, bool), np.zeros(300, bool)]),
-        dims=("region", "voxel"),
-        coords={"region": ["late_language", "early_auditory"]},
-    )
-    (signals,) = simulate.voxel_signals(latents, masks, response_of, SHORT, rng)
-
-    ages = times[:, None] - np.flatnonzero(frames[:, 0]) / 25
-    tents = np.stack([np.maximum(0, 1 - np.abs(ages - k)).sum(axis=1) for k in range(33)], axis=1)
-    design = np.column_stack([np.ones(len(times)), tents])
-    fitted = np.linalg.lstsq(design, signals, rcond=None)[0][1:]
-    fitted *= np.sign(fitted.sum(axis=0))  # weights are positive and negative
-    fine = np.linspace(0, 15, 1501)
-    peaks = fine[CubicSpline(np.arange(33), fitted)(fine).argmax(axis=0)]
-    planted = responses[response_of, 0]
-    np.testing.assert_allclose(peaks, planted, atol=0.35)
-    assert (peaks.min(), peaks.max()) == pytest.approx((4, 7), abs=0.35)
-    assert np.corrcoef(peaks, planted)[0, 1] > 0.98
-
-
 def test_responses_follow_their_bounds_and_their_generator():
     spec = replace(
         SHORT,
@@ -482,7 +554,12 @@ def test_latents_are_those_of_a_direct_sum():
     vectors = word_vectors(lexicon, SHORT, np.random.default_rng(0))
     story = tell_story(lexicon, Speaker("en-us", 170, 50), 0.6, np.random.default_rng(0))
     shapes = np.array([[5, 1, 1 / 6], [6.5, 1.2, 0.1]])
-    latents = simulate.story_latents(story, vectors, shapes, np.random.default_rng(1))
+    latents = simulate.story_latents(
+        story,
+        simulate.semantic_latents(story, vectors, shapes),
+        shapes,
+        np.random.default_rng(1),
+    )
     times = (np.arange(latents.semantic.shape[1]) + 10) * TR - 10
     assert times[-1] == pytest.approx(story.duration - 6 * TR, abs=TR / 2)
 
@@ -533,38 +610,6 @@ def test_word_vectors_are_nearer_within_categories():
     assert abs(similarity[~same].mean()) < 0.1
     identical = word_vectors(lexicon, replace(spec, word_idiosyncrasy=0), np.random.default_rng(0))
     np.testing.assert_allclose(identical["dog"], identical["cat"])
-
-
-def test_shares_of_the_signals():
-    """With orthogonal latents, variances are the planted shares."""
-    rng = np.random.default_rng(0)
-    latents = [
-        simulate.Latents(*(rng.normal(size=(2, n, d)) for d in (12, 8, 22, 12)))
-        for n in (900, 1100)
-    ]
-    response_of = np.repeat([0, 1], 30)
-    masks = xr.DataArray(
-        [[True, False, False] * 20, [False, True, False] * 20],
-        dims=("region", "voxel"),
-        coords={"region": ["late_language", "early_auditory"]},
-    )
-    spec = replace(SHORT, acoustics_in_language=0.3)
-    signals = np.concatenate(simulate.voxel_signals(latents, masks, response_of, spec, rng))
-    assert signals.shape == (2000, 60)
-    np.testing.assert_allclose(signals.std(axis=0), 1, atol=0.1)
-    expected = {  # in late language, early auditory and other voxels
-        "semantic": (0.91, 0, 0.1),
-        "spectral": (0.045, 0.5, 0.05),
-        "articulatory": (0.045, 0.5, 0.05),
-        "own": (0, 0, 0.8),
-    }
-    for kind, shares in expected.items():
-        regressors = np.concatenate([getattr(story, kind) for story in latents], axis=1)
-        found = np.concatenate(
-            [explained(signals[:, response_of == k], regressors[k]) for k in (0, 1)]
-        )
-        for start, share in enumerate(shares):
-            assert found[start::3].mean() == pytest.approx(share, abs=0.03), (kind, start)
 
 
 def test_a_dataset_that_was_not_simulated_is_never_replaced(tmp_path, small_spec):
