@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from bthelpers.tasks.word_pairs import Meaning
@@ -34,6 +35,11 @@ class Lexicon:
     def words(self) -> tuple[str, ...]:
         """All content words, category after category."""
         return tuple(word for words in self.categories.values() for word in words)
+
+    @property
+    def other_words(self) -> tuple[str, ...]:
+        """Verbs, and the words of the templates, whose slots are capital letters."""
+        return (*self.verbs, *re.findall("[a-z']+", " ".join(self.templates)))
 
 
 def latin_square(
@@ -142,9 +148,8 @@ def _check_content_words(path: Path, lexicon: Lexicon) -> None:
     """A content word carries its meaning wherever a transcription has it: nowhere else, then."""
     if odd := [word for word in lexicon.words if not re.fullmatch("[a-z']+", word)]:
         raise ValueError(f"{path}: content words not in lower-case letters: {', '.join(odd)}")
-    others = {*lexicon.verbs, *re.findall("[a-z']+", " ".join(lexicon.templates))}
     counts = Counter(lexicon.words)
-    repeated = [word for word in counts if counts[word] > 1 or word in others]
+    repeated = [word for word in counts if counts[word] > 1 or word in lexicon.other_words]
     if repeated:
         raise ValueError(f"{path}: words in two places: {', '.join(repeated)}; keep each in one")
 
@@ -163,6 +168,16 @@ def sentence(lexicon: Lexicon, topic: list[str], topic_probability: float, rng) 
         else:
             filled.append(character)
     return "".join(filled)
+
+
+def topic_text(
+    lexicon: Lexicon, topic_sentences: int, topic_probability: float, rng: np.random.Generator
+) -> str:
+    """Sentences that share a topic: two categories, drawn at random."""
+    topic = list(rng.choice(list(lexicon.categories), TOPIC_CATEGORIES, replace=False))
+    return " ".join(
+        sentence(lexicon, topic, topic_probability, rng) for _ in range(topic_sentences)
+    )
 
 
 def lexicon_meanings(lexicon: Lexicon) -> dict[str, Meaning]:

@@ -24,7 +24,7 @@ from scipy.signal import fftconvolve
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.progress import Progress
 from bthelpers.core.signals import autocorrelated_noise, double_gamma
-from bthelpers.core.timing import SAMPLE_RATE, n_respdict_for, response_times, zscore
+from bthelpers.core.timing import SAMPLE_RATE, Interval, n_respdict_for, response_times, zscore
 from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import refuse_to_replace
@@ -33,7 +33,8 @@ from bthelpers.encoding.acoustics import articulation, log_mel
 from bthelpers.params.simulation import SimulationSpec
 from bthelpers.simulation.anatomy import write_atlas, write_participant_anatomy
 from bthelpers.simulation.espeak import Utterance, restart
-from bthelpers.simulation.lexicon import Lexicon, load_lexicon
+from bthelpers.simulation.lexicon import Lexicon
+from bthelpers.simulation.pronunciation import load_spoken_lexicon, warn_of_telling_phones
 from bthelpers.simulation.stories import random_speaker, tell_story
 
 FRAME_RATE = 25  # latent frames per second
@@ -95,16 +96,24 @@ def haemodynamic(frames: np.ndarray, times: np.ndarray, responses: np.ndarray) -
     return np.stack([fftconvolve(frames, kernel, axes=0)[sampled] for kernel in kernels])
 
 
+def semantic_frames(
+    words: list[Interval], vectors: dict[str, np.ndarray], n_frames: int
+) -> np.ndarray:
+    """Meanings of words at the middle of each, at `FRAME_RATE`: shape (frame, dimension)."""
+    frames = np.zeros((n_frames, len(next(iter(vectors.values())))))
+    for word in words:
+        if word.label in vectors:
+            middle = (word.start + min(word.stop, word.start + LONGEST_WORD)) / 2
+            frames[min(int(middle * FRAME_RATE), n_frames - 1)] += vectors[word.label]
+    return frames
+
+
 def story_latents(
     story: Utterance, vectors: dict[str, np.ndarray], responses: np.ndarray, rng
 ) -> Latents:
     """Latents of one story at its response times (see :class:`Latents`)."""
     n_frames = int(story.duration * FRAME_RATE)
-    semantic = np.zeros((n_frames, len(next(iter(vectors.values())))))
-    for word in story.words:
-        if word.label in vectors:
-            middle = (word.start + min(word.stop, word.start + LONGEST_WORD)) / 2
-            semantic[min(int(middle * FRAME_RATE), n_frames - 1)] += vectors[word.label]
+    semantic = semantic_frames(story.words, vectors, n_frames)
     waveform = soxr.resample(story.waveform.astype(np.float32), story.rate, SAMPLE_RATE)
     mel = log_mel(waveform / np.iinfo(np.int16).max, SAMPLE_RATE, SAMPLE_RATE // FRAME_RATE)
     bands = np.stack(
@@ -260,7 +269,8 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
     """
     refuse_to_replace(Path(root))
     stories, participants = spec.story_minutes, spec.participant_names
-    lexicon = load_lexicon(spec.lexicon, spec.words_per_category)
+    lexicon = load_spoken_lexicon(spec.lexicon, spec.words_per_category)
+    warn_of_telling_phones(spec.lexicon, lexicon)
     vectors = word_vectors(lexicon, spec, np.random.default_rng([seed, 0]))
     responses = haemodynamic_responses(spec, np.random.default_rng([seed, 3]))
     progress = Progress("simulated dataset", len(stories) + len(participants))
