@@ -31,19 +31,20 @@ from bthelpers.encoding.low_level import shares
 from bthelpers.encoding.ridge import fit_ridge, story_folds
 from bthelpers.params.simulation import SimulationSpec
 from bthelpers.simulation.espeak import pronunciations
-from bthelpers.simulation.lexicon import Lexicon, topic_text
+from bthelpers.simulation.lexicon import topic_text
 from bthelpers.simulation.participants import (
     FRAME_RATE,
     haemodynamic,
     semantic_frames,
     word_vectors,
 )
+from bthelpers.simulation.pronunciation import load_spoken_lexicon
 from bthelpers.statistics.correlation import pearson_r
 
 PHONE_SECONDS = 0.09
 PAUSE_SECONDS = 0.3  # after a sentence
 TOPICS = 10  # of a story: two and a half minutes
-TRAINING_STORIES, LEFT_OUT_STORIES = 16, 8
+TRAINING_STORIES, LEFT_OUT_STORIES = 8, 8
 CANONICAL_RESPONSE = ((),)  # of `double_gamma`, which all meanings share
 DELAYS = (1, 2, 3, 4, 5)  # TRs
 PENALTIES = np.logspace(1, 5, 5)
@@ -112,15 +113,15 @@ def _meaning(story: TextStory, vectors: dict[str, np.ndarray]) -> NDArray[np.flo
     return zscore(haemodynamic(frames, times, CANONICAL_RESPONSE)[0]).astype(np.float32)
 
 
-def predicted_meaning(lexicon: Lexicon, spec: SimulationSpec, seed: int) -> xr.DataArray:
+def predicted_meaning(spec: SimulationSpec, seed: int) -> xr.DataArray:
     """How well phones and words predict the planted meaning of stories that were left out.
 
     Parameters
     ----------
-    lexicon : Lexicon
     spec : SimulationSpec
-        Of which topics, and the meanings of words, are taken.
+        Of which words, their topics and their meanings are taken.
     seed : int
+        Everything random follows from it.
 
     Returns
     -------
@@ -128,6 +129,7 @@ def predicted_meaning(lexicon: Lexicon, spec: SimulationSpec, seed: int) -> xr.D
         Pearson's r between a ridge's predictions and the noise-free meaning, mean over its
         dimensions: of `PREDICTORS`, for each left-out story.
     """
+    lexicon = load_spoken_lexicon(spec.lexicon, spec.words_per_category)
     phones_of = pronunciations([*lexicon.words, *lexicon.other_words])
     rng = np.random.default_rng(seed)
     vectors = word_vectors(lexicon, spec, rng)

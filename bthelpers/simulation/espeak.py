@@ -39,10 +39,10 @@ VOWELS = {
     "3:": "ER", "3": "ER", "@": "AH", "@2": "AH", "a#": "AH", "A:": "AA", "A@": "AA R",
     "A#": "AA", "E": "EH", "E#": "EH", "I": "IH", "I2": "IH", "I#": "IH", "O2": "AO",
     "O:": "AO", "O@": "AO R", "OI": "OY", "U": "UH", "V": "AH", "a": "AE", "aa": "AE",
-    "aI": "AY", "aI3": "AY ER", "aI@": "AY ER", "aU": "AW", "e@": "EH R", "eI": "EY",
+    "aI": "AY", "aI3": "AY ER", "aI@": "AY AH", "aU": "AW", "e@": "EH R", "eI": "EY",
     "i:": "IY", "i": "IY", "i@": "IY AH", "i@3": "IH R", "o@": "AO R", "oU": "OW", "u:": "UW",
     "0": "AA", "U@": "UH R", "@L": "AH L", "IR": "IH R", "VR": "ER", "n-": "AH N", "m-": "AH M",
-    "@-": "AH", "O": "AO", "o": "OW", "i::": "IY", "a#:": "AH", "A~": "AA N", "O~": "AO N",
+    "@-": "AH", "O": "AO", "o": "OW", "i::": "IY", "a#:": "AH", "A~": "AA N", "O~": "AA N",
 }  # fmt: skip
 CONSONANTS = {
     "p": "P", "b": "B", "t": "T", "t2": "T", "t#": "T", "*": "T", "d": "D", "k": "K", "g": "G",
