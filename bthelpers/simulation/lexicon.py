@@ -58,7 +58,8 @@ def latin_square(
     Raises
     ------
     ValueError
-        If the square is incomplete, or the multiplier leaves categories out.
+        If the square is incomplete, the multiplier leaves categories out, a category or syllable is
+        there twice, or two ways to join syllables make the same word.
 
     Examples
     --------
@@ -68,6 +69,11 @@ def latin_square(
      'food': ('baleefi', 'dileeso', 'guleeva'),
      'body': ('baleeva', 'dileefi', 'guleeso')}
     """
+    for name, texts in zip(
+        ("categories", "first", "middle", "last"), (categories, first, middle, last), strict=True
+    ):
+        if repeated := [text for text, count in Counter(texts).items() if count > 1]:
+            raise ValueError(f"{name!r} of the square has twice: {', '.join(repeated)}")
     n = len(categories)
     if not len(first) == len(last) == n or not middle:
         raise ValueError(
@@ -83,14 +89,24 @@ def latin_square(
     words = {category: [] for category in categories}
     for (i, start), centre, (j, end) in product(enumerate(first), middle, enumerate(last)):
         words[categories[(i + multiplier * j) % n]].append(start + centre + end)
+    counts = Counter(word for spelled in words.values() for word in spelled)
+    if repeated := [word for word, count in counts.items() if count > 1]:
+        raise ValueError(f"syllables make a word in two ways: {', '.join(repeated)}; change them")
     return {category: tuple(sorted(spelled)) for category, spelled in words.items()}
 
 
 def _square_categories(square: dict) -> dict[str, tuple[str, ...]]:
     names = ("categories", "first", "middle", "last")
-    if {*square} != {*names, "multiplier"} or not isinstance(square["multiplier"], int):
-        raise ValueError(f"'square' takes {', '.join(names)} and a whole number as multiplier")
-    return latin_square(*(str(square[name]).split() for name in names), square["multiplier"])
+    if (
+        {*square} != {*names, "multiplier"}
+        or type(square["multiplier"]) is not int  # true and false are whole numbers to Python
+        or not all(isinstance(square[name], str) for name in names)
+    ):
+        raise ValueError(
+            f"'square' takes {', '.join(names)}, each of words between blanks, and a whole number"
+            " as multiplier"
+        )
+    return latin_square(*(square[name].split() for name in names), square["multiplier"])
 
 
 def _listed_categories(listed: dict) -> dict[str, tuple[str, ...]]:
