@@ -30,7 +30,8 @@ from bthelpers.core.timing import SAMPLE_RATE, SILENCE, Interval
 from bthelpers.data.files import refuse_to_replace
 from bthelpers.params.simulation import CorporaSpec
 from bthelpers.simulation.espeak import Utterance, restart, speak
-from bthelpers.simulation.lexicon import Lexicon, load_lexicon, sentence
+from bthelpers.simulation.lexicon import Lexicon, sentence
+from bthelpers.simulation.pronunciation import load_spoken_lexicon
 from bthelpers.simulation.stories import Speaker, random_speaker
 from bthelpers.tasks.corpora import (
     COMMANDS,
@@ -317,7 +318,7 @@ def make_corpora(root: str | Path, spec: CorporaSpec, seed: int) -> None:
     root = Path(root)
     for name in WRITERS:
         refuse_to_replace(root / name)
-    lexicon = load_lexicon(spec.lexicon, spec.words_per_category)
+    lexicon = load_spoken_lexicon(spec.lexicon, spec.words_per_category)
     progress = Progress("simulated corpora", len(WRITERS))
     for number, (name, write) in enumerate(WRITERS.items()):
         with atomic_folder(root / name) as folder:

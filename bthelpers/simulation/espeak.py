@@ -12,6 +12,7 @@ import functools
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +28,8 @@ PHONEME_EVENTS = 1
 EVENT_END, EVENT_WORD, EVENT_PHONEME = 0, 1, 7
 PARAMETER_RATE, PARAMETER_PITCH = 1, 3
 CHARS_UTF8 = 1
+PHONEME_SEPARATOR = "|"
+LANGUAGE = "en-us"  # whose phonemes have ARPAbet names here
 RATES, PITCHES = (80, 450), (0, 99)  # words per minute and pitches that espeak-ng does not clip
 BREATH_SEED = 0
 PALATALISATION = ";"  # a glide of the phone before it, not a phone
@@ -34,17 +37,18 @@ PALATALISATION = ";"  # a glide of the phone before it, not a phone
 # espeak-ng's American English phonemes in ARPAbet. Vowels take a stress digit.
 VOWELS = {
     "3:": "ER", "3": "ER", "@": "AH", "@2": "AH", "a#": "AH", "A:": "AA", "A@": "AA R",
-    "A#": "AA", "E": "EH", "E#": "EH", "I": "IH", "I2": "IH", "I#": "IH", "O": "AO", "O2": "AO",
+    "A#": "AA", "E": "EH", "E#": "EH", "I": "IH", "I2": "IH", "I#": "IH", "O2": "AO",
     "O:": "AO", "O@": "AO R", "OI": "OY", "U": "UH", "V": "AH", "a": "AE", "aa": "AE",
-    "aI": "AY", "aI3": "AY ER", "aI@": "AY ER", "aU": "AW", "e@": "EH R", "eI": "EY",
+    "aI": "AY", "aI3": "AY ER", "aI@": "AY AH", "aU": "AW", "e@": "EH R", "eI": "EY",
     "i:": "IY", "i": "IY", "i@": "IY AH", "i@3": "IH R", "o@": "AO R", "oU": "OW", "u:": "UW",
     "0": "AA", "U@": "UH R", "@L": "AH L", "IR": "IH R", "VR": "ER", "n-": "AH N", "m-": "AH M",
+    "@-": "AH", "O": "AO", "o": "OW", "i::": "IY", "a#:": "AH", "A~": "AA N", "O~": "AA N",
 }  # fmt: skip
 CONSONANTS = {
     "p": "P", "b": "B", "t": "T", "t2": "T", "t#": "T", "*": "T", "d": "D", "k": "K", "g": "G",
     "f": "F", "v": "V", "T": "TH", "D": "DH", "s": "S", "z": "Z", "S": "SH", "Z": "ZH", "h": "HH",
-    "tS": "CH", "dZ": "JH", "m": "M", "n": "N", "N": "NG", "l": "L", "l^": "L", "r": "R",
-    "r-": "R", "w": "W", "j": "Y", "?": "T",
+    "tS": "CH", "dZ": "JH", "m": "M", "n": "N", "N": "NG", "l": "L", "l^": "L", "l#": "L",
+    "r": "R", "r-": "R", "w": "W", "j": "Y", "?": "T", "x": "K",
 }  # fmt: skip
 
 
@@ -131,6 +135,7 @@ class _Engine:
             ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,
             ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
         ]  # fmt: skip
+        self.library.espeak_TextToPhonemes.restype = ctypes.c_char_p
 
     def _collect(self, samples, n_samples, events) -> int:
         if n_samples > 0:
@@ -145,9 +150,21 @@ class _Engine:
             index += 1
         return 0
 
-    def synthesize(self, text: str, voice: str, rate: int, pitch: int) -> None:
+    def _set_voice(self, voice: str) -> None:
         if not _has_variant(voice) or self.library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(f"espeak-ng has no voice {voice!r}; one that it has is 'en-us+f4'")
+
+    def phonemes(self, text: str, voice: str) -> list[str]:
+        """What the text would be spoken with, in the names of the voice's language."""
+        self._set_voice(voice)
+        rest, mode, found = ctypes.c_char_p(text.encode()), ord(PHONEME_SEPARATOR) << 8, []
+        while rest.value:  # a clause at a time
+            clause = self.library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, mode)
+            found += re.findall(rf"[^\s{PHONEME_SEPARATOR}]+", clause.decode())
+        return found
+
+    def synthesize(self, text: str, voice: str, rate: int, pitch: int) -> None:
+        self._set_voice(voice)
         self.library.espeak_SetParameter(PARAMETER_RATE, rate, 0)
         self.library.espeak_SetParameter(PARAMETER_PITCH, pitch, 0)
         self.samples.clear()
@@ -193,21 +210,53 @@ def arpabet(phoneme: str) -> list[str]:
     return [first + stress, *(phone if phone in consonants else phone + "0" for phone in others)]
 
 
+def _labels(phoneme: str) -> list[str]:
+    """Phones of a phoneme; a pause is a silence, and what has no sound of its own is nothing."""
+    if phoneme == PALATALISATION:
+        return []
+    return [SILENCE] if phoneme.startswith("_") or not phoneme else arpabet(phoneme)
+
+
+def pronunciations(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Phones of words that are spoken alone: ARPAbet without stress.
+
+    No sound is made, so this is quick. It is said of American English, as in every voice of it.
+
+    Raises
+    ------
+    ValueError
+        If a word has no phones, such as a lone apostrophe.
+
+    Examples
+    --------
+    >>> pronunciations(["sun", "son", "music"])
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'sun': ('S', 'AH', 'N'), 'son': ('S', 'AH', 'N'),
+     'music': ('M', 'Y', 'UW', 'Z', 'IH', 'K')}
+    """
+    found = {}
+    for word in words:
+        labels = [each for name in _engine().phonemes(word, LANGUAGE) for each in _labels(name)]
+        found[word] = tuple(each.rstrip("012") for each in labels if each != SILENCE)
+    if silent := [word for word, phones in found.items() if not phones]:
+        raise ValueError(f"espeak-ng has no phones for {', '.join(map(repr, silent))}")
+    return found
+
+
 def _phone_intervals(events: list[tuple], duration: float) -> list[Interval]:
     """Phones from one event's start to the next one's; pauses become silences."""
     starts = [
-        (time, name)
+        (time, labels)
         for kind, time, _, _, name in events
-        if kind == EVENT_PHONEME and name != PALATALISATION
+        if kind == EVENT_PHONEME and (labels := _labels(name))
     ]
     stops = [time for time, _ in starts[1:]] + [duration]
     intervals: list[Interval] = []
     if starts[0][0] > 0:
         intervals.append(Interval(0.0, starts[0][0], SILENCE))
-    for (start, name), stop in zip(starts, stops, strict=True):
-        if stop <= start:  # no sound of its own: merged into its neighbour by espeak-ng
+    for (start, labels), stop in zip(starts, stops, strict=True):
+        if stop <= start:  # merged into its neighbour by espeak-ng
             continue
-        labels = [SILENCE] if name.startswith("_") or not name else arpabet(name)
         edges = np.linspace(start, stop, len(labels) + 1)
         for label, (left, right) in zip(labels, pairwise(edges.tolist()), strict=True):
             if intervals and label == SILENCE == intervals[-1].label:
@@ -243,7 +292,7 @@ def _word_intervals(text: str, events: list[tuple], phones: list[Interval]) -> l
     return sorted(words + silences, key=lambda interval: interval.start)
 
 
-def speak(text: str, voice: str = "en-us", rate: int = 165, pitch: int = 50) -> Utterance:
+def speak(text: str, voice: str = LANGUAGE, rate: int = 165, pitch: int = 50) -> Utterance:
     """Speak a text.
 
     The same text sounds a little different each time; see `restart`.

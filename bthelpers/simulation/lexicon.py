@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from bthelpers.tasks.word_pairs import Meaning
@@ -35,6 +36,11 @@ class Lexicon:
         """All content words, category after category."""
         return tuple(word for words in self.categories.values() for word in words)
 
+    @property
+    def other_words(self) -> tuple[str, ...]:
+        """Verbs, and the words of the templates, whose slots are capital letters."""
+        return (*self.verbs, *re.findall("[a-z']+", " ".join(self.templates)))
+
 
 def latin_square(
     categories: Sequence[str],
@@ -52,7 +58,8 @@ def latin_square(
     Raises
     ------
     ValueError
-        If the square is incomplete, or the multiplier leaves categories out.
+        If the square is incomplete, the multiplier leaves categories out, a category or syllable is
+        there twice, or two ways to join syllables make the same word.
 
     Examples
     --------
@@ -62,6 +69,11 @@ def latin_square(
      'food': ('baleefi', 'dileeso', 'guleeva'),
      'body': ('baleeva', 'dileefi', 'guleeso')}
     """
+    for name, texts in zip(
+        ("categories", "first", "middle", "last"), (categories, first, middle, last), strict=True
+    ):
+        if repeated := [text for text, count in Counter(texts).items() if count > 1]:
+            raise ValueError(f"{name!r} of the square has twice: {', '.join(repeated)}")
     n = len(categories)
     if not len(first) == len(last) == n or not middle:
         raise ValueError(
@@ -77,14 +89,24 @@ def latin_square(
     words = {category: [] for category in categories}
     for (i, start), centre, (j, end) in product(enumerate(first), middle, enumerate(last)):
         words[categories[(i + multiplier * j) % n]].append(start + centre + end)
+    counts = Counter(word for spelled in words.values() for word in spelled)
+    if repeated := [word for word, count in counts.items() if count > 1]:
+        raise ValueError(f"syllables make a word in two ways: {', '.join(repeated)}; change them")
     return {category: tuple(sorted(spelled)) for category, spelled in words.items()}
 
 
 def _square_categories(square: dict) -> dict[str, tuple[str, ...]]:
     names = ("categories", "first", "middle", "last")
-    if {*square} != {*names, "multiplier"} or not isinstance(square["multiplier"], int):
-        raise ValueError(f"'square' takes {', '.join(names)} and a whole number as multiplier")
-    return latin_square(*(str(square[name]).split() for name in names), square["multiplier"])
+    if (
+        {*square} != {*names, "multiplier"}
+        or type(square["multiplier"]) is not int  # true and false are whole numbers to Python
+        or not all(isinstance(square[name], str) for name in names)
+    ):
+        raise ValueError(
+            f"'square' takes {', '.join(names)}, each of words between blanks, and a whole number"
+            " as multiplier"
+        )
+    return latin_square(*(square[name].split() for name in names), square["multiplier"])
 
 
 def _listed_categories(listed: dict) -> dict[str, tuple[str, ...]]:
@@ -142,9 +164,8 @@ def _check_content_words(path: Path, lexicon: Lexicon) -> None:
     """A content word carries its meaning wherever a transcription has it: nowhere else, then."""
     if odd := [word for word in lexicon.words if not re.fullmatch("[a-z']+", word)]:
         raise ValueError(f"{path}: content words not in lower-case letters: {', '.join(odd)}")
-    others = {*lexicon.verbs, *re.findall("[a-z']+", " ".join(lexicon.templates))}
     counts = Counter(lexicon.words)
-    repeated = [word for word in counts if counts[word] > 1 or word in others]
+    repeated = [word for word in counts if counts[word] > 1 or word in lexicon.other_words]
     if repeated:
         raise ValueError(f"{path}: words in two places: {', '.join(repeated)}; keep each in one")
 
@@ -163,6 +184,16 @@ def sentence(lexicon: Lexicon, topic: list[str], topic_probability: float, rng) 
         else:
             filled.append(character)
     return "".join(filled)
+
+
+def topic_text(
+    lexicon: Lexicon, topic_sentences: int, topic_probability: float, rng: np.random.Generator
+) -> str:
+    """Sentences that share a topic: two categories, drawn at random."""
+    topic = list(rng.choice(list(lexicon.categories), TOPIC_CATEGORIES, replace=False))
+    return " ".join(
+        sentence(lexicon, topic, topic_probability, rng) for _ in range(topic_sentences)
+    )
 
 
 def lexicon_meanings(lexicon: Lexicon) -> dict[str, Meaning]:

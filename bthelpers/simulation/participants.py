@@ -9,7 +9,7 @@ The truth is written beside the data, for tests: nothing in the pipeline reads i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from bthelpers.core.errors import listed
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.progress import Progress
 from bthelpers.core.signals import double_gamma
-from bthelpers.core.timing import SAMPLE_RATE, n_respdict_for, response_times, zscore
+from bthelpers.core.timing import SAMPLE_RATE, Interval, n_respdict_for, response_times, zscore
 from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import refuse_to_replace
@@ -34,7 +34,8 @@ from bthelpers.encoding.acoustics import articulation, log_mel
 from bthelpers.params.simulation import SimulationSpec
 from bthelpers.simulation.anatomy import write_atlas, write_participant_anatomy
 from bthelpers.simulation.espeak import Utterance, restart
-from bthelpers.simulation.lexicon import Lexicon, load_lexicon
+from bthelpers.simulation.lexicon import Lexicon
+from bthelpers.simulation.pronunciation import load_spoken_lexicon, warn_of_telling_phones
 from bthelpers.simulation.stories import random_speaker, tell_story
 from bthelpers.simulation.voxels import (
     PLANTED_REGIONS,
@@ -64,7 +65,8 @@ def load_lexicons(spec: SimulationSpec) -> dict[str, Lexicon]:
         If a file is no lexicon, or another one's content words are not those of the stories.
     """
     paths = (spec.lexicon, *(spec.other_lexicons or ()))
-    lexicons = {path: load_lexicon(path, spec.words_per_category) for path in paths}
+    lexicons = {path: load_spoken_lexicon(path, spec.words_per_category) for path in paths}
+    warn_of_telling_phones(spec.lexicon, lexicons[spec.lexicon])
     spoken = set(lexicons[spec.lexicon].words)
     for path, lexicon in lexicons.items():
         if differ := sorted(spoken ^ set(lexicon.words)):
@@ -103,29 +105,38 @@ def haemodynamic(frames: np.ndarray, times: np.ndarray, responses: np.ndarray) -
     return np.stack([fftconvolve(frames, kernel, axes=0)[sampled] for kernel in kernels])
 
 
+def semantic_frames(
+    words: Sequence[Interval], vectors: Mapping[str, np.ndarray], n_frames: int, shift: float = 0
+) -> np.ndarray:
+    """Meanings of content words at the middle of each, at `FRAME_RATE`: shape (frame, dimension).
+
+    Parameters
+    ----------
+    words : sequence of Interval
+    vectors : mapping of str to array of shape (dimension,)
+        As of `word_vectors`.
+    n_frames : int
+    shift : float
+        Share of the story's content words by which meanings are moved on, in a circle: with their
+        variance and, as topics stay together, their autocorrelation, but away from their words.
+    """
+    frames = np.zeros((n_frames, len(next(iter(vectors.values())))))
+    content = [word for word in words if word.label in vectors]
+    meant = np.roll([word.label for word in content], round(shift * len(content)))
+    for word, label in zip(content, meant, strict=True):
+        middle = (word.start + min(word.stop, word.start + LONGEST_WORD)) / 2
+        frames[min(int(middle * FRAME_RATE), n_frames - 1)] += vectors[label]
+    return frames
+
+
 def semantic_latents(
     story: Utterance, vectors: Mapping[str, np.ndarray], responses: np.ndarray, shift: float = 0
 ) -> np.ndarray:
     """Meanings of one story at its response times, shape (response, tr, dimension).
 
-    Parameters
-    ----------
-    story : Utterance
-    vectors : mapping of str to array of shape (dimension,)
-        As of `word_vectors`.
-    responses : array of shape (response, 3)
-        As of `haemodynamic_responses`.
-    shift : float
-        Share of the story's content words by which meanings are moved on, in a circle: with their
-        variance and, as topics stay together, their autocorrelation, but away from their words.
+    ``responses`` are of `haemodynamic_responses`, the others of `semantic_frames`.
     """
-    n_frames = int(story.duration * FRAME_RATE)
-    frames = np.zeros((n_frames, len(next(iter(vectors.values())))))
-    words = [word for word in story.words if word.label in vectors]
-    meant = np.roll([word.label for word in words], round(shift * len(words)))
-    for word, label in zip(words, meant, strict=True):
-        middle = (word.start + min(word.stop, word.start + LONGEST_WORD)) / 2
-        frames[min(int(middle * FRAME_RATE), n_frames - 1)] += vectors[label]
+    frames = semantic_frames(story.words, vectors, int(story.duration * FRAME_RATE), shift)
     return haemodynamic(frames, _response_times(story), responses)
 
 

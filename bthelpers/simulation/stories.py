@@ -12,7 +12,7 @@ import numpy as np
 
 from bthelpers.core.timing import Interval
 from bthelpers.simulation.espeak import Utterance, speak
-from bthelpers.simulation.lexicon import TOPIC_CATEGORIES, Lexicon, sentence
+from bthelpers.simulation.lexicon import Lexicon, topic_text
 
 STIMULUS_RATE = 44_100  # Hz, as the stimuli of ds003020
 
@@ -55,10 +55,7 @@ def tell_story(
     phones: list[Interval] = []
     duration = 0.0
     while duration < 60 * minutes:
-        topic = list(rng.choice(list(lexicon.categories), TOPIC_CATEGORIES, replace=False))
-        text = " ".join(
-            sentence(lexicon, topic, topic_probability, rng) for _ in range(topic_sentences)
-        )
+        text = topic_text(lexicon, topic_sentences, topic_probability, rng)
         spoken = speak(text, speaker.voice, speaker.rate, speaker.pitch)
         words += _shifted(spoken.words, duration)
         phones += _shifted(spoken.phones, duration)

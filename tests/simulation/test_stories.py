@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from bthelpers.core.timing import SILENCE
 from bthelpers.simulation import stories
@@ -25,94 +24,6 @@ def lexicon(request):
 def category_of(lexicon, word):
     (category,) = [name for name, words in lexicon.categories.items() if word in words]
     return category
-
-
-# Lexicons
-
-
-@pytest.mark.parametrize("path", [FIRST, SECOND])
-@pytest.mark.parametrize("n", [1, 8, 10])
-def test_first_words_of_each_category_are_kept(path, n):
-    content = yaml.safe_load(path.read_text())
-    lexicon = load_lexicon(path, n)
-    for name, text in content["categories"].items():
-        assert lexicon.categories[name] == tuple(text.split()[:n])
-    assert len(lexicon.words) == n * len(content["categories"])
-    assert lexicon.verbs == tuple(content["verbs"].split())
-    assert lexicon.templates == tuple(content["templates"])
-
-
-def test_lexicons_share_no_content_word():
-    first, second = load_lexicon(FIRST, 12), load_lexicon(SECOND, 10)
-    assert not set(first.words) & set(second.words)
-    assert not set(first.categories) & set(second.categories)
-    assert not set(first.words) & set(second.verbs)
-    assert not set(second.words) & set(first.verbs)
-
-
-SMALL = {
-    "categories": {"animal": "dog cat", "food": "bread soup"},
-    "verbs": "saw",
-    "templates": ["the C V the C."],
-}
-
-
-def write(tmp_path, **changes):
-    path = tmp_path / "mine.yaml"
-    content = {key: value for key, value in {**SMALL, **changes}.items() if value is not None}
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def test_own_lexicon_needs_no_code(tmp_path):
-    lexicon = load_lexicon(write(tmp_path), 2)
-    assert lexicon == Lexicon(
-        {"animal": ("dog", "cat"), "food": ("bread", "soup")}, ("saw",), ("the C V the C.",)
-    )
-    story = tell_story(lexicon, SPEAKER, 0.02, np.random.default_rng(0))
-    vocabulary = {"the", "saw", "dog", "cat", "bread", "soup", SILENCE}
-    assert {word.label for word in story.words} <= vocabulary
-
-
-@pytest.mark.parametrize(
-    ("changes", "fragments"),
-    [
-        ({"verbs": None}, ["'verbs'"]),
-        ({"categories": None}, ["'categories'"]),
-        ({"templates": None}, ["'templates'"]),
-        ({"templates": "the C V the C."}, ["'templates'"]),
-        ({"verbs": ["saw"]}, ["'verbs'"]),
-        ({"categories": {"animal": "dog cat"}}, ["2 categories"]),
-        (
-            {"categories": {"animal": "dog", "food": "bread soup"}},
-            ["'animal' has 1", "2 are asked"],
-        ),
-        ({"categories": {"animal": "dog cat", "food": "soup dog"}}, ["two places", "dog"]),
-        ({"categories": {"animal": "dog dog", "food": "soup rice"}}, ["two places", "dog"]),
-        ({"categories": {"animal": "dog cat", "food": "soup saw"}}, ["two places", "saw"]),
-        ({"templates": ["the soup V the C."]}, ["two places", "soup"]),
-        ({"categories": {"animal": "dog cat", "food": "soup Curry"}}, ["lower-case", "Curry"]),
-        ({"categories": {"animal": "dog cat", "food": "soup ice-cream"}}, ["lower-case", "ice-c"]),
-    ],
-)
-def test_error_names_file_and_fault(tmp_path, changes, fragments):
-    path = write(tmp_path, **changes)
-    with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
-        load_lexicon(path, 2)
-    assert all(fragment in str(caught.value) for fragment in fragments)
-
-
-@pytest.mark.parametrize("text", ["", "dog cat", "categories: {animal: [dog"])
-def test_file_that_is_no_lexicon_is_named(tmp_path, text):
-    path = tmp_path / "mine.yaml"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        load_lexicon(path, 1)
-
-
-def test_word_beyond_those_that_are_used_may_repeat(tmp_path):
-    path = write(tmp_path, categories={"animal": "dog cat", "food": "soup dog"})
-    assert load_lexicon(path, 1).words == ("dog", "soup")
 
 
 # Sentences
@@ -157,6 +68,15 @@ def test_speakers_are_within_half_open_ranges():
 
 
 # Stories
+
+
+def test_story_of_an_own_lexicon_has_its_words():
+    lexicon = Lexicon(
+        {"animal": ("dog", "cat"), "food": ("bread", "soup")}, ("saw",), ("the C V the C.",)
+    )
+    story = tell_story(lexicon, SPEAKER, 0.02, np.random.default_rng(0))
+    vocabulary = {"the", "saw", "dog", "cat", "bread", "soup", SILENCE}
+    assert {word.label for word in story.words} <= vocabulary
 
 
 def tell(lexicon, seed, minutes=0.5, **settings):

@@ -39,7 +39,7 @@ from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.encoding.acoustics import mfcc
 from bthelpers.models.devices import autocast
 from bthelpers.simulation.espeak import Utterance, restart
-from bthelpers.simulation.lexicon import load_lexicon
+from bthelpers.simulation.pronunciation import load_spoken_lexicon
 from bthelpers.simulation.stories import random_speaker, tell_story
 from bthelpers.tuning.contrastive import span_mask
 from bthelpers.tuning.trainer import descend
@@ -119,7 +119,7 @@ def miniature_config(config_class: type = HubertConfig, hidden_size: int = 128):
 
 def pretraining_stories(settings: PretrainingSettings) -> Iterator[Utterance]:
     """One-minute stories, each by another speaker."""
-    lexicon = load_lexicon(settings.lexicon, settings.words_per_category)
+    lexicon = load_spoken_lexicon(settings.lexicon, settings.words_per_category)
     rng = np.random.default_rng(STORY_SEED_OFFSET + settings.seed)
     restart()
     for _ in range(settings.minutes):

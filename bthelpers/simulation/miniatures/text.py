@@ -25,7 +25,7 @@ from tokenizers.processors import TemplateProcessing
 from torch.nn.functional import cross_entropy, pad
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from bthelpers.simulation.lexicon import TOPIC_CATEGORIES, Lexicon, load_lexicon, sentence
+from bthelpers.simulation.lexicon import Lexicon, load_lexicon, topic_text
 from bthelpers.simulation.miniatures.speech import STORY_SEED_OFFSET, minimise, save_parts, timed
 
 END, START = 0, 1  # tokens; those of words follow
@@ -72,23 +72,11 @@ def word_tokenizer(tokens: dict[str, int]) -> PreTrainedTokenizerFast:
     )
 
 
-def lexicon_words(lexicon: Lexicon) -> list[str]:
-    """All words that a story can hold."""
-    # Slots of a template are capital letters.
-    return [
-        *lexicon.words,
-        *lexicon.verbs,
-        *re.findall("[a-z']+", " ".join(lexicon.templates)),
-    ]
-
-
 def told_words(lexicon: Lexicon, settings: TextSettings, rng: np.random.Generator) -> Iterator[str]:
     """Words of an endless story, as a transcription has them: topic after topic."""
     while True:
-        topic = list(rng.choice(list(lexicon.categories), TOPIC_CATEGORIES, replace=False))
-        for _ in range(settings.topic_sentences):
-            text = sentence(lexicon, topic, settings.topic_probability, rng)
-            yield from re.findall(r"[\w']+", text.lower())
+        text = topic_text(lexicon, settings.topic_sentences, settings.topic_probability, rng)
+        yield from re.findall(r"[\w']+", text.lower())
 
 
 def random_model(settings: TextSettings, n_words: int) -> GPT2LMHeadModel:
@@ -117,7 +105,7 @@ def train(settings: TextSettings, log=print) -> tuple[GPT2LMHeadModel, dict[str,
     of a model that knows their frequencies alone.
     """
     lexicon = load_lexicon(settings.lexicon, settings.words_per_category)
-    tokens = vocabulary(lexicon_words(lexicon))
+    tokens = vocabulary([*lexicon.words, *lexicon.other_words])
     words = told_words(lexicon, settings, np.random.default_rng(STORY_SEED_OFFSET + settings.seed))
     model = random_model(settings, len(tokens)).train()
     counts = np.zeros(model.config.vocab_size, int)

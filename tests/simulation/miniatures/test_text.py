@@ -19,7 +19,6 @@ from bthelpers.simulation.miniatures.text import (
     END,
     START,
     TextSettings,
-    lexicon_words,
     random_model,
     save_text_model,
     told_words,
@@ -50,7 +49,7 @@ def trained():
 
 
 def test_the_words_of_spoken_stories_have_their_tokens(lexicon):
-    tokens = vocabulary(lexicon_words(lexicon))
+    tokens = vocabulary([*lexicon.words, *lexicon.other_words])
     stories = pretraining_stories(PretrainingSettings(lexicon=str(LEXICON), minutes=2))
     spoken = {word.label for story in stories for word in story.words} - {SILENCE}
     assert spoken
@@ -59,7 +58,7 @@ def test_the_words_of_spoken_stories_have_their_tokens(lexicon):
 
 def test_told_words_are_those_of_the_lexicon_in_topics(lexicon):
     words = list(islice(told_words(lexicon, SETTINGS, np.random.default_rng(0)), 5000))
-    tokens = vocabulary(lexicon_words(lexicon))
+    tokens = vocabulary([*lexicon.words, *lexicon.other_words])
     assert set(words) == set(tokens)
     category = {word: name for name, listed in lexicon.categories.items() for word in listed}
     content = [category[word] for word in words if word in category]
@@ -151,5 +150,5 @@ def test_a_saved_model_is_one_that_loads(trained, tmp_path):
 
 
 def test_the_miniature_takes_less_than_four_megabytes(lexicon):
-    n_words = len(vocabulary(lexicon_words(lexicon)))
+    n_words = len(vocabulary([*lexicon.words, *lexicon.other_words]))
     assert 2 * random_model(TextSettings(), n_words).num_parameters() < 3.9e6
