@@ -153,7 +153,10 @@ def test_two_multipliers_of_a_prime_order_agree_on_one_word_in_n(n, data):
         ({"first": ["ba", "di", "ba"]}, "twice: ba"),
         ({"middle": ["lee", "lee"]}, "twice: lee"),
         ({"last": ["so", "so", "so"]}, "twice: so"),
-        ({"first": ["ba", "bal", "di"], "middle": ["lee", "ee"]}, "in two ways: baleeso, baleeva, baleefi"),
+        (
+            {"first": ["ba", "bal", "di"], "middle": ["lee", "ee"]},
+            "in two ways: baleeso, baleeva, baleefi",
+        ),
     ],
 )
 def test_square_that_cannot_be_is_an_error(changes, message):
