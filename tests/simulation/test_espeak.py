@@ -374,7 +374,11 @@ def test_pronunciations_are_what_is_spoken():
             labels = phones_within(utterance, word)
             heard[word.label] = tuple(label.rstrip("012") for label in labels)
     assert set(heard) == set(alone)
-    assert np.mean([heard[word] == alone[word] for word in alone]) > 0.95
+    # A dark L has no time of its own: espeak-ng merges it into the vowel before it.
+    for word, phones in alone.items():
+        if heard[word] != phones:
+            assert heard[word] == tuple(label for label in phones if label != "L")
+    assert np.mean([heard[word] == phones for word, phones in alone.items()]) > 0.9
 
 
 def test_pronunciation_of_nothing_is_an_error():
