@@ -376,8 +376,10 @@ def test_pronunciations_are_what_is_spoken():
     assert set(heard) == set(alone)
     # A dark L has no time of its own: espeak-ng merges it into the vowel before it.
     for word, phones in alone.items():
-        if heard[word] != phones:
-            assert heard[word] == tuple(label for label in phones if label != "L")
+        heard_but_l, phones_but_l = (
+            [label for label in labels if label != "L"] for labels in (heard[word], phones)
+        )
+        assert heard_but_l == phones_but_l
     assert np.mean([heard[word] == phones for word, phones in alone.items()]) > 0.9
 
 
