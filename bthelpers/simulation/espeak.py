@@ -220,7 +220,8 @@ def _labels(phoneme: str) -> list[str]:
 def pronunciations(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Phones of words that are spoken alone: ARPAbet without stress.
 
-    No sound is made, so this is quick. It is said of American English, as in every voice of it.
+    No sound is made, so this is quick. Of American English, whatever the voice. All utterances are
+    forgotten, as `restart` does.
 
     Raises
     ------
@@ -234,10 +235,12 @@ def pronunciations(words: Iterable[str]) -> dict[str, tuple[str, ...]]:
     {'sun': ('S', 'AH', 'N'), 'son': ('S', 'AH', 'N'),
      'music': ('M', 'Y', 'UW', 'Z', 'IH', 'K')}
     """
+    names_of = {word: _engine().phonemes(word, LANGUAGE) for word in words}
+    restart()  # or the next utterance would lose its first word
     found = {}
-    for word in words:
-        labels = [each for name in _engine().phonemes(word, LANGUAGE) for each in _labels(name)]
-        found[word] = tuple(each.rstrip("012") for each in labels if each != SILENCE)
+    for word, names in names_of.items():
+        labels = [label for name in names for label in _labels(name)]
+        found[word] = tuple(label.rstrip("012") for label in labels if label != SILENCE)
     if silent := [word for word, phones in found.items() if not phones]:
         raise ValueError(f"espeak-ng has no phones for {', '.join(map(repr, silent))}")
     return found

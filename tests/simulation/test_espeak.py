@@ -366,15 +366,21 @@ def test_pronunciations_are_those_of_the_cmu_dictionary():
 
 
 def test_pronunciations_are_what_is_spoken():
-    utterance = speak(", ".join(SAMPLE.split()))
-    alone = pronunciations(SAMPLE.split())
-    heard = {
-        word.label: tuple(label.rstrip("012") for label in phones_within(utterance, word))
-        for word in spoken(utterance.words)
-    }
+    alone, heard = pronunciations(SAMPLE.split()), {}
+    names = list(alone)
+    for first in range(0, len(names), 10):
+        utterance = speak(", ".join(names[first : first + 10]))
+        for word in spoken(utterance.words):
+            labels = phones_within(utterance, word)
+            heard[word.label] = tuple(label.rstrip("012") for label in labels)
     assert set(heard) == set(alone)
-    same_phones = [heard[word] == alone[word] for word in alone]
-    assert np.mean(same_phones) > 0.95
+    # A dark L has no time of its own: espeak-ng merges it into the vowel before it.
+    for word, phones in alone.items():
+        heard_but_l, phones_but_l = (
+            [label for label in labels if label != "L"] for labels in (heard[word], phones)
+        )
+        assert heard_but_l == phones_but_l
+    assert np.mean([heard[word] == phones for word, phones in alone.items()]) > 0.9
 
 
 def test_pronunciation_of_nothing_is_an_error():
