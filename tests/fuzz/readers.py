@@ -1,0 +1,11 @@
+"""All readers of files of users, by name."""
+
+from __future__ import annotations
+
+from fuzz.of_datasets import DATASETS
+from fuzz.of_parameters import PARAMETERS
+from fuzz.trial import Reader
+
+READERS: dict[str, Reader] = {
+    reader.name: reader for reader in (*PARAMETERS, *DATASETS)
+}
