@@ -42,6 +42,7 @@ TIERS = ("phone", "word")
 NOT_WORDS = {"", SILENCE, "br", "lg", "ls", "ns", "sentence_start", "sentence_end"}
 HEMISPHERES = ("lh", "rh")
 SURFACES = ("wm", "pia", "inflated", "flat")
+MOST_TRS = 10_000  # of a story: more than five hours
 STEREO = Sound(rate=44_100, coding="PCM_16", channels=2)
 # Stimuli of ds003020 that must be in one channel, by the sizes of their files. None is among the
 # papers' 27.
@@ -91,7 +92,11 @@ class Dataset:
     @property
     def name(self) -> str:
         """What the dataset calls itself in ``dataset_description.json``: captions say it."""
-        return read_table(self.root / "dataset_description.json")["Name"]
+        path = self.root / "dataset_description.json"
+        name = read_table(path).get("Name")
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise DatasetError(f"{path} has no 'Name' that is a line of text: {RESTORE}")
+        return name
 
     @property
     def stories(self) -> list[str]:
@@ -117,9 +122,10 @@ class Dataset:
         """Return the story's number in ``respdict.json``, 20 more than its response rows."""
         path = self.root / "derivative/respdict.json"
         number = look_up(story, self._respdict, f"story in {path}")
-        if not isinstance(number, int) or number <= 20:
+        if not isinstance(number, int) or not 20 < number <= MOST_TRS:
             raise DatasetError(
-                f"{path}: {story!r} has {number!r}, expected more than 20: {RESTORE}"
+                f"{path}: {story!r} has {number!r:.50}, expected a whole number from 21 to"
+                f" {MOST_TRS}: {RESTORE}"
             )
         return number
 
@@ -261,7 +267,10 @@ class Dataset:
     def transform(self, participant: str) -> str:
         """Return the name of the participant's pycortex transform."""
         where = f"participant in {self.root / 'derivative/subject_xfms.json'}"
-        return look_up(participant, self._transforms, where)
+        name = look_up(participant, self._transforms, where)
+        if not isinstance(name, str) or not name.strip(" .") or Path(name).name != name:
+            raise DatasetError(f"{where} {participant!r}: {name!r:.50} names no folder: {RESTORE}")
+        return name
 
     def require_anatomy(self, participant: str) -> None:
         """Raise a DatasetError if the pycortex subject lacks surfaces, transform or mask."""

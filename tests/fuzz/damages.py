@@ -347,7 +347,8 @@ def _of_type(dtype) -> Callable[[h5py.Group, str, np.ndarray], None]:
 
 def _of_shape(*shape) -> Callable[[h5py.Group, str, np.ndarray], None]:
     def write(parent, name, values):
-        parent.create_dataset(name, shape, values.dtype, chunks=tuple(min(n, 64) for n in shape))
+        chunks = tuple(min(n, 64) for n in shape) if all(shape) else None
+        parent.create_dataset(name, shape, values.dtype, chunks=chunks)
 
     return write
 

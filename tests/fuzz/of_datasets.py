@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import wave
 
 import h5py
 import numpy as np
 import soundfile
-from praatio import textgrid
 from textgrids import INTERVALS, POINTS, praat_text
 
 from bthelpers.data.dataset import TIERS, Dataset
@@ -84,20 +84,30 @@ def _read_textgrids(root):
 
 
 def _says_textgrids(root, grids):
-    """By praatio, which reads the first two forms."""
-    for form, grid in zip(("long", "short"), grids, strict=False):
-        read = textgrid.openTextgrid(
-            str(root / f"{form}.TextGrid"), includeEmptyIntervals=False, duplicateNamesMode="rename"
-        )
-        for name in TIERS:
-            said = [tuple(entry) for entry in read.getTier(name).entries]
-            found = grid[name]
-            if [label for *_, label in said] != [label for *_, label in found]:
+    """Texts in quotes and numbers of the file, in its order; intervals that follow each other."""
+    for form, grid in zip(("long", "short", "chronological"), grids, strict=True):
+        content = (root / f"{form}.TextGrid").read_bytes()
+        encodings = ("utf-16" if content[:1] in b"\xff\xfe" else "utf-8", "latin-1")
+        text = next(filter(None, (_decoded(content, encoding) for encoding in encodings)))
+        texts = [one.replace('""', '"') for one in re.findall(r'"((?:[^"]|"")*)"', text)]
+        numbers = {float(one) for one in re.findall(r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?", text)}
+        for tier in grid.values():
+            following = iter(texts)
+            edges = [edge for start, stop, _ in tier for edge in (start, stop)]
+            if form != "chronological" and not all(
+                any(one.strip() == label for one in following) for *_, label in tier
+            ):
                 return False
-            times = [entry[:2] for entry in said], [entry[:2] for entry in found]
-            if not np.allclose(*times, atol=1e-3):
+            if edges != sorted(edges) or not numbers.issuperset(edges) or not tier:
                 return False
     return True
+
+
+def _decoded(content, encoding):
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
 
 
 def _write_sound(root):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fuzz.of_datasets import DATASETS
+from fuzz.of_models import MODELS
 from fuzz.of_parameters import PARAMETERS
 from fuzz.trial import Reader
 
 READERS: dict[str, Reader] = {
-    reader.name: reader for reader in (*PARAMETERS, *DATASETS)
+    reader.name: reader for reader in (*PARAMETERS, *DATASETS, *MODELS)
 }
