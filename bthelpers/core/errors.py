@@ -65,10 +65,10 @@ def parsing(
 
     Examples
     --------
-    >>> with parsing("x.json", "table", "copy it again"):
+    >>> with parsing("x.json", "table", "copy it"):
     ...     {}["Name"]
     Traceback (most recent call last):
-    bthelpers.core.errors.DatasetError: x.json is truncated or no table (KeyError: 'Name'): copy it again
+    bthelpers.core.errors.DatasetError: x.json is truncated or no table (KeyError: 'Name'): copy it
     """
     try:
         yield

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 
 import h5py
@@ -19,7 +18,7 @@ import soundfile
 import soxr
 
 from bthelpers.core import timing
-from bthelpers.core.errors import DatasetError, MissingError, look_up
+from bthelpers.core.errors import DatasetError, MissingError, look_up, parsing
 from bthelpers.core.timing import SILENCE, Interval
 from bthelpers.data.atlas import count_vertices, vertex_parcels
 from bthelpers.data.files import (
@@ -179,7 +178,10 @@ class Dataset:
             As `require_audio`.
         """
         path = self.require_audio(story)
-        waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with parsing(path, "wav file", RESTORE):
+            waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        if not waveform.any():
+            raise DatasetError(f"{path} is silent throughout: {RESTORE}")
         return waveform.mean(axis=1), rate
 
     def waveform(self, story: str, rate: int = timing.SAMPLE_RATE) -> np.ndarray:
@@ -262,7 +264,12 @@ class Dataset:
 
     def n_voxels(self, participant: str) -> int:
         """Return the number of voxels in the thick cortical mask, the columns of responses."""
-        return int(np.count_nonzero(read_volume(self.mask(participant))))
+        mask = read_volume(self.mask(participant))
+        if mask.ndim != 3 or not np.isin(mask, (0, 1)).all() or not mask.any():
+            raise DatasetError(
+                f"{self.mask(participant)} is no mask: a volume of zeros and ones: {RESTORE}"
+            )
+        return int(np.count_nonzero(mask))
 
     def transform(self, participant: str) -> str:
         """Return the name of the participant's pycortex transform."""
@@ -275,10 +282,20 @@ class Dataset:
     def require_anatomy(self, participant: str) -> None:
         """Raise a DatasetError if the pycortex subject lacks surfaces, transform or mask."""
         folder = self._transform_folder(participant)
-        for surface, hemisphere in product(SURFACES, HEMISPHERES):
-            self._surface(participant, f"{surface}_{hemisphere}")
-        if "coord" not in read_table(folder / "matrices.xfm"):
-            raise DatasetError(f"{folder / 'matrices.xfm'} has no matrix 'coord': {RESTORE}")
+        for hemisphere in HEMISPHERES:
+            files = [self._surface(participant, f"{name}_{hemisphere}") for name in SURFACES]
+            n_vertices = [count_vertices(file) for file in files]
+            if len(set(n_vertices)) > 1:
+                raise DatasetError(
+                    f"{files[0].parent}: {', '.join(file.name for file in files)} have other"
+                    f" numbers of vertices, {n_vertices}: {RESTORE}"
+                )
+        path = folder / "matrices.xfm"
+        table = read_table(path)
+        with parsing(path, "transform", RESTORE):
+            matrix = np.array(table["coord"], float)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise DatasetError(f"{path} has no matrix 'coord' of 4 rows and columns: {RESTORE}")
         reference, mask = (
             read_volume(folder / name).shape for name in ("reference.nii.gz", "mask_thick.nii.gz")
         )

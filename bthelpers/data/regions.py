@@ -45,7 +45,8 @@ def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
     Raises
     ------
     ParameterError
-        If there is no such file or no such table in it, a name is neither a parcel nor a region, or a region contains itself or nothing.
+        If there is no such file or no such table in it; if a name is neither a parcel nor a
+        region, or a region contains itself or nothing.
 
     Examples
     --------

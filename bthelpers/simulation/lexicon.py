@@ -101,9 +101,9 @@ def load_lexicon(path: str | Path, words_per_category: int) -> Lexicon:
     Raises
     ------
     ParameterError
-        If there is no such file, a key is missing or unknown or holds something else than words, there are too few categories or
-        words, a square is incomplete or not kept whole, or a content word is not in lower-case
-        letters or has a second place in the lexicon.
+        If there is no such file, a key is missing or unknown or holds something else than words,
+        there are too few categories or words, a square is incomplete or not kept whole, or a
+        content word is not in lower-case letters or has a second place in the lexicon.
     """
     path = Path(path)
     content = read_yaml(path, "verbs: saw found")
@@ -155,7 +155,9 @@ def _check_content_words(path: Path, lexicon: Lexicon) -> None:
     counts = Counter(lexicon.words)
     repeated = [word for word in counts if counts[word] > 1 or word in others]
     if repeated:
-        raise ParameterError(f"{path}: words in two places: {', '.join(repeated)}; keep each in one")
+        raise ParameterError(
+            f"{path}: words in two places: {', '.join(repeated)}; keep each in one"
+        )
 
 
 def sentence(lexicon: Lexicon, topic: list[str], topic_probability: float, rng) -> str:

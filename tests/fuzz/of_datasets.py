@@ -9,14 +9,13 @@ import wave
 import h5py
 import numpy as np
 import soundfile
+from fuzz.damages import HDF5, JSON, TEXT
+from fuzz.trial import Reader
 from textgrids import INTERVALS, POINTS, praat_text
 
 from bthelpers.data.dataset import TIERS, Dataset
 from bthelpers.data.files import read_tiers
-from bthelpers.data.manifest import read_manifest
 from bthelpers.encoding.ceiling import load_published
-from fuzz.damages import HDF5, JSON, TEXT
-from fuzz.trial import Reader
 
 STORY, PARTICIPANT = "wheretheressmoke", "UTS01"
 N_RESPDICT, N_VOXELS, N_REPEATS = 22, 50, 3

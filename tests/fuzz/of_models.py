@@ -9,6 +9,8 @@ import pickle
 
 import numpy as np
 import torch
+from fuzz.damages import JSON, TEXT, _changed, on_bytes
+from fuzz.trial import Reader
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_extractor, tiny_model
 from transformers import AutoFeatureExtractor, AutoModel, GPT2Config, GPT2Model
@@ -18,8 +20,6 @@ from bthelpers.models.loading import explained
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.models.text import TextReader
 from bthelpers.simulation.miniatures.text import vocabulary, word_tokenizer
-from fuzz.damages import JSON, TEXT, _changed, on_bytes
-from fuzz.trial import Reader
 
 SOUND = np.random.default_rng(0).normal(size=4_000).astype(np.float32)
 WORDS = ["cat", "dog", "saw", "the"]

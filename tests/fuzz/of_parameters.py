@@ -9,12 +9,12 @@ from pathlib import Path
 
 import jsonschema
 import yaml
+from fuzz.damages import TEXT, YAML
+from fuzz.trial import Reader
 
 from bthelpers.data.regions import GLASSER_AREAS, REGIONS, load_regions
 from bthelpers.params.loading import load, to_dict
 from bthelpers.simulation.lexicon import load_lexicon
-from fuzz.damages import TEXT, YAML
-from fuzz.trial import Reader
 
 PARAMS = Path(__file__).parents[2] / "params"
 SCHEMA = json.loads((PARAMS / "profile.schema.json").read_text())

@@ -15,12 +15,12 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from fuzz.damages import BYTES, PLACES, Damage
 
 from bthelpers.core.errors import DatasetError, ResultsError
 from bthelpers.data.download import DownloadError
 from bthelpers.models.loading import ModelError
 from bthelpers.params.schema import ParameterError
-from fuzz.damages import BYTES, PLACES, Damage
 
 OWN = (DatasetError, DownloadError, ModelError, ParameterError, ResultsError)
 # What may come of reading a damaged file, and what must not.
