@@ -7,6 +7,7 @@ participant's folds with those of fsaverage: a vertex gets the label of the near
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def read_parcels(path: Path, hemisphere: str) -> np.ndarray:
     known = {
         value: parcel
         for (*_, value), name in zip(table.tolist(), names, strict=True)
-        if (parcel := name.decode().removesuffix("_ROI")) in atlas
+        if (parcel := name.decode(errors="replace").removesuffix("_ROI")) in atlas
     }
     if missing := sorted(atlas.difference(known.values())):
         raise DatasetError(
@@ -179,6 +180,9 @@ def _surface(file: Path) -> tuple[np.ndarray, np.ndarray]:
     if file.suffix == ".npz":
         with np.load(file) as archive:
             return archive["pts"], archive["polys"]
+    # nibabel counts up to this number, whatever it is.
+    if re.search(rb'Dimensionality="\d\d', file.read_bytes()):
+        raise ValueError("arrays of more than 9 dimensions")
     image = nibabel.load(file)
     kinds = ("pointset", "triangle")
     return tuple(image.get_arrays_from_intent(kind)[0].data for kind in kinds)

@@ -187,7 +187,10 @@ class Results:
         if not file.is_file():
             raise ResultsError(f"{file} is not there; {MAKE}")
         try:
-            return from_dict(parse_json(file.read_bytes()), file.name)
+            parameters = parse_json(file.read_bytes())
+            if not isinstance(parameters, dict):
+                raise ValueError("it holds no parameters")
+            return from_dict(parameters, file.name)
         except (OSError, ValueError) as error:
             problems = "; ".join(str(error).splitlines())
             raise ResultsError(

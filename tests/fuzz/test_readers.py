@@ -1,4 +1,4 @@
-"""A sample of `make fuzz`, and damages that once ended in another error, a hang or wrong results."""
+"""A sample of `make fuzz`, and damages that ended in another error, a hang or a wrong result."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ from fuzz.of_anatomy import SURFACE, TRANSFORM
 from fuzz.of_corpora import STEM
 from fuzz.of_datasets import RESPONSES, STORY
 from fuzz.of_models import Hostile, pickled
-from fuzz.of_results import NUMBERS, RESULT
+from fuzz.of_results import NUMBERS, REPLY, RESULT
 from fuzz.readers import READERS
 from fuzz.trial import FINE, Trial
 from safetensors.torch import load_file, save_file
@@ -50,6 +50,11 @@ def flipped_number(path, rng):
 def row_of_a_path_outside(path, rng):
     row = f"../outside\t3\t{'0' * 32}\n".encode()
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + row))
+
+
+def many_dimensions(path, rng):
+    content = path.read_bytes().replace(b'ity="2"', b'ity="2000000000"')
+    path.write_bytes(content)
 
 
 def hostile_array(path, rng):
@@ -104,8 +109,9 @@ PAST = {
     "pipe as parameters": ("results", "profile.json", fifo),
     "number of a result": ("results", RESULT, flipped_number),
     "path that leads outside": ("manifest", "manifest.tsv.gz", row_of_a_path_outside),
-    "length that is no number": ("server", "reply", replaced(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nx")),
+    "length that is no number": ("server", "reply", replaced(REPLY.replace(b"760", b"x"))),
     "transform of no numbers": ("anatomy", f"{TRANSFORM}/matrices.xfm", with_value("coord", "x")),
+    "surface of many dimensions": ("anatomy", SURFACE, many_dimensions),
     "surface of no points": ("anatomy", SURFACE, replaced(b"<GIFTI/>")),
     "remote code": ("HuBERT", CONFIG, with_value("auto_map", {"AutoModel": "x--Y"})),
 }  # fmt: skip
