@@ -68,9 +68,9 @@ def explained(source: str | Path, revision: str | None, maker: str) -> Iterator[
             f" `bthelpers miniature {maker} --output {source}`, or name another path in the"
             " parameter file, with its revision if it is on the hub"
         )
+    if revision is None:
+        require_sizes(Path(source))
     try:
-        if revision is None:
-            require_sizes(Path(source))
         yield {"revision": revision, "trust_remote_code": False}
     except ModelError as error:
         raise ModelError(f"{source} cannot be loaded: {error}") from error
@@ -98,7 +98,7 @@ def require_sizes(folder: Path) -> None:
     for key, number in numbers:
         most = MOST_LAYERS if "layers" in key else max(LARGEST_NUMBER, n_bytes)
         if not -most <= number <= most:
-            raise ModelError(f"{path}: {key} is {number:.3g}, beyond {most:,}: {SAVED}")
+            raise ModelError(f"{path}: {key} is {number!s:.30}, beyond {most:,}: {SAVED}")
 
 
 def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
@@ -113,7 +113,7 @@ def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
             yield from _numbers(one, key)
 
 
-def require_finite(model: nn.Module, source: str | Path) -> None:
+def require_finite(model: nn.Module) -> None:
     """Refuse a model with a weight that is NaN or infinite.
 
     Raises
@@ -122,4 +122,4 @@ def require_finite(model: nn.Module, source: str | Path) -> None:
     """
     for name, weights in model.named_parameters():
         if not torch.isfinite(weights).all():
-            raise ModelError(f"{source}: {name} is not finite: {SAVED}")
+            raise ModelError(f"{name} is not finite: {SAVED}")

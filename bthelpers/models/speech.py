@@ -109,7 +109,7 @@ class SpeechEncoder:
             )
             if missing := set(report["missing_keys"]) - PRETRAINING_ONLY:
                 raise ModelError(lacking(missing))
-            require_finite(model, source)
+            require_finite(model)
             encoder = cls(model.eval(), extractor)
             encoder.model.to(device)  # Whisper's decoder stays where it is
             encoder._try_out()

@@ -185,5 +185,5 @@ def _model(source: str, precision: str, **where: Any) -> PreTrainedModel:
     )
     if missing := report["missing_keys"]:
         raise ValueError(lacking(missing))
-    require_finite(model, source)
+    require_finite(model)
     return model

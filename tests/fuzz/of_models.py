@@ -124,7 +124,7 @@ def pickled(path, rng):
         pickle.dumps(Hostile()),
         pickle.dumps({"module.hubert.x": [1.0]}),
         pickle.dumps({"x": Hostile()}, protocol=0),
-        b"\x80\x02" + b"]" * 100_000 + b".",
+        b"\x80\x02" + b"]" * 10_000 + b".",
         b"\x80\x02}q\x00(X" + b"\xff\xff\xff\x7f" + b"x",
         b"cposix\nsystem\n(S'touch outside'\ntR.",
         b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.",

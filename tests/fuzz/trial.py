@@ -26,7 +26,7 @@ OWN = (DatasetError, DownloadError, ModelError, ParameterError, ResultsError)
 # What may come of reading a damaged file, and what must not.
 FINE = ("own error", "same", "accepted")
 FAILED = ("foreign error", "wrong", "hung", "nameless", "wrote")
-SECONDS = 10  # that a case may take
+SECONDS = 30  # that a case may take on a busy machine
 LONGEST = 2_000  # characters of a message: people read it
 MEMORY = 4 << 30  # bytes that a case may ask for
 
