@@ -8,7 +8,7 @@ participant's folds with those of fsaverage: a vertex gets the label of the near
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nibabel
@@ -173,6 +173,16 @@ def count_vertices(surface: Path) -> int:
             f"{surface} is no surface of triangles between finite points: delete it, and {RESTORE}"
         )
     return n_vertices
+
+
+def require_surfaces(files: Sequence[Path]) -> None:
+    """Raise a DatasetError unless all files are surfaces of as many vertices."""
+    n_vertices = [count_vertices(file) for file in files]
+    if len(set(n_vertices)) > 1:
+        names = listed(file.name for file in files)
+        raise DatasetError(
+            f"{files[0].parent}: {names} have other numbers of vertices, {n_vertices}: {RESTORE}"
+        )
 
 
 def _surface(file: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ import soxr
 from bthelpers.core import timing
 from bthelpers.core.errors import DatasetError, MissingError, look_up, parsing
 from bthelpers.core.timing import SILENCE, Interval
-from bthelpers.data.atlas import count_vertices, vertex_parcels
+from bthelpers.data.atlas import count_vertices, require_surfaces, vertex_parcels
 from bthelpers.data.files import (
     RESTORE,
     Sound,
@@ -264,11 +264,9 @@ class Dataset:
 
     def n_voxels(self, participant: str) -> int:
         """Return the number of voxels in the thick cortical mask, the columns of responses."""
-        mask = read_volume(self.mask(participant))
+        mask = read_volume(path := self.mask(participant))
         if mask.ndim != 3 or not np.isin(mask, (0, 1)).all() or not mask.any():
-            raise DatasetError(
-                f"{self.mask(participant)} is no mask: a volume of zeros and ones: {RESTORE}"
-            )
+            raise DatasetError(f"{path} is no mask, a volume of zeros and ones: {RESTORE}")
         return int(np.count_nonzero(mask))
 
     def transform(self, participant: str) -> str:
@@ -283,13 +281,7 @@ class Dataset:
         """Raise a DatasetError if the pycortex subject lacks surfaces, transform or mask."""
         folder = self._transform_folder(participant)
         for hemisphere in HEMISPHERES:
-            files = [self._surface(participant, f"{name}_{hemisphere}") for name in SURFACES]
-            n_vertices = [count_vertices(file) for file in files]
-            if len(set(n_vertices)) > 1:
-                raise DatasetError(
-                    f"{files[0].parent}: {', '.join(file.name for file in files)} have other"
-                    f" numbers of vertices, {n_vertices}: {RESTORE}"
-                )
+            require_surfaces([self._surface(participant, f"{n}_{hemisphere}") for n in SURFACES])
         path = folder / "matrices.xfm"
         table = read_table(path)
         with parsing(path, "transform", RESTORE):

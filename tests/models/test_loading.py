@@ -46,7 +46,7 @@ def test_what_is_wrong_in_a_folder_is_said_with_its_name(tmp_path, error):
 
 
 def test_what_cannot_be_read_of_the_hub_is_said_with_its_name():
-    with pytest.raises(ModelError, match="^x/y cannot be loaded"), explained("x/y", "abc", "x"):
+    with pytest.raises(ModelError, match=r"^x/y cannot be loaded"), explained("x/y", "abc", "x"):
         raise KeyError("hidden_size")
 
 
@@ -54,8 +54,8 @@ def test_what_cannot_be_read_of_the_hub_is_said_with_its_name():
     ("content", "message"),
     [
         ("[" * 100_000, "no configuration .*nested too deeply"),
-        ('{"num_hidden_layers": 1001}', "num_hidden_layers is 1e\\+03, beyond 1,000"),
-        ('{"text": {"sizes": [1, 2000000]}}', "sizes is 2e\\+06, beyond 1,000,000"),
+        ('{"num_hidden_layers": 1001}', "num_hidden_layers is 1001, beyond 1,000"),
+        ('{"text": {"sizes": [1, 2000000]}}', "sizes is 2000000, beyond 1,000,000"),
         ('{"vocab_size": NaN}', "NaN is no number"),
     ],
 )
