@@ -154,8 +154,7 @@ class Dataset:
                 f"it: ffmpeg -i IN.wav -ar {expected.rate} -ac {expected.channels} -c:a pcm_s16le "
                 f"{story}.wav"
             )
-        last = self.response_times(story)[-1]
-        if duration < last:
+        if duration < (last := self.response_times(story)[-1]):
             raise DatasetError(
                 f"{path} lasts {duration:.1f} s, but the responses to it last until {last:.1f} s: "
                 f"{RESTORE}"

@@ -37,7 +37,7 @@ def test_what_the_hub_refuses_comes_with_its_remedy(cause, remedy):
         raise OSError("something long") from cause.__new__(cause)
 
 
-@pytest.mark.parametrize("error", [OSError, KeyError, SafetensorError])
+@pytest.mark.parametrize("error", [OSError, TypeError, SafetensorError])
 def test_what_is_wrong_in_a_folder_is_said_with_its_name(tmp_path, error):
     (tmp_path / "config.json").write_text("{}")
     expected = f"{tmp_path} cannot be loaded: {error.__name__}: cut off: copy"
