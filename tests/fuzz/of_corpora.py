@@ -11,7 +11,7 @@ from fuzz.trial import Reader
 
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.tasks.clips import read_waveform
-from bthelpers.tasks.corpora import COMMANDS, read_crema_d, read_slurp, read_speech_commands
+from bthelpers.tasks.corpora import COMMANDS, read_slurp, read_speech_commands
 from bthelpers.tasks.timit import FOLDING, read_timit
 
 SENTENCES = ("SA1", "SA2", "SI648", "SI1027", "SI1657", "SX37", "SX127", "SX217", "SX307", "SX397")
@@ -103,21 +103,6 @@ def _says_commands(root, clips):
     )
 
 
-def _write_crema(root):
-    for actor in range(1001, 1011):
-        _write_sound(root / f"AudioWAV/{actor}_DFA_ANG_XX.wav")
-
-
-def name_changed(path, rng):
-    """What the name of a sound says."""
-    old = "1001_DFA_ANG_XX.wav"
-    names = (
-        *("1001_DFA_ANG_XX.WAV", "1001_DFA_XXX_XX.wav", "1001_DFA_ANG.wav", "x.wav", "\n.wav"),
-        *("1001_DFA_ANG_XX.wav.wav", "1001_dfa_ang_xx.wav", "01001_DFA_ANG_XX.wav", "é.wav"),
-    )
-    path.rename(path.with_name(old if path.name != old else names[rng.integers(len(names))]))
-
-
 SOUNDS = {"nist": "x.WAV", "wav": "x.wav", "flac": "x.flac"}
 
 
@@ -180,4 +165,3 @@ CORPORA = (
         cases=50,
     ),
 )
-CREMA_D = Reader("CREMA-D", _write_crema, lambda root: _listed(root, read_crema_d(root)), {})
