@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book results plan test lint hooks miniature record verify clean named known
+.PHONY: help setup book results plan test fuzz lint hooks miniature record verify clean named known
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z]+:.*## /{printf "  %-11s%s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ clean: named  ## remove the built book, the results of PROFILE and its data, if 
 ##@ Developing
 test: $(INSTALLED)  ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+fuzz: $(INSTALLED)  ## damage files of every kind in some 2,500 ways, and read them
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz
 
 lint: $(INSTALLED)  ## check format, style and imports
 	$(BIN)/ruff check .

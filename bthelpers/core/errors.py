@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LONGEST_REASON = 300  # characters of what a parser says: it may quote the file
 
 
 class DatasetError(ValueError):
@@ -34,3 +38,45 @@ def look_up(name: str, table: dict, what: str):
 
 class ResultsError(Exception):
     """A result that is not there, is damaged or cannot be written; the message says what to do."""
+
+
+@contextmanager
+def parsing(
+    path: str | Path, form: str, remedy: str, kind: type[Exception] = DatasetError
+) -> Iterator[None]:
+    """Turn what a parser raises on a malformed file into an error that names it.
+
+    For parsers of others alone, which fail in many ways.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    form : str
+        What it should be.
+    remedy : str
+        What the user is to do, as the end of a sentence.
+    kind : type
+        Of the error.
+
+    Raises
+    ------
+    kind
+
+    Examples
+    --------
+    >>> with parsing("x.json", "table", "copy it"):
+    ...     {}["Name"]
+    Traceback (most recent call last):
+    bthelpers.core.errors.DatasetError: x.json is truncated or no table (KeyError: 'Name'): copy it
+    """
+    try:
+        yield
+    except Exception as error:
+        raise kind(f"{path} is truncated or no {form} ({reason(error)}): {remedy}") from error
+
+
+def reason(error: Exception) -> str:
+    """What an error of others says, in one line that is not too long."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return said if len(said) <= LONGEST_REASON else f"{said[:LONGEST_REASON]} ..."

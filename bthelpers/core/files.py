@@ -103,6 +103,39 @@ def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def parse_json(content: str | bytes) -> Any:
+    """Parse JSON in which each key stands once and numbers are finite, in any UTF encoding.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or nested more deeply than can be parsed.
+
+    Examples
+    --------
+    >>> parse_json('{"story": 1, "story": 2}')
+    Traceback (most recent call last):
+    ValueError: 'story' stands twice
+    """
+    try:
+        return json.loads(content, object_pairs_hook=_distinct, parse_constant=_not_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in table:
+            raise ValueError(f"{key!r} stands twice")
+        table[key] = value
+    return table
+
+
+def _not_finite(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def write_if_changed(path: str | Path, text: str) -> bool:
     """Write a UTF-8 file unless it holds that text already; returns whether it was written.
 

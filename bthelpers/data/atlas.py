@@ -8,7 +8,8 @@ The same spheres bring what is known of a participant's vertices to those of fsa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nibabel
@@ -16,8 +17,8 @@ import numpy as np
 from nibabel.freesurfer import read_annot, read_geometry
 from scipy.spatial import cKDTree
 
-from bthelpers.core.errors import DatasetError, MissingError, listed
-from bthelpers.data.files import RESTORE, existing
+from bthelpers.core.errors import DatasetError, MissingError, listed, parsing
+from bthelpers.data.files import RESTORE, existing_file
 from bthelpers.data.regions import GLASSER_AREAS
 
 TEMPLATE = "fsaverage"
@@ -171,7 +172,7 @@ def read_parcels(path: Path, hemisphere: str) -> np.ndarray:
     known = {
         value: parcel
         for (*_, value), name in zip(table.tolist(), names, strict=True)
-        if (parcel := name.decode().removesuffix("_ROI")) in atlas
+        if (parcel := name.decode(errors="replace").removesuffix("_ROI")) in atlas
     }
     if missing := sorted(atlas.difference(known.values())):
         raise DatasetError(
@@ -190,7 +191,7 @@ def read_sphere(path: Path) -> np.ndarray:
     DatasetError
         If the file is missing, truncated or no sphere around the origin.
     """
-    points, _ = _read(read_geometry, existing(path))
+    points, _ = _read(read_geometry, path)
     radii = np.linalg.norm(points, axis=1)
     if not radii.size or not np.ptp(radii) < ROUNDNESS * radii.max():  # neither of NaNs
         raise DatasetError(f"{path} is no sphere around the origin: {RESTORE}")
@@ -198,22 +199,51 @@ def read_sphere(path: Path) -> np.ndarray:
 
 
 def count_vertices(surface: Path) -> int:
-    """Count the vertices of a pycortex surface, GIfTI or NumPy archive."""
+    """Count the vertices of a pycortex surface, GIfTI or NumPy archive, and check its triangles.
 
-    def count(file):
-        if file.suffix == ".npz":
-            with np.load(file) as archive:
-                return len(archive["pts"])
-        return len(nibabel.load(file).get_arrays_from_intent("pointset")[0].data)
+    Raises
+    ------
+    DatasetError
+        If it is missing, truncated or no surface of finite points.
+    """
+    points, triangles = _read(_surface, surface)
+    n_vertices = len(points)
+    if (
+        (points.ndim, points.shape[-1], triangles.shape[-1]) != (2, 3, 3)
+        or not np.isfinite(points).all()
+        or triangles.dtype.kind not in "iu"
+        or not (triangles.size and triangles.min() >= 0 and triangles.max() < n_vertices)
+    ):
+        raise DatasetError(
+            f"{surface} is no surface of triangles between finite points: delete it, and {RESTORE}"
+        )
+    return n_vertices
 
-    return _read(count, surface)
+
+def require_surfaces(files: Sequence[Path]) -> None:
+    """Raise a DatasetError unless all files are surfaces of as many vertices."""
+    n_vertices = [count_vertices(file) for file in files]
+    if len(set(n_vertices)) > 1:
+        names = listed(file.name for file in files)
+        raise DatasetError(
+            f"{files[0].parent}: {names} have other numbers of vertices, {n_vertices}: {RESTORE}"
+        )
+
+
+def _surface(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Points (vertex, 3) and triangles (face, 3)."""
+    if file.suffix == ".npz":
+        with np.load(file) as archive:
+            return archive["pts"], archive["polys"]
+    # nibabel counts up to this number, whatever it is.
+    if re.search(rb'Dimensionality="\d\d', file.read_bytes()):
+        raise ValueError("arrays of more than 9 dimensions")
+    image = nibabel.load(file)
+    kinds = ("pointset", "triangle")
+    return tuple(image.get_arrays_from_intent(kind)[0].data for kind in kinds)
 
 
 def _read(reader: Callable, path: Path):
-    try:
+    existing_file(path)
+    with parsing(path, "file of a cortex", f"delete it, and {RESTORE}"):
         return reader(path)
-    except Exception as error:  # the readers fail in many ways on a malformed file
-        raise DatasetError(
-            f"{path} is truncated or malformed ({type(error).__name__}: {error}): delete it, and "
-            f"{RESTORE}"
-        ) from error

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 
 import h5py
@@ -19,9 +18,9 @@ import soundfile
 import soxr
 
 from bthelpers.core import timing
-from bthelpers.core.errors import DatasetError, MissingError, look_up
+from bthelpers.core.errors import DatasetError, MissingError, look_up, parsing
 from bthelpers.core.timing import SILENCE, Interval
-from bthelpers.data.atlas import count_vertices, vertex_parcels
+from bthelpers.data.atlas import count_vertices, require_surfaces, vertex_parcels
 from bthelpers.data.files import (
     RESTORE,
     Sound,
@@ -42,6 +41,7 @@ TIERS = ("phone", "word")
 NOT_WORDS = {"", SILENCE, "br", "lg", "ls", "ns", "sentence_start", "sentence_end"}
 HEMISPHERES = ("lh", "rh")
 SURFACES = ("wm", "pia", "inflated", "flat")
+MOST_TRS = 10_000  # of a story: more than five hours
 STEREO = Sound(rate=44_100, coding="PCM_16", channels=2)
 # Stimuli of ds003020 that must be in one channel, by the sizes of their files. None is among the
 # papers' 27.
@@ -91,7 +91,11 @@ class Dataset:
     @property
     def name(self) -> str:
         """What the dataset calls itself in ``dataset_description.json``: captions say it."""
-        return read_table(self.root / "dataset_description.json")["Name"]
+        path = self.root / "dataset_description.json"
+        name = read_table(path).get("Name")
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise DatasetError(f"{path} has no 'Name' that is a line of text: {RESTORE}")
+        return name
 
     @property
     def stories(self) -> list[str]:
@@ -117,9 +121,10 @@ class Dataset:
         """Return the story's number in ``respdict.json``, 20 more than its response rows."""
         path = self.root / "derivative/respdict.json"
         number = look_up(story, self._respdict, f"story in {path}")
-        if not isinstance(number, int) or number <= 20:
+        if not isinstance(number, int) or not 20 < number <= MOST_TRS:
             raise DatasetError(
-                f"{path}: {story!r} has {number!r}, expected more than 20: {RESTORE}"
+                f"{path}: {story!r} has {number!r:.50}, expected a whole number from 21 to"
+                f" {MOST_TRS}: {RESTORE}"
             )
         return number
 
@@ -149,8 +154,7 @@ class Dataset:
                 f"it: ffmpeg -i IN.wav -ar {expected.rate} -ac {expected.channels} -c:a pcm_s16le "
                 f"{story}.wav"
             )
-        last = self.response_times(story)[-1]
-        if duration < last:
+        if duration < (last := self.response_times(story)[-1]):
             raise DatasetError(
                 f"{path} lasts {duration:.1f} s, but the responses to it last until {last:.1f} s: "
                 f"{RESTORE}"
@@ -173,7 +177,10 @@ class Dataset:
             As `require_audio`.
         """
         path = self.require_audio(story)
-        waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with parsing(path, "wav file", RESTORE):
+            waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        if not waveform.any():
+            raise DatasetError(f"{path} is silent throughout: {RESTORE}")
         return waveform.mean(axis=1), rate
 
     def waveform(self, story: str, rate: int = timing.SAMPLE_RATE) -> np.ndarray:
@@ -256,20 +263,30 @@ class Dataset:
 
     def n_voxels(self, participant: str) -> int:
         """Return the number of voxels in the thick cortical mask, the columns of responses."""
-        return int(np.count_nonzero(read_volume(self.mask(participant))))
+        mask = read_volume(path := self.mask(participant))
+        if mask.ndim != 3 or not np.isin(mask, (0, 1)).all() or not mask.any():
+            raise DatasetError(f"{path} is no mask, a volume of zeros and ones: {RESTORE}")
+        return int(np.count_nonzero(mask))
 
     def transform(self, participant: str) -> str:
         """Return the name of the participant's pycortex transform."""
         where = f"participant in {self.root / 'derivative/subject_xfms.json'}"
-        return look_up(participant, self._transforms, where)
+        name = look_up(participant, self._transforms, where)
+        if not isinstance(name, str) or not name.strip(" .") or Path(name).name != name:
+            raise DatasetError(f"{where} {participant!r}: {name!r:.50} names no folder: {RESTORE}")
+        return name
 
     def require_anatomy(self, participant: str) -> None:
         """Raise a DatasetError if the pycortex subject lacks surfaces, transform or mask."""
         folder = self._transform_folder(participant)
-        for surface, hemisphere in product(SURFACES, HEMISPHERES):
-            self._surface(participant, f"{surface}_{hemisphere}")
-        if "coord" not in read_table(folder / "matrices.xfm"):
-            raise DatasetError(f"{folder / 'matrices.xfm'} has no matrix 'coord': {RESTORE}")
+        for hemisphere in HEMISPHERES:
+            require_surfaces([self._surface(participant, f"{n}_{hemisphere}") for n in SURFACES])
+        path = folder / "matrices.xfm"
+        table = read_table(path)
+        with parsing(path, "transform", RESTORE):
+            matrix = np.array(table["coord"], float)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise DatasetError(f"{path} has no matrix 'coord' of 4 rows and columns: {RESTORE}")
         reference, mask = (
             read_volume(folder / name).shape for name in ("reference.nii.gz", "mask_thick.nii.gz")
         )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -257,9 +258,10 @@ class _Transfer:
                 if status not in (200, 206):
                     raise _FileError(f"the server answers {status} {response.reason}")
                 kept = n_there if status == 206 else 0  # 200: the whole file, ranges are ignored
-                to_come = int(response.headers.get("Content-Length", file.n_bytes - kept))
+                announced = response.headers.get("Content-Length", str(file.n_bytes - kept))
+                to_come = int(announced) if re.fullmatch("[0-9]{1,15}", announced) else -1
                 if kept + to_come != file.n_bytes:  # a proxy's page of its own, for one
-                    return f"the server's has {kept + to_come} bytes"
+                    return f"the server's has {announced:.20} bytes, not {file.n_bytes - kept}"
                 self.progress.expect(n_there - kept)
                 with part.open("ab" if kept else "wb") as target:
                     for chunk in response.iter_content(BYTES_AT_ONCE):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import codecs
 import contextlib
 import itertools
-import json
 import math
 import re
 import struct
-import zlib
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -23,7 +21,8 @@ import nibabel
 import numpy as np
 import soundfile
 
-from bthelpers.core.errors import DatasetError, MissingError, listed, look_up
+from bthelpers.core.errors import DatasetError, MissingError, listed, look_up, parsing
+from bthelpers.core.files import parse_json
 from bthelpers.core.timing import Interval
 
 RESTORE = "download it again (`bthelpers download`), or make the simulated dataset again"
@@ -68,13 +67,18 @@ def existing(path: Path) -> Path:
     return path
 
 
+def existing_file(path: Path) -> Path:
+    """Return `path`, or raise a DatasetError if no file is there; a pipe would not end."""
+    if not existing(path).is_file():
+        raise DatasetError(f"{path} is a folder or device and no file: {RESTORE}")
+    return path
+
+
 def read_table(path: Path) -> dict:
     """Read a JSON file that holds an object."""
-    content = existing(path).read_bytes()
-    try:
-        table = json.loads(content)
-    except ValueError as error:  # no JSON, or no UTF-8
-        raise DatasetError(f"{path} is truncated or no JSON ({error}): {RESTORE}") from error
+    content = existing_file(path).read_bytes()
+    with parsing(path, "JSON", RESTORE):
+        table = parse_json(content)
     if not isinstance(table, dict):
         raise DatasetError(f"{path} holds no table of names: {RESTORE}")
     return table
@@ -94,10 +98,9 @@ def refuse_to_replace(root: Path) -> None:
 
 def read_volume(path: Path) -> np.ndarray:
     """Read the voxels of a NIfTI image, in its order (x, y, z)."""
-    try:
-        return np.asanyarray(nibabel.load(existing(path)).dataobj)
-    except (OSError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
-        raise DatasetError(f"{path} is truncated or no NIfTI ({error}): {RESTORE}") from error
+    existing_file(path)
+    with parsing(path, "NIfTI", RESTORE):
+        return np.asanyarray(nibabel.load(path).dataobj)
 
 
 def wav_header(path: Path) -> tuple[Sound, float]:
@@ -108,7 +111,7 @@ def wav_header(path: Path) -> tuple[Sound, float]:
     DatasetError
         If there is no such file, or its header announces more than is there.
     """
-    with existing(path).open("rb") as file:
+    with existing_file(path).open("rb") as file:
         riff = file.read(12)
         if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
             raise DatasetError(f"{path} is no wav file: {RESTORE}")
@@ -124,10 +127,8 @@ def wav_header(path: Path) -> tuple[Sound, float]:
         raise DatasetError(
             f"{path} is truncated, it holds {present} of {size} bytes of sound: {RESTORE}"
         )
-    try:
+    with parsing(path, "wav file", RESTORE):
         info = soundfile.info(path)
-    except soundfile.LibsndfileError as error:
-        raise DatasetError(f"{path} cannot be read ({error}): {RESTORE}") from error
     return Sound(info.samplerate, info.subtype, info.channels), info.duration
 
 
@@ -150,11 +151,9 @@ def read_tiers(path: Path, names: Iterable[str]) -> tuple[dict[str, list[Interva
         If the file is missing, truncated or no TextGrid, has not one tier of intervals of each
         name, or these are out of order or overlap by more.
     """
-    existing(path)
-    try:
+    existing_file(path)
+    with parsing(path, "TextGrid", RESTORE):
         grid = _parse_grid(_praat_text(path))
-    except ValueError as error:
-        raise DatasetError(f"{path} is truncated or no TextGrid ({error}): {RESTORE}") from error
     tiers, n_overlaps = {}, 0
     for name in names:
         named = [tier for tier in grid if tier.name == name]
@@ -248,31 +247,30 @@ def open_responses(
     data : h5py.Dataset of shape (tr, voxel)
     individual_repeats : h5py.Dataset of shape (repeat, tr, voxel), or None unless `repeated`
     """
-    existing(path)
+    existing_file(path)
     with contextlib.ExitStack() as stack:
-        try:
+        with parsing(path, "HDF5", RESTORE):
             file = stack.enter_context(h5py.File(path))
-            data = _checked_array(file, "data", (n_rows, None))
-            repeats = None
-            if repeated:
-                repeats = _checked_array(file, "individual_repeats", (None, *data.shape))
-        except OSError as error:
-            raise DatasetError(f"{path} is truncated or no HDF5 ({error}): {RESTORE}") from error
-        if repeated and len(repeats) < 2:
-            raise DatasetError(
-                f"{path} holds {len(repeats)} repeat(s), a noise ceiling needs two or more: "
-                f"{REMEDIES['individual_repeats']}"
-            )
+        data = _checked_array(file, "data", (n_rows, None))
+        repeats = None
+        if repeated:
+            repeats = _checked_array(file, "individual_repeats", (None, *data.shape))
+            if len(repeats) < 2:
+                raise DatasetError(
+                    f"{path} holds {len(repeats)} repeat(s), a noise ceiling needs two or more: "
+                    f"{REMEDIES['individual_repeats']}"
+                )
         yield data, repeats
 
 
 def _checked_array(file: h5py.File, key: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
     """Array `key` of a response file, of the expected shape (None: any length)."""
-    if not isinstance(file.get(key), h5py.Dataset):
+    with parsing(file.filename, "HDF5", RESTORE):
+        names, array = list(file), file.get(key)
+    if not isinstance(array, h5py.Dataset):
         raise DatasetError(
-            f"{file.filename} has no array {key!r}, only {listed(file)}: {REMEDIES[key]}"
+            f"{file.filename} has no array {key!r}, only {listed(names)}: {REMEDIES[key]}"
         )
-    array = file[key]
     # float64 is published; models read float32, so that an array of those loses nothing
     if array.ndim != len(shape) or array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         raise DatasetError(
@@ -332,10 +330,8 @@ def read_columns(array: h5py.Dataset, columns: np.ndarray) -> np.ndarray:
         return selected
     first, last = columns.min(), columns.max()
     for rows in _row_blocks(array, n_columns=last - first + 1):
-        try:
+        with parsing(array.file.filename, "HDF5", RESTORE):
             block = array[(*rows, slice(first, last + 1))]
-        except OSError as error:
-            raise DatasetError(f"{array.file.filename} is damaged ({error}): {RESTORE}") from error
         selected[rows] = np.take(block, columns - first, axis=-1)
         del block  # before the next one is read
     return selected

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bthelpers.core.errors import look_up
+from bthelpers.core.errors import DatasetError, look_up, parsing
 from bthelpers.core.files import free_bytes
 
 NAME = "ds003020"
@@ -45,6 +45,7 @@ METADATA = (
     "derivative/subject_xfms.json",
 )
 GB = 10**9
+REINSTALL = "it comes with this package: install that again"
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,32 @@ class RemoteFile:
 
 
 def read_manifest(path: Path = MANIFEST) -> list[RemoteFile]:
-    """Read a gzipped table of path, bytes and MD5, by default that of the published dataset."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file][1:]
-    return [RemoteFile(path, int(n_bytes), md5, **_role(path)) for path, n_bytes, md5 in rows]
+    """Read a gzipped table of path, bytes and MD5, by default that of the published dataset.
+
+    Raises
+    ------
+    DatasetError
+        If it is no such table, or a path leads out of the dataset's folder.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing or no file: {REINSTALL}")
+    with parsing(path, "manifest", REINSTALL), gzip.open(path, "rt", encoding="utf-8") as file:
+        header, *rows = (line.rstrip("\n").split("\t") for line in file)
+        if len(header) != 3 or not rows:
+            raise ValueError("it has no rows of path, bytes and MD5")
+        return [_remote_file(*row) for row in rows]
+
+
+def _remote_file(path: str, n_bytes: str, md5: str) -> RemoteFile:
+    steps = path.split("/")
+    inside = all(step not in ("", ".", "..") for step in steps) and path.isprintable()
+    if not (
+        inside
+        and re.fullmatch(r"\d{1,15}", n_bytes, re.ASCII)
+        and re.fullmatch(r"[0-9a-f]{32}", md5)
+    ):
+        raise ValueError(f"no path, bytes and MD5: {(path, n_bytes, md5)}")
+    return RemoteFile(path, int(n_bytes), md5, **_role(path))
 
 
 def _role(path: str) -> dict[str, str]:

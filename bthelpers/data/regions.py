@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from bthelpers.core.errors import did_you_mean
+from bthelpers.params.schema import ParameterError
+from bthelpers.params.yaml_files import read_yaml
 
 REGIONS = Path(__file__).with_name("regions.yaml")
 
@@ -44,8 +44,9 @@ def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
 
     Raises
     ------
-    ValueError
-        If a name is neither a parcel nor a region, or a region contains itself or nothing.
+    ParameterError
+        If there is no such file or no such table in it; if a name is neither a parcel nor a
+        region, or a region contains itself or nothing.
 
     Examples
     --------
@@ -53,22 +54,24 @@ def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
     ('L_A1', 'R_A1')
     """
     path = REGIONS if path is None else Path(path)
-    table = yaml.safe_load(path.read_text())
-    if not isinstance(table, dict) or not all(isinstance(v, list) for v in table.values()):
-        raise ValueError(f"{path}: expected lines such as 'primary_auditory: [A1]'")
+    table = read_yaml(path, "primary_auditory: [A1]")
+    for name, members in table.items():
+        named = isinstance(members, list) and all(type(one) in (str, int) for one in members)
+        if not named or not isinstance(name, str) or not name.isprintable():
+            raise ParameterError(f"{path}: expected lines such as 'primary_auditory: [A1]'")
     # YAML reads areas such as 44 as numbers
-    table = {str(name): [str(member) for member in members] for name, members in table.items()}
+    table = {name: [str(member) for member in members] for name, members in table.items()}
     regions = {name: tuple(_resolve(name, table, path)) for name in table}
     for name, parcels in regions.items():
         if not parcels:
-            raise ValueError(f"{path}: region {name!r} holds no parcel")
+            raise ParameterError(f"{path}: region {name!r} holds no parcel")
     return regions
 
 
 def _resolve(name: str, table: dict[str, list[str]], path: Path, inside: tuple = ()) -> list[str]:
     """Parcels with hemisphere of a region, a parcel or an area, in order, without repeats."""
     if name in inside:
-        raise ValueError(f"{path}: region {name!r} contains itself")
+        raise ParameterError(f"{path}: region {name!r} contains itself")
     if name in table:
         parcels: list[str] = []
         for member in table[name]:
@@ -84,7 +87,7 @@ def _resolve(name: str, table: dict[str, list[str]], path: Path, inside: tuple =
         return [f"{side}_{name}" for side in "LR"]
     if name[:2] in ("L_", "R_") and name[2:] in GLASSER_AREAS:
         return [name]
-    raise ValueError(
+    raise ParameterError(
         f"{path}: {name!r} in region {inside[-1]!r} is neither a parcel of the Glasser atlas nor "
         f"a region of this table{did_you_mean(name, [*GLASSER_AREAS, *table])}"
     )

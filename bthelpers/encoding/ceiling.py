@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bthelpers.core.errors import DatasetError, parsing
 from bthelpers.core.provenance import file_digest
 from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
@@ -129,12 +129,12 @@ def require_ceilings(ceiling: NDArray, where: str | Path) -> None:
 
     Raises
     ------
-    ValueError
+    DatasetError
         If there is one.
     """
     wrong = ~((ceiling >= 0) & (ceiling <= 1))
     if wrong.any():
-        raise ValueError(
+        raise DatasetError(
             f"{where}: {wrong.sum()} of {ceiling.size} noise ceilings are NaN or outside of 0 to 1;"
             " a voxel in which nothing is explainable has 0"
         )
@@ -156,20 +156,18 @@ def load_published(path: str | Path, n_voxels: int) -> NDArray[np.float64]:
 
     Raises
     ------
-    ValueError
+    DatasetError
         If the file is missing, no whole ``.npy`` file, or holds anything but noise ceilings of
         that many voxels.
     """
-    try:
+    remedy = "fetch the published array again, or have noise ceilings estimated from the repeats"
+    if not Path(path).is_file():
+        raise DatasetError(f"{path} is missing or no file: {remedy}")
+    with parsing(path, "whole .npy file", remedy):
         # Mapped: this format alone is read, no pickle, and no more than the file holds.
         ceiling = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, TokenError) as error:  # the last: of a damaged header
-        raise ValueError(
-            f"{path} is missing or no whole .npy file ({error}): fetch the published array again,"
-            " or have noise ceilings estimated from the repeats"
-        ) from error
     if ceiling.dtype.kind != "f" or ceiling.shape != (n_voxels,):
-        raise ValueError(
+        raise DatasetError(
             f"{path} holds {ceiling.dtype} of shape {ceiling.shape}, not floating-point numbers of"
             f" shape ({n_voxels},), one per voxel of the participant: name the file of this"
             " participant"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import errors as hub
-from safetensors import SafetensorError
+from torch import nn
+
+from bthelpers.core.errors import parsing, reason
+from bthelpers.core.files import parse_json
 
 REMEDIES = {
     hub.GatedRepoError: "accept its terms on its page, then log in with `hf auth login`",
@@ -21,6 +25,11 @@ OFFLINE = (
     " (`hf download NAME --revision REVISION --local-dir FOLDER`), and name that folder instead,"
     " without a revision"
 )
+
+
+SAVED = "copy the model again, or save it again where it was made"
+MOST_LAYERS = 1_000
+LARGEST_NUMBER = 1_000_000  # of a configuration, unless its weights have more bytes
 
 
 class ModelError(ValueError):
@@ -59,10 +68,58 @@ def explained(source: str | Path, revision: str | None, maker: str) -> Iterator[
             f" `bthelpers miniature {maker} --output {source}`, or name another path in the"
             " parameter file, with its revision if it is on the hub"
         )
+    if revision is None:
+        require_sizes(Path(source))
     try:
         yield {"revision": revision, "trust_remote_code": False}
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+    except ModelError as error:
+        raise ModelError(f"{source} cannot be loaded: {error}") from error
+    except Exception as error:  # transformers fails in many ways on a malformed file
         if revision is None or not isinstance(error, OSError):
-            raise ModelError(f"{source} cannot be loaded: {error}") from error
+            raise ModelError(f"{source} cannot be loaded: {reason(error)}: {SAVED}") from error
         remedy = REMEDIES.get(type(error.__cause__), OFFLINE)
         raise ModelError(f"{source} at {revision} cannot be loaded ({error}): {remedy}") from error
+
+
+def require_sizes(folder: Path) -> None:
+    """Refuse a configuration of more layers or larger numbers than its weights can have.
+
+    transformers would try to make such a model, for hours or until the memory is full.
+
+    Raises
+    ------
+    ModelError
+        If there is such a number, or no configuration in ``config.json``.
+    """
+    path = folder / "config.json"
+    with parsing(path, "configuration", SAVED, ModelError):
+        numbers = list(_numbers(parse_json(path.read_bytes())))
+    n_bytes = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    for key, number in numbers:
+        most = MOST_LAYERS if "layers" in key else max(LARGEST_NUMBER, n_bytes)
+        if not -most <= number <= most:
+            raise ModelError(f"{path}: {key} is {number!s:.30}, beyond {most:,}: {SAVED}")
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """All numbers in a table of JSON, with the keys next to them."""
+    if isinstance(value, int | float):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _numbers(one, name)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for one in value:
+            yield from _numbers(one, key)
+
+
+def require_finite(model: nn.Module) -> None:
+    """Refuse a model with a weight that is NaN or infinite.
+
+    Raises
+    ------
+    ModelError
+    """
+    for name, weights in model.named_parameters():
+        if not torch.isfinite(weights).all():
+            raise ModelError(f"{name} is not finite: {SAVED}")

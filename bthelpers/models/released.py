@@ -15,7 +15,6 @@ lacks, transformers 5 fills up with random weights and no more than a warning.
 
 from __future__ import annotations
 
-import pickle
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -27,9 +26,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
+from bthelpers.core.errors import reason
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.provenance import file_digest, provenance
-from bthelpers.models.loading import OFFLINE, REMEDIES, ModelError
+from bthelpers.models.loading import OFFLINE, REMEDIES, ModelError, require_sizes
 
 HEAD = "head.safetensors"
 # The trainers' names of a model: its type in transformers, and where in it the weights belong.
@@ -53,6 +53,7 @@ PUBLISHED = {
     ("whisper", 12, 768): "openai/whisper-small",
     ("whisper", 24, 1024): "openai/whisper-medium",
 }
+DTYPES_OF_WEIGHTS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LISTED = 4  # names in an error
 
 Weights = dict[str, torch.Tensor]
@@ -133,7 +134,7 @@ def _load(path: Path) -> Weights:
         state = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
-    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError) as error:
+    except Exception as error:  # the unpickler fails in many ways on a malformed file
         if called := re.search(r"GLOBAL (\S+)", str(error)):
             raise ModelError(
                 f"{path} was not loaded: besides tensors it holds a Python object, {called[1]}, and"
@@ -152,7 +153,23 @@ def _load(path: Path) -> Weights:
             f"{path} holds more than weights ({_listed(others)}): save what `state_dict()` returns,"
             " alone"
         )
+    if odd := [str(name) for name, tensor in named.items() if not _is_plain(tensor)]:
+        raise ModelError(
+            f"{path} holds weights that are no plain arrays of floating-point numbers"
+            f" ({_listed(odd)}): save what `state_dict()` of the trained model returns"
+        )
     return {str(name): tensor for name, tensor in named.items()}
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is dense and here, of a type of weights, and in the file as a whole."""
+    return (
+        tensor.layout is torch.strided
+        and not tensor.is_nested
+        and tensor.device.type == "cpu"
+        and tensor.dtype in DTYPES_OF_WEIGHTS
+        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+    )
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -283,13 +300,14 @@ def _pretrained(kind: type, base: str | Path, revision: str | None, **options) -
             f"{base} is no folder of a model (config.json is missing): name the model that was"
             " tuned, as a folder or as on the hub, there with its revision"
         )
+    if revision is None:
+        require_sizes(Path(base))
     try:
         return kind.from_pretrained(base, revision=revision, trust_remote_code=False, **options)
-    except OSError as error:
-        remedy = error if Path(base).is_dir() else REMEDIES.get(type(error.__cause__), OFFLINE)
+    except Exception as error:  # transformers fails in many ways on a malformed file
+        fetching = isinstance(error, OSError) and not Path(base).is_dir()
+        remedy = REMEDIES.get(type(error.__cause__), OFFLINE) if fetching else reason(error)
         raise ModelError(f"{base} cannot be loaded: {remedy}") from error
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"{base} cannot be loaded: {error}") from error
 
 
 def _decoder(weights: Weights) -> Weights:

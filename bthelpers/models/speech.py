@@ -25,7 +25,7 @@ from bthelpers.models.front_ends import (
     StoryFrames,
     WindowFrames,
 )
-from bthelpers.models.loading import ModelError, explained, lacking
+from bthelpers.models.loading import ModelError, explained, lacking, require_finite
 
 FRONT_ENDS = {
     "hubert": ConvolutionalFrontEnd,
@@ -107,11 +107,24 @@ class SpeechEncoder:
                 output_loading_info=True,
                 **where,
             )
-        if missing := set(report["missing_keys"]) - PRETRAINING_ONLY:
-            raise ModelError(f"{source}: {lacking(missing)}")
-        encoder = cls(model.eval(), extractor)
-        encoder.model.to(device)  # Whisper's decoder stays where it is
+            if missing := set(report["missing_keys"]) - PRETRAINING_ONLY:
+                raise ModelError(lacking(missing))
+            require_finite(model)
+            encoder = cls(model.eval(), extractor)
+            encoder.model.to(device)  # Whisper's decoder stays where it is
+            encoder._try_out()
         return encoder
+
+    def _try_out(self) -> None:
+        """Let wrong sizes and a damaged preprocessor be found here: a sound goes in."""
+        if self.front_end.extractor.sampling_rate != SAMPLE_RATE:
+            raise ModelError(
+                f"its preprocessor is for {self.front_end.extractor.sampling_rate} Hz, not"
+                f" {SAMPLE_RATE}"
+            )
+        sound = np.random.default_rng(0).normal(size=SAMPLE_RATE // 4)
+        if not all(layer.isfinite().all() for layer in self.hidden_states([sound]).layers):
+            raise ModelError("what it makes of a sound is not finite: its preprocessor is damaged")
 
     def save(self, folder: str | Path, record: dict[str, str], card: str | None = None) -> None:
         """Write a folder that ``AutoModel.from_pretrained`` loads, with its provenance.

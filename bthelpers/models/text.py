@@ -20,7 +20,7 @@ from transformers import (
 
 from bthelpers.models.devices import DTYPES
 from bthelpers.models.front_ends import MelFrontEnd
-from bthelpers.models.loading import lacking
+from bthelpers.models.loading import lacking, require_finite
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
 
@@ -185,4 +185,5 @@ def _model(source: str, precision: str, **where: Any) -> PreTrainedModel:
     )
     if missing := report["missing_keys"]:
         raise ValueError(lacking(missing))
+    require_finite(model)
     return model

@@ -15,10 +15,9 @@ from operator import getitem
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bthelpers.params.schema import ParameterError, convert
 from bthelpers.params.settings import Profile
+from bthelpers.params.yaml_files import read_yaml
 
 
 def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Profile:
@@ -66,19 +65,16 @@ def _read_layers(path: Path, chain: tuple[Path, ...] = ()) -> list[tuple[str, di
     """Contents of a file and of those that it extends, the most basic one first."""
     if path.resolve() in chain:
         raise ParameterError(f"{path}: extends itself; remove an 'extends'")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         there = ", ".join(sorted(file.name for file in path.parent.glob("*.yaml"))) or "none"
-        raise ParameterError(f"{path}: no such parameter file; beside it: {there}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path}: not readable as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ParameterError(f"{path}: must hold keys with values, such as 'seed: 0'")
+        raise ParameterError(f"{path}: no such parameter file; beside it: {there}")
+    content = read_yaml(path, "seed: 0")
     if "name" in content:
         raise ParameterError(f"{path}: a profile is named by its file; remove the key 'name'")
     base = content.pop("extends", None)
-    below = _read_layers(path.parent / str(base), (*chain, path.resolve())) if base else []
+    if not isinstance(base, str | None) or base == "":
+        raise ParameterError(f"{path}: extends: must be the name of a file, not {base!r:.50}")
+    below = _read_layers(path.parent / base, (*chain, path.resolve())) if base else []
     return [*below, (str(path), content)]
 
 

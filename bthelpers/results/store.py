@@ -10,7 +10,6 @@ A results folder belongs to one profile::
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -19,8 +18,8 @@ from typing import NamedTuple
 
 import xarray as xr
 
-from bthelpers.core.errors import ResultsError
-from bthelpers.core.files import atomic_path
+from bthelpers.core.errors import ResultsError, parsing
+from bthelpers.core.files import atomic_path, parse_json
 from bthelpers.core.provenance import digest, file_digest
 from bthelpers.params.loading import from_dict
 from bthelpers.params.settings import OF_RESPONSES, PER_PARTICIPANT, Profile
@@ -38,9 +37,12 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, provenance: Mapping[str
         If it cannot be written, as on a full disk.
     """
     # Composed in memory: HDF5 that runs into a full disk leaves the process to crash later on.
-    content = dataset.assign_attrs(provenance).to_netcdf(engine="h5netcdf")
+    content = dataset.assign_attrs(provenance).copy()
+    for variable in content.variables.values():
+        if variable.ndim and variable.dtype.kind in "biuf":
+            variable.encoding["fletcher32"] = True  # HDF5 then notices a damaged number
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(content.to_netcdf(engine="h5netcdf"))
 
 
 def read_dataset(path: str | Path) -> xr.Dataset:
@@ -53,10 +55,8 @@ def read_dataset(path: str | Path) -> xr.Dataset:
     """
     if not Path(path).is_file():
         raise ResultsError(f"{path} is not there; {MAKE}")
-    try:
+    with parsing(path, "netCDF file", f"delete it, then {MAKE}", ResultsError):
         return xr.load_dataset(path, engine="h5netcdf")
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ResultsError(f"{path} is damaged ({error}); delete it, then {MAKE}") from error
 
 
 class Run(NamedTuple):
@@ -184,11 +184,14 @@ class Results:
         file = self.root / "profile.json"
         if self.recorded and not file.is_file():
             raise ResultsError(f"{file.absolute()} is not there; `make record` makes it")
+        if not file.is_file():
+            raise ResultsError(f"{file} is not there; {MAKE}")
         try:
-            return from_dict(json.loads(file.read_text(encoding="utf-8")), file.name)
-        except FileNotFoundError:
-            raise ResultsError(f"{file} is not there; {MAKE}") from None
-        except ValueError as error:
+            parameters = parse_json(file.read_bytes())
+            if not isinstance(parameters, dict):
+                raise ValueError("it holds no parameters")
+            return from_dict(parameters, file.name)
+        except (OSError, ValueError) as error:
             problems = "; ".join(str(error).splitlines())
             raise ResultsError(
                 f"{file} does not fit this version ({problems}); delete it, then {MAKE}"

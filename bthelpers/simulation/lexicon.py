@@ -16,8 +16,9 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from bthelpers.params.schema import ParameterError
+from bthelpers.params.yaml_files import read_yaml
 from bthelpers.tasks.word_pairs import Meaning
 
 TOPIC_CATEGORIES = 2
@@ -122,36 +123,35 @@ def load_lexicon(path: str | Path, words_per_category: int) -> Lexicon:
 
     Raises
     ------
-    ValueError
-        If a key is missing or holds something else than words, there are too few categories or
-        words, a square is incomplete or not kept whole, or a content word is not in lower-case
-        letters or has a second place in the lexicon.
+    ParameterError
+        If there is no such file, a key is missing or unknown or holds something else than words,
+        there are too few categories or words, a square is incomplete or not kept whole, or a
+        content word is not in lower-case letters or has a second place in the lexicon.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not readable as YAML: {error}") from error
-    form = "square" if isinstance(content, dict) and "square" in content else "categories"
+    content = read_yaml(path, "verbs: saw found")
+    form = "square" if "square" in content else "categories"
     for key, kind in ((form, dict), ("verbs", str), ("templates", list)):
-        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
-            raise ValueError(
+        if not isinstance(content.get(key), kind) or not _is_text(content[key]):
+            raise ParameterError(
                 f"{path}: the lexicon has no {key!r}, or in another form; compare params/lexicons/"
             )
+    if unknown := content.keys() - {form, "verbs", "templates"}:
+        raise ParameterError(f"{path}: unknown {sorted(map(str, unknown))}: remove it")
     try:
         categories = FORMS[form](content[form])
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ParameterError(f"{path}: {error}") from error
     if len(categories) < TOPIC_CATEGORIES:
-        raise ValueError(f"{path}: a topic takes {TOPIC_CATEGORIES} categories: add some")
+        raise ParameterError(f"{path}: a topic takes {TOPIC_CATEGORIES} categories: add some")
     for category, words in categories.items():
         if len(words) < words_per_category:
-            raise ValueError(
+            raise ParameterError(
                 f"{path}: category {category!r} has {len(words)} words, but"
                 f" {words_per_category} are asked for: add words or lower words_per_category"
             )
         if form == "square" and len(words) > words_per_category:
-            raise ValueError(
+            raise ParameterError(
                 f"{path}: of a square all words are needed: set words_per_category to {len(words)}"
             )
     kept = {category: words[:words_per_category] for category, words in categories.items()}
@@ -160,14 +160,26 @@ def load_lexicon(path: str | Path, words_per_category: int) -> Lexicon:
     return lexicon
 
 
+def _is_text(words: dict | list | str) -> bool:
+    """Whether there is text, and nothing else; of a square, the multiplier is a number."""
+    if isinstance(words, dict):
+        words = [*words, *(value for key, value in words.items() if key != "multiplier")]
+    texts = [words] if isinstance(words, str) else words
+    return all(isinstance(one, str) and one.strip() and one.isprintable() for one in texts) and any(
+        texts
+    )
+
+
 def _check_content_words(path: Path, lexicon: Lexicon) -> None:
     """A content word carries its meaning wherever a transcription has it: nowhere else, then."""
     if odd := [word for word in lexicon.words if not re.fullmatch("[a-z']+", word)]:
-        raise ValueError(f"{path}: content words not in lower-case letters: {', '.join(odd)}")
+        raise ParameterError(f"{path}: content words not in lower-case letters: {', '.join(odd)}")
     counts = Counter(lexicon.words)
     repeated = [word for word in counts if counts[word] > 1 or word in lexicon.other_words]
     if repeated:
-        raise ValueError(f"{path}: words in two places: {', '.join(repeated)}; keep each in one")
+        raise ParameterError(
+            f"{path}: words in two places: {', '.join(repeated)}; keep each in one"
+        )
 
 
 def sentence(lexicon: Lexicon, topic: list[str], topic_probability: float, rng) -> str:

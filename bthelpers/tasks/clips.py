@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from bthelpers.core.errors import DatasetError, MissingError, did_you_mean
+from bthelpers.core.errors import DatasetError, MissingError, did_you_mean, parsing
 from bthelpers.core.timing import SAMPLE_RATE
 
 SPLITS = ("train", "validation", "test")
@@ -79,32 +80,48 @@ def read_waveform(path: Path) -> np.ndarray:
     # libsndfile reads what is there of such a file, without a word. A last padding byte may lack.
     if path.stat().st_size + 1 < _announced_bytes(head):
         raise DatasetError(f"{path} is truncated: copy the corpus again")
-    try:
+    with parsing(path, "sound", "copy the corpus again"):
         channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
+        waveform = soxr.resample(channels.mean(axis=1), rate, SAMPLE_RATE)
+    if not len(waveform) or not np.isfinite(waveform).all():
         raise DatasetError(
-            f"{path} cannot be read as a sound ({error}): copy the corpus again"
-        ) from error
-    waveform = soxr.resample(channels.mean(axis=1), rate, SAMPLE_RATE)
-    if not len(waveform):
-        raise DatasetError(f"{path} holds no sound: copy the corpus again, or remove the clip")
+            f"{path} holds no sound, or no finite one: copy the corpus again, or remove the clip"
+        )
     return waveform
 
 
+def read_lines(path: Path, source: str, encoding: str = "utf-8") -> list[str]:
+    """Read the lines of a list or transcription.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such file, or it is no text of this encoding.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing or no file: get {source}")
+    with parsing(path, "text", f"get {source}"):
+        return path.read_text(encoding=encoding).splitlines()
+
+
 def _announced_bytes(head: bytes) -> int:
-    """Length of a file by its RIFF or NIST sphere header; 0 for other forms."""
+    """Length of a file by its RIFF, RF64, AIFF or NIST sphere header; 0 for other forms."""
     if head.startswith(b"RIFF"):
         return 8 + int.from_bytes(head[4:8], "little")
+    if head.startswith(b"FORM"):
+        return 8 + int.from_bytes(head[4:8], "big")
+    if head.startswith(b"RF64"):
+        return 8 + int.from_bytes(head[20:28], "little")
     if head.startswith(b"NIST_1A"):
-        fields = dict(re.findall(rb"(\w+) -i (\d+)", head))
+        fields = dict(re.findall(rb"(\w+) -i (\d{1,15})\b", head))
         keys = (b"sample_count", b"channel_count", b"sample_n_bytes")
-        return NIST_HEADER_BYTES + int(np.prod([int(fields.get(key, 0)) for key in keys]))
+        return NIST_HEADER_BYTES + math.prod(int(fields.get(key, 0)) for key in keys)
     return 0
 
 
 def examples(names: Iterable[str]) -> str:
     """Join the first few names for a message."""
-    names = sorted(names)
+    names = sorted(f"{name:.100}" for name in names)
     return ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
 
 

@@ -5,7 +5,6 @@ ICLR paper, section 3.4.3 and appendix B. TIMIT has a module of its own, `bthelp
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections import Counter, defaultdict
@@ -16,10 +15,12 @@ import numpy as np
 import xarray as xr
 
 from bthelpers.core.errors import DatasetError
+from bthelpers.core.files import parse_json
 from bthelpers.tasks.clips import (
     Clip,
     examples,
     file_names,
+    read_lines,
     require_files,
     require_label,
     require_layout,
@@ -112,11 +113,13 @@ def _slurp_actions(path: Path) -> dict[str, set[str]]:
     """Actions under which a list of SLURP has each recording; a warning if there are several."""
     actions: dict[str, set[str]] = defaultdict(set)
     n_listed = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path, SLURP), start=1):
         place = f"{path}, line {number}"
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             action, files = entry["action"], [sound["file"] for sound in entry["recordings"]]
+            if not all(isinstance(name, str) for name in (action, *files)):
+                raise TypeError("action and files are text")
         except (ValueError, KeyError, TypeError) as error:
             raise DatasetError(
                 f"{place} is no entry with action and recordings ({error!r}): get {SLURP}"
@@ -160,7 +163,10 @@ def read_speech_commands(root: str | Path) -> list[Clip]:
         require_label(word, COMMANDS, "word of Speech Commands", str(root), COMMANDS_SOURCE)
     require_files(root, COMMANDS, words, f"get {COMMANDS_SOURCE}; 0.01 has 30 words")
     names = sorted(f"{w}/{path.name}" for w in COMMANDS for path in (root / w).glob("[!.]*.wav"))
-    listed = {s: set((root / file).read_text().split()) for s, file in COMMANDS_LISTS.items()}
+    listed = {
+        split: {name.strip() for name in read_lines(root / file, COMMANDS_SOURCE)} - {""}
+        for split, file in COMMANDS_LISTS.items()
+    }
     if shared := listed["validation"] & listed["test"]:
         raise DatasetError(
             f"{root}: {len(shared)} clip(s) are in both {' and '.join(COMMANDS_LISTS.values())},"
@@ -201,7 +207,7 @@ def read_crema_d(root: str | Path) -> list[Clip]:
     root = Path(root)
     require_layout(root, ("AudioWAV",), CREMA_D)
     clips = []
-    for path in sorted((root / "AudioWAV").glob("[!.]*.wav")):
+    for path in sorted((root / "AudioWAV").glob("[!.]*.[wW][aA][vV]")):
         if not (match := CREMA_D_FILE.fullmatch(path.name)):
             raise DatasetError(
                 f"{path} is not named as 1001_DFA_ANG_XX.wav: remove it, or get {CREMA_D}"

@@ -12,6 +12,7 @@ from bthelpers.core.timing import SAMPLE_RATE, Interval
 from bthelpers.tasks.clips import (
     Clip,
     examples,
+    read_lines,
     require_files,
     require_label,
     require_layout,
@@ -24,6 +25,8 @@ FILE = re.compile(
     r"(?P<part>TRAIN|TEST)/DR[1-8]/(?P<speaker>[FM][A-Z]{3}\d)/(?P<sentence>(?:SA|SX|SI)\d+)"
     r"(?P<suffix>\.WAV|\.PHN|\.WRD|\.TXT)"
 )
+LINE = re.compile(r"(\d{1,9})\s+(\d{1,9})\s+(\S.*)", re.ASCII)
+OVERLONG = 0.1  # s, by which words and phones may go on after the sentence
 EXAMPLE = "TRAIN/DR1/FCJF0/SA1.WAV"
 SENTENCES = {"SA": 2, "SX": 5, "SI": 3}  # of each speaker
 
@@ -144,7 +147,13 @@ def _require_complete(root: Path, sentences: dict[tuple[str, str, str], dict[str
 
 def _read_clip(root: Path, part: str, speaker: str, sentence: str, files: dict) -> TimitClip:
     validates = part == "TEST" and speaker in DEVELOPMENT
-    phones = _read_intervals(files[".PHN"])
+    text, words, phones = (_read_intervals(files[end]) for end in (".TXT", ".WRD", ".PHN"))
+    for labels, ending in ((words, ".WRD"), (phones, ".PHN")):
+        if labels[-1].stop > text[-1].stop + OVERLONG:
+            raise DatasetError(
+                f"{files[ending]} goes on to {labels[-1].stop:.3f} s, {files['.TXT']} ends at"
+                f" {text[-1].stop:.3f} s: get {SOURCE}"
+            )
     for phone in phones:
         require_label(phone.label, FOLDING, "phone of TIMIT", str(files[".PHN"]), SOURCE)
     return TimitClip(
@@ -153,23 +162,28 @@ def _read_clip(root: Path, part: str, speaker: str, sentence: str, files: dict) 
         split="validation" if validates else part.lower(),
         speaker=speaker,
         label=sentence[:2],
-        text=" ".join(line.label for line in _read_intervals(files[".TXT"])),
-        words=tuple(_read_intervals(files[".WRD"])),
+        text=" ".join(line.label for line in text),
+        words=tuple(words),
         phones=tuple(replace(p, label=FOLDING[p.label]) for p in phones if FOLDING[p.label]),
     )
 
 
 def _read_intervals(path: Path) -> list[Interval]:
-    """Lines of first sample, last sample (at 16 kHz) and label."""
-    intervals = []
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), start=1):
-        match = re.fullmatch(r"(\d+)\s+(\d+)\s+(\S.*)", line.strip())
-        if not match or int(match[1]) > int(match[2]):
+    """Lines of first sample, last sample (at 16 kHz) and label; words may overlap, in order."""
+    intervals: list[Interval] = []
+    for number, line in enumerate(read_lines(path, SOURCE, "latin-1"), start=1):
+        match = LINE.fullmatch(line.strip())
+        if not match or int(match[1]) > int(match[2]) or not line.replace("\t", " ").isprintable():
             raise DatasetError(
                 f"{path}, line {number}: {line!r} is not 'first_sample last_sample label': get"
                 f" {SOURCE}"
             )
         start, stop = (int(sample) / SAMPLE_RATE for sample in match.groups()[:2])
+        before = (intervals[-1].start, intervals[-1].stop) if intervals else (-1.0, 0.0)
+        if (start, stop) <= before or stop < before[1]:
+            raise DatasetError(
+                f"{path}, line {number}: {line!r} is not after the line above: get {SOURCE}"
+            )
         intervals.append(Interval(start, stop, match[3]))
     if not intervals:
         raise DatasetError(f"{path} is empty: get {SOURCE}")

@@ -179,7 +179,7 @@ def test_missing_registered_sphere(subjects):
 def test_truncated_file(subjects, file, share):
     path = subjects / file
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    fails(subjects, f"{path} is truncated or malformed", "delete it")
+    fails(subjects, f"{path} is truncated or no", "delete it")
 
 
 def test_annotation_of_another_atlas(subjects):
@@ -225,5 +225,5 @@ def test_vertices_are_counted_in_both_formats(tmp_path):
         path = tmp_path / name
         assert count_vertices(path) == 7
         path.write_bytes(path.read_bytes()[:-100])
-        with pytest.raises(DatasetError, match=f"{name} is truncated or malformed"):
+        with pytest.raises(DatasetError, match=f"{name} is truncated or no"):
             count_vertices(path)

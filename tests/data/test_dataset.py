@@ -263,7 +263,7 @@ BREAKS = {
             + b"\xaa\xaa"
             + (root / "stimuli/avatar.wav").read_bytes()[22:],
         ),
-        ["stimuli/avatar.wav", "cannot be read"],
+        ["stimuli/avatar.wav", "no wav file"],
     ),
     "wav shorter than its responses": (
         lambda root: write_silence(root / "stimuli/avatar.wav", 20),

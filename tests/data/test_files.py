@@ -1,6 +1,7 @@
 import re
 import tracemalloc
 from itertools import pairwise
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -43,6 +44,7 @@ class CountedReads:
 
     def __init__(self, shape, chunks):
         self.shape, self.chunks, self.ndim, self.dtype = shape, chunks, len(shape), np.dtype("f8")
+        self.file = SimpleNamespace(filename="counted.hf5")
         self.times = np.zeros(shape, int)
         self.blocks = []
 

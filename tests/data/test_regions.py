@@ -67,8 +67,8 @@ def test_own_region_table(tmp_path, text, expected):
         ("a: []", "'a' holds no parcel"),
         ("a: [A1, -L_A1, -R_A1]", "'a' holds no parcel"),
         ("a: A1", "expected lines such as"),
-        ("- A1", "expected lines such as"),
-        ("", "expected lines such as"),
+        ("- A1", "must hold keys with values, such as 'primary_auditory: .A1.'"),
+        ("", "must hold keys with values"),
     ],
 )
 def test_wrong_region_table(tmp_path, text, message):

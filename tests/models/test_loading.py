@@ -1,8 +1,10 @@
+import os
+
 import pytest
 from huggingface_hub import errors as hub
 from safetensors import SafetensorError
 
-from bthelpers.models.loading import ModelError, explained
+from bthelpers.models.loading import ModelError, explained, require_sizes
 
 
 def test_a_folder_without_a_model_says_how_to_make_one(tmp_path):
@@ -14,7 +16,7 @@ def test_a_folder_without_a_model_says_how_to_make_one(tmp_path):
 
 
 def test_loading_takes_the_revision_and_never_trusts_remote_code(tmp_path):
-    (tmp_path / "config.json").touch()
+    (tmp_path / "config.json").write_text("{}")
     for source, revision in ((tmp_path, None), ("x/y", "abc")):
         with explained(source, revision, "some.maker") as where:
             assert where == {"revision": revision, "trust_remote_code": False}
@@ -35,14 +37,36 @@ def test_what_the_hub_refuses_comes_with_its_remedy(cause, remedy):
         raise OSError("something long") from cause.__new__(cause)
 
 
-@pytest.mark.parametrize("error", [OSError, RuntimeError, ValueError, SafetensorError])
+@pytest.mark.parametrize("error", [OSError, TypeError, SafetensorError])
 def test_what_is_wrong_in_a_folder_is_said_with_its_name(tmp_path, error):
-    (tmp_path / "config.json").touch()
-    expected = f"{tmp_path} cannot be loaded: cut off"
+    (tmp_path / "config.json").write_text("{}")
+    expected = f"{tmp_path} cannot be loaded: {error.__name__}: cut off: copy"
     with pytest.raises(ModelError, match=expected), explained(tmp_path, None, "some.maker"):
         raise error("cut off")
 
 
-def test_other_errors_are_passed_on():
-    with pytest.raises(KeyError), explained("x/y", "abc", "some.maker"):
-        raise KeyError("of the caller")
+def test_what_cannot_be_read_of_the_hub_is_said_with_its_name():
+    with pytest.raises(ModelError, match=r"^x/y cannot be loaded"), explained("x/y", "abc", "x"):
+        raise KeyError("hidden_size")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "no configuration .*nested too deeply"),
+        ('{"num_hidden_layers": 1001}', "num_hidden_layers is 1001, beyond 1,000"),
+        ('{"text": {"sizes": [1, 2000000]}}', "sizes is 2000000, beyond 1,000,000"),
+        ('{"vocab_size": NaN}', "NaN is no number"),
+    ],
+)
+def test_sizes_that_no_weights_have(tmp_path, content, message):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ModelError, match=message):
+        require_sizes(tmp_path)
+
+
+def test_larger_numbers_beside_larger_weights(tmp_path):
+    (tmp_path / "config.json").write_text('{"vocab_size": 2000000, "num_hidden_layers": 1000}')
+    (tmp_path / "model.safetensors").touch()
+    os.truncate(tmp_path / "model.safetensors", 2_000_000)
+    require_sizes(tmp_path)

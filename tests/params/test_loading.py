@@ -120,9 +120,9 @@ def test_files_that_cannot_be_read(demo, tmp_path, error_of):
     missing = tmp_path / "dmo.yaml"
     assert error_of(missing) == f"{missing}: no such parameter file; beside it: demo.yaml"
     path.write_text("tuning: [")
-    assert error_of(path).startswith(f"{path}: not readable as YAML")
+    assert error_of(path).startswith(f"{path} is truncated or no YAML")
     path.write_bytes(b"seed: \xff")
-    assert error_of(path).startswith(f"{path}: not readable as YAML")
+    assert error_of(path).startswith(f"{path} is truncated or no YAML")
     path.write_text("")
     assert error_of(path).startswith(f"{path}: must hold keys with values")
     path.write_text("name: other\n")
@@ -130,4 +130,4 @@ def test_files_that_cannot_be_read(demo, tmp_path, error_of):
     path.write_text("extends: demo.yaml\n")
     assert error_of(path) == f"{path}: extends itself; remove an 'extends'"
     path.write_text("seed: !!python/object/apply:os.getcwd []\n")
-    assert error_of(path).startswith(f"{path}: not readable as YAML")
+    assert error_of(path).startswith(f"{path} is truncated or no YAML")

@@ -384,3 +384,10 @@ def test_probes_have_features_and_truth_of_the_same_clips():
     assert present.shape == (2, len(PHONES))
     found = [{PHONES[k] for k in np.flatnonzero(row)} for row in present]
     assert found == [{"aa", "b"}, set()]
+
+
+def test_sound_of_crema_d_in_capitals_is_not_left_out_in_silence(broken):
+    sound = broken / "crema_d/AudioWAV/1001_DFA_ANG_XX.wav"
+    sound.rename(sound.with_suffix(".WAV"))
+    with pytest.raises(DatasetError, match=r"1001_DFA_ANG_XX\.WAV is not named as"):
+        read_crema_d(broken / "crema_d")
