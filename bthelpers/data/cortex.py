@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse
@@ -22,6 +23,9 @@ import xarray as xr
 from bthelpers.core.errors import DatasetError, listed
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.regions import load_regions
+
+if TYPE_CHECKING:
+    import cortex
 
 
 @contextlib.contextmanager
@@ -129,6 +133,35 @@ def parcels(dataset: Dataset, participant: str) -> np.ndarray:
     )
     votes = np.round((weights.T @ one_hot).toarray(), 9)  # (voxel, name); rounded for exact ties
     return np.where(votes.any(1), names[votes.argmax(1)], "")
+
+
+def vertex_means(
+    mapper: cortex.mapper.Mapper, in_mask: np.ndarray, values: np.ndarray
+) -> list[np.ndarray]:
+    """Bring voxel values to the vertices of each hemisphere, left then right.
+
+    Parameters
+    ----------
+    mapper : pycortex's ``line_nearest`` mapper
+        From the whole volume to vertices.
+    in_mask : bool array of shape (z * y * x,)
+        Voxels of the thick mask in that volume.
+    values : array of shape (voxel,)
+        In the order of the responses' columns; NaN where there is none.
+
+    Returns
+    -------
+    list of array of shape (vertex,)
+        Mean over those voxels of a vertex's part of the cortical ribbon that have a value; NaN
+        where none has.
+    """
+    known = np.isfinite(values)
+    means = []
+    for mask in mapper.masks:
+        weights = mask.tocsc()[:, in_mask]  # (vertex, voxel)
+        with np.errstate(invalid="ignore"):  # vertices without any voxel: 0 / 0
+            means.append(weights @ np.where(known, values, 0) / (weights @ known.astype(float)))
+    return means
 
 
 def region_masks(
