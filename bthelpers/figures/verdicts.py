@@ -43,16 +43,14 @@ def forest_plot(claims: pd.DataFrame, rows: pd.DataFrame) -> Figure:
     -------
     Figure
         A panel for each unit; in it, under its words, the rows of each claim. Grey: where they are
-        claimed to be.
-
-    Raises
-    ------
-    ValueError
-        If no claim has a row.
+        claimed to be. A line of text where there are none.
     """
     rows = rows[rows["claim"].isin(claims.index)]
     if rows.empty:
-        raise ValueError("none of these claims has a row: no model has the runs for them")
+        figure, [[axes]] = panels(1, 1, 9, 0.5)
+        axes.text(0, 0.5, "No model has the runs for any of these claims.", va="center")
+        axes.set_axis_off()
+        return figure
     units = [(unit, some) for unit, some in rows.groupby("unit", sort=False)]
     lines = [len(some) + HEADING * some["claim"].nunique() for _, some in units]
     figure, grid = panels(len(units), 1, 9, LINE * sum(lines) + 0.6 * len(units) + 0.5)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxTranslator
 from sphinx.writers.html5 import HTML5Translator
 
 
@@ -53,17 +53,21 @@ class TableCaptionDirective(FigureCaptionDirective):
     node_class = TableCaption
 
 
-def _visit(translator: HTML5Translator, node: nodes.figure) -> None:
+def _visit(translator: SphinxTranslator, node: nodes.figure) -> None:
     translator.visit_figure(node)
 
 
-def _depart(translator: HTML5Translator, node: nodes.figure) -> None:
+def _depart(translator: SphinxTranslator, node: nodes.figure) -> None:
     translator.depart_figure(node)
+
+
+def _depart_html(translator: HTML5Translator, node: nodes.figure) -> None:
+    translator.body.append("</figcaption>\n</figure>\n")  # docutils' needs an image for the first
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives, numbered as Sphinx's own figures and tables are."""
-    written = {"html": (_visit, _depart), "latex": (_visit, _depart)}
+    written = {"html": (_visit, _depart_html), "latex": (_visit, _depart)}
     app.add_enumerable_node(FigureCaption, "figure", **written)
     app.add_enumerable_node(TableCaption, "table", **written)
     app.add_directive("figure-caption", FigureCaptionDirective)

@@ -129,6 +129,7 @@ def _scores(
                     task_name=about,
                     dataset_type=results.profile().name,
                     dataset_name=found.attrs["dataset"],
+                    dataset_config=about,  # the hub tells scores of one task apart by it
                     metric_type=variable,
                     metric_name=f"{metric}, mean over layers",
                     metric_value=round(scores.sel({dim: name}).item(), 4),
