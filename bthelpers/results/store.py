@@ -199,5 +199,5 @@ class Results:
 
     def fingerprint(self) -> str:
         """SHA-256 of all result files and of the parameters: names and contents, not dates."""
-        files = [*self.root.rglob("*.nc"), *self.root.glob("*.json")]
+        files = [*self.root.rglob("*.nc"), *self.root.rglob("profile.json")]
         return digest({file.relative_to(self.root).as_posix(): file_digest(file) for file in files})
