@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -22,7 +22,7 @@ from bthelpers.explorer.raster import CURVATURE_STEP, flatmap_raster
 from bthelpers.figures.style import DARK_GREY, STYLES
 from bthelpers.results.alignment import significant_voxels
 from bthelpers.results.maps import drawing_dataset, mean_r, whole_brain
-from bthelpers.results.runs import BASELINE, source
+from bthelpers.results.runs import BASELINE, TUNED, source
 from bthelpers.results.store import Results, Run
 
 MEAN = "mean over layers"
@@ -122,6 +122,29 @@ class Catalogue:
                 for name, style in STYLES.items()
             },
             "source": source(self.results, *models) if models else "",
+        }
+
+    @property
+    def first_view(self) -> dict[str, Any]:
+        """What an explorer shows first: the gain of brain-tuning, of the first run's model.
+
+        Where that is not there, the page shows the nearest that is.
+        """
+        runs = self.description["runs"]
+        conditions = [run["condition"] for run in runs]
+        first = runs[0] if runs else {"participant": "", "model": "", "condition": ""}
+        return {
+            "participant": first["participant"],
+            "model": first["model"],
+            "condition": TUNED if TUNED in conditions else first["condition"],
+            "beside": "",
+            "layer": MEAN,
+            "measure": "gain",
+            "threshold": 0.0,
+            "significant": False,
+            "regions": ["late_language", "early_auditory"],
+            "selection": "",
+            "view": [0.5, 0.5, 1.0],
         }
 
     def _describe_map(self, participant: str) -> dict:

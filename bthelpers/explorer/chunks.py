@@ -74,5 +74,9 @@ def pack(arrays: Mapping[str, NDArray]) -> bytes:
         rows = np.diff(array, axis=0, prepend=np.zeros_like(array[:1]))
         content.append(rows.astype(array.dtype.newbyteorder("<")).reshape(-1, 1).view(np.uint8).T)
     described = json.dumps(header).encode()
-    pieces = [len(described).to_bytes(4, "little"), described, *(part.tobytes() for part in content)]
+    pieces = [
+        len(described).to_bytes(4, "little"),
+        described,
+        *(part.tobytes() for part in content),
+    ]
     return zlib.compress(b"".join(pieces), level=9)
