@@ -27,7 +27,7 @@ from bthelpers.results.store import Results, Run
 
 MEAN = "mean over layers"
 FEATURE = "joint"  # all low-level features at once
-COLOUR_MAPS = {"sequential": "viridis", "centred": "RdBu_r"}
+COLOUR_MAPS = {"sequential": "viridis", "centred": "RdBu_r", "centred_dark": "berlin"}
 PIXEL_PARTS = 10  # to which corners of outlines are rounded
 
 
@@ -37,7 +37,8 @@ class Measure:
 
     Attributes
     ----------
-    label, unit : str
+    label, short, unit : str
+        `short` names the value of a voxel.
     values : tuple of str
         What a run must hold for it.
     change : bool
@@ -45,20 +46,27 @@ class Measure:
     """
 
     label: str
+    short: str
     unit: str
     values: tuple[str, ...] = ()
     change: bool = False
 
 
 MEASURES = {
-    "gain": Measure("Gain in alignment over pretrained", "r / ceiling", ("r",), change=True),
-    "alignment": Measure("Brain alignment", "r / ceiling", ("r",)),
-    "impact change": Measure(
-        "Low-level impact, change from pretrained", "points", ("r", "residual"), change=True
+    "gain": Measure(
+        "Gain in alignment over pretrained", "Gain", "r / ceiling", ("r",), change=True
     ),
-    "impact": Measure("Low-level impact", "% of alignment", ("r", "residual")),
-    "ceiling": Measure("Noise ceiling", "r"),
-    "p": Measure("p-value of alignment", "block permutation", ("p",)),
+    "alignment": Measure("Brain alignment", "Alignment", "r / ceiling", ("r",)),
+    "impact change": Measure(
+        "Low-level impact, change from pretrained",
+        "Change",
+        "points",
+        ("r", "residual"),
+        change=True,
+    ),
+    "impact": Measure("Low-level impact", "Impact", "% of alignment", ("r", "residual")),
+    "ceiling": Measure("Noise ceiling", "Noise ceiling", "r"),
+    "p": Measure("p-value of alignment", "p", "block permutation", ("p",)),
 }
 
 

@@ -49,9 +49,10 @@ def pack(arrays: Mapping[str, NDArray]) -> bytes:
     """Join arrays of two dimensions to one deflated piece of bytes.
 
     It holds the length of a header (4 bytes, little-endian), the header (JSON: each array's
-    ``shape``, bytes a number, and ``low`` and ``step`` where it is quantized), and the arrays. Of
-    these, each row but the first is what it adds to the row before, modulo the numbers' range; and
-    of all numbers, the lowest bytes come first. Neighbours are alike, so most bytes are 0.
+    ``shape``, its ``bits`` a number, and ``low`` and ``step`` where it is quantized), and the
+    arrays. Of these, each row but the first is what it adds to the row before, modulo 2 to the
+    power of the bits; numbers have 1, 2 or 4 bytes, and of all numbers the lowest bytes come first.
+    Neighbours are alike, so most bytes are 0.
 
     Parameters
     ----------
@@ -68,10 +69,11 @@ def pack(arrays: Mapping[str, NDArray]) -> bytes:
         entry: dict = {"shape": array.shape}
         if array.dtype.kind == "f":
             array, entry["low"], entry["step"] = quantize(array)
-        array = array.astype(np.min_scalar_type(array.max(initial=0)))
-        entry["bytes"] = array.itemsize
-        header[name] = entry
+        entry["bits"] = max(int(array.max(initial=0)).bit_length(), 1)
+        array = array.astype(np.min_scalar_type(2 ** entry["bits"] - 1))
         rows = np.diff(array, axis=0, prepend=np.zeros_like(array[:1]))
+        rows &= 2 ** entry["bits"] - 1
+        header[name] = entry
         content.append(rows.astype(array.dtype.newbyteorder("<")).reshape(-1, 1).view(np.uint8).T)
     described = json.dumps(header).encode()
     pieces = [

@@ -46,7 +46,9 @@ def significance_table(results: Results, model: str, region: str) -> pd.DataFram
     rows = []
     for condition in profile.conditions_of(model):
         found = {
-            participant: significant_voxels(results, Run(model, participant, condition, "alignment"))
+            participant: significant_voxels(
+                results, Run(model, participant, condition, "alignment")
+            )
             for participant in profile.participants_of(model)
         }
         for name, layers in LAYERS.items():

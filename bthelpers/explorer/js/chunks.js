@@ -6,7 +6,8 @@ async function inflate(bytes) {
 }
 
 // Undo the order by byte and the differences between rows.
-function wholeNumbers(bytes, [rows, columns], size) {
+function wholeNumbers(bytes, [rows, columns], bits, size) {
+  const mask = bits < 32 ? (1 << bits) - 1 : -1;
   const count = rows * columns;
   const numbers = new { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[size](count);
   for (let place = 0; place < size; place++) {
@@ -14,7 +15,7 @@ function wholeNumbers(bytes, [rows, columns], size) {
     const shift = 8 * place;
     for (let i = 0; i < count; i++) numbers[i] |= plane[i] << shift;
   }
-  for (let i = columns; i < count; i++) numbers[i] += numbers[i - columns];
+  for (let i = columns; i < count; i++) numbers[i] = (numbers[i] + numbers[i - columns]) & mask;
   return numbers;
 }
 
@@ -30,9 +31,10 @@ export async function unpack(bytes) {
   const header = JSON.parse(new TextDecoder().decode(raw.subarray(4, 4 + length)));
   const arrays = {};
   let start = 4 + length;
-  for (const [name, { shape, bytes: size, low, step }] of Object.entries(header)) {
+  for (const [name, { shape, bits, low, step }] of Object.entries(header)) {
+    const size = bits > 16 ? 4 : Math.ceil(bits / 8);
     const stop = start + size * shape[0] * shape[1];
-    const numbers = wholeNumbers(raw.subarray(start, stop), shape, size);
+    const numbers = wholeNumbers(raw.subarray(start, stop), shape, bits, size);
     arrays[name] = { shape, values: step === undefined ? numbers : valuesOf(numbers, low, step) };
     start = stop;
   }

@@ -3,9 +3,6 @@
 import { h, words } from "./elements.js";
 
 let built = 0;
-const labelled = (label, control, className = "field") =>
-  h("div", { class: className }, h("label", { for: control.id }, label), control);
-
 // A list to choose from; one option alone is text.
 function choice(label, said, changed) {
   const id = `flatmap-control-${built++}`;
@@ -30,8 +27,7 @@ function slider(label, said, changed) {
   const id = `flatmap-control-${built++}`;
   const input = h("input", { id, type: "range", oninput: () => changed(Number(input.value)) });
   const output = h("output", { for: id });
-  const element = labelled(label, h("div", { class: "slider" }, input, output));
-  element.firstChild.htmlFor = id;
+  const element = h("div", { class: "field slider" }, h("label", { for: id }, label, " ", output), input);
   const sync = (low, high, step, value) => {
     element.hidden = !(high > low);
     Object.assign(input, { min: low, max: high, step });
@@ -66,8 +62,8 @@ export class Controls {
     this.regions = h("details", { class: "regions" }, h("summary", {}, "Outlines"));
     const { measure, participant, model, condition, beside } = this.choices;
     this.element = h("form", { class: "controls", "aria-label": "What the map shows", onsubmit: (event) => event.preventDefault() },
-      measure.element, condition.element, beside.element, model.element, participant.element,
-      this.layer.element, this.onlyLayer, this.threshold.element,
+      measure.element, condition.element, beside.element, this.layer.element, this.onlyLayer,
+      this.threshold.element, model.element, participant.element,
       h("div", { class: "field more" }, this.significant.element, this.regions));
     this.choose = choose;
   }

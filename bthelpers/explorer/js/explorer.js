@@ -77,7 +77,7 @@ class Explorer {
   listen() {
     this.model.on(CHOSEN.map((name) => `change:${name}`).join(" "), this.changed);
     this.sizes = new ResizeObserver(this.changed);
-    this.sizes.observe(this.el);
+    for (const { frame } of this.maps) this.sizes.observe(frame);
     this.theme = new MutationObserver(this.changed);
     for (const element of [document.documentElement, document.body]) this.theme.observe(element, { attributes: true });
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -184,6 +184,8 @@ class Explorer {
   recolour(state, { described, anatomy, conditions, rows, masks, options, ends }) {
     this.attach();
     const start = performance.now();
+    for (const { flatmap } of this.maps) flatmap.resize(); // first: reading sizes after changes takes a layout
+    const shades = this.readStyle();
     const { measure, threshold, layer } = state;
     this.controls.sync(state, options, { limits: ends, logarithmic: isLogarithmic(measure), centred: isCentred(measure),
       hasSignificance: this.runOf(state, state.condition)?.significant?.layers.includes(layer), regions: [...new Set(described.outlines)] });
@@ -197,11 +199,10 @@ class Explorer {
       frame.setAttribute("aria-label", `${this.current.described.label}. ${title.textContent}. ${KEYS}`);
       frame.style.aspectRatio = `${anatomy.columns} / ${anatomy.rows}`;
       Object.assign(flatmap, { anatomy, view: state.view, lines: this.linesOf(anatomy, state) });
-      flatmap.resize();
-      flatmap.paint(this.coloursOf(this.current.values[i], masks[i], state), this.shades());
+      flatmap.paint(this.coloursOf(this.current.values[i], masks[i], state), shades);
     });
-    const known = this.current.values.flatMap((values) => Array.from(values)).filter((value) => !Number.isNaN(value));
-    const beyond = [known.some((value) => place(measure, value, ends) < 0), known.some((value) => place(measure, value, ends) > 1)];
+    const beyond = [0, 1].map((end) => this.current.values.some((values) =>
+      values.some((value) => (end ? value > ends[1] : value < ends[0]))));
     this.scale.replaceChildren(legend(measure, this.current.described, ends, this.table(measure), threshold, beyond));
     this.note.textContent = `One pixel shows one voxel, the one halfway through the cortex; static maps average across the ribbon. `
       + `${described.unseen.toLocaleString("en")} of ${described.voxels.toLocaleString("en")} voxels lie on no pixel; the table (CSV) has them all. `
@@ -211,8 +212,9 @@ class Explorer {
     performance.measure("flatmap recolour", { start });
   }
 
+  // Middle values are dark where the page is.
   table(measure) {
-    return this.tables[isCentred(measure) ? "centred" : "sequential"];
+    return this.tables[isCentred(measure) ? (this.dark ? "centred_dark" : "centred") : "sequential"];
   }
 
   titleOf(condition, { measure, layer }) {
@@ -233,10 +235,11 @@ class Explorer {
     return colours;
   }
 
-  // Shades of the curvature, from sulci to gyri, as the style sheet has them.
-  shades() {
+  // What the style sheet says: shades of the curvature, from sulci to gyri, and whether all is dark.
+  readStyle() {
     const style = getComputedStyle(this.root);
     const [sulcus, gyrus] = ["--sulcus", "--gyrus"].map((name) => Number(style.getPropertyValue(name)));
+    this.dark = gyrus < 128;
     return Uint32Array.from({ length: 16 }, (_, i) => {
       const shade = Math.round(sulcus + ((i - 1) / 14) * (gyrus - sulcus));
       return i ? (255 << 24) | (shade << 16) | (shade << 8) | shade : 0;
@@ -247,7 +250,7 @@ class Explorer {
     const name = JSON.stringify([participant, regions, selection]);
     if (this.lines?.name !== name) {
       const lines = [{ path: anatomy.outline(regions), colour: "#111", halo: "#ffffffcc" }];
-      if (selection) lines.push({ path: anatomy.edges(anatomy.voxelsOf(selection)), colour: "#d6006c", halo: "#fff" });
+      if (selection) lines.push({ path: anatomy.edges(anatomy.voxelsOf(selection)), colour: "#d6006c", halo: "#fff", ring: anatomy.centre(selection) });
       this.lines = { name, lines };
     }
     return this.lines.lines;
@@ -279,7 +282,7 @@ class Explorer {
     const averaged = (array) => mean(voxels.map((voxel) => array[voxel]));
     const valued = voxels.filter((voxel) => !Number.isNaN(values[0][voxel])).length;
     const facts = one ? [["Parcel", anatomy.nameOf(voxels[0])]] : [["Voxels", `${valued} with a value, of ${voxels.length}`]];
-    const name = (condition) => (conditions.length > 1 ? condition : one ? described.label : `${described.label}, mean`);
+    const name = (condition) => (conditions.length > 1 ? condition : one ? described.short : `${described.short}, mean`);
     conditions.forEach((condition, i) => facts.push([name(condition), fact(averaged(values[i]), described)]));
     if (this.state.measure !== "ceiling") facts.push(["Noise ceiling", fact(averaged(anatomy.ceiling), { unit: "r" })]);
     this.panel.show(title, facts, Boolean(this.state.selection));

@@ -2,6 +2,7 @@
 
 const HALO = 3;
 const LINE = 1.2;
+const RING = 11; // around a pinned voxel, which may be small
 const LARGEST_ZOOM = 24;
 
 export const colourTable = (hex) => Uint32Array.from({ length: 256 }, (_, i) => {
@@ -37,6 +38,20 @@ export class Anatomy {
     if (kind === "voxel") return [Number(name[0])];
     const wanted = this.parcelNames.indexOf(name.join(":"));
     return kind === "parcel" ? [...this.parcel.keys()].filter((v) => this.parcel[v] === wanted) : [];
+  }
+
+  // Middle of the pixels that show a selected voxel; null of a parcel, or where none does.
+  centre(selection) {
+    const [kind, name] = selection.split(":");
+    const wanted = Number(name) + 1;
+    const found = [0, 0, 0];
+    if (kind === "voxel") this.raster.forEach((number, i) => {
+      if (number !== wanted) return;
+      found[0] += 1;
+      found[1] += i % this.columns;
+      found[2] += Math.floor(i / this.columns);
+    });
+    return found[0] ? [found[1] / found[0], found[2] / found[0]] : null;
   }
 
   outline(regions) {
@@ -85,11 +100,13 @@ export class FlatmapCanvas {
     return { step, left: x * columns - (width / 2) * step, top: y * rows - (height / 2) * step };
   }
 
+  // Setting a side empties the canvas, which takes longer than painting it.
   resize() {
-    const { clientWidth, clientHeight } = this.canvas;
     const ratio = globalThis.devicePixelRatio || 1;
-    this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
-    this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
+    for (const [side, length] of [["width", this.canvas.clientWidth], ["height", this.canvas.clientHeight]]) {
+      const pixels = Math.max(1, Math.round(length * ratio));
+      if (this.canvas[side] !== pixels) this.canvas[side] = pixels;
+    }
   }
 
   voxelAt(clientX, clientY) {
@@ -118,24 +135,21 @@ export class FlatmapCanvas {
       this.pixels = new Uint32Array(this.image.data.buffer);
     }
     const { pixels } = this;
-    const column = Int32Array.from({ length: width }, (_, x) => Math.floor(left + (x + 0.5) * step));
-    const [, curvatureColumns] = curvature.shape;
-    for (let y = 0, i = 0; y < height; y++) {
-      const row = Math.floor(top + (y + 0.5) * step);
-      if (row < 0 || row >= rows) {
-        pixels.fill(0, i, i + width);
-        i += width;
-        continue;
+    const places = (count, start, of) => Int32Array.from({ length: count }, (_, i) => {
+      const at = Math.floor(start + (i + 0.5) * step);
+      return at < 0 || at >= of ? -1 : at;
+    });
+    const column = places(width, left, columns);
+    const curved = column.map((at) => Math.floor(at / curvatureStep));
+    const bent = curvature.values;
+    pixels.fill(0);
+    places(height, top, rows).forEach((row, y) => {
+      if (row < 0) return;
+      const [start, bends] = [row * columns, Math.floor(row / curvatureStep) * curvature.shape[1]];
+      for (let x = 0, i = y * width; x < width; x++, i++) {
+        if (column[x] >= 0) pixels[i] = colours[raster[start + column[x]]] || shades[bent[bends + curved[x]]];
       }
-      const start = row * columns;
-      const curved = Math.floor(row / curvatureStep) * curvatureColumns;
-      for (let x = 0; x < width; x++, i++) {
-        const at = column[x];
-        if (at < 0 || at >= columns) pixels[i] = 0;
-        else pixels[i] = colours[raster[start + at]]
-          || shades[curvature.values[curved + Math.floor(at / curvatureStep)]];
-      }
-    }
+    });
     this.context.putImageData(this.image, 0, 0);
     this.draw({ step, left, top });
   }
@@ -146,13 +160,16 @@ export class FlatmapCanvas {
     context.save();
     context.setTransform(1 / step, 0, 0, 1 / step, -left / step, -top / step);
     context.lineJoin = "round";
-    for (const { path, colour, halo } of this.lines) {
-      context.strokeStyle = halo;
-      context.lineWidth = HALO * step * ratio;
-      context.stroke(path);
-      context.strokeStyle = colour;
-      context.lineWidth = LINE * step * ratio;
-      context.stroke(path);
+    for (const { path, colour, halo, ring } of this.lines) {
+      const drawn = new Path2D(path);
+      if (ring) {
+        drawn.moveTo(ring[0] + RING * step * ratio, ring[1]);
+        drawn.arc(...ring, RING * step * ratio, 0, 2 * Math.PI);
+      }
+      for (const [strokeStyle, width] of [[halo, HALO], [colour, LINE]]) {
+        Object.assign(context, { strokeStyle, lineWidth: width * step * ratio });
+        context.stroke(drawn);
+      }
     }
     context.restore();
   }

@@ -1,6 +1,7 @@
 // Stands in for the widget's model in a page without kernel: state in the address, chunks in files.
 
 const STATE = /^#flatmap\?/;
+const PAUSE = 250; // ms; browsers limit how often an address changes
 
 export function pageModel({ catalogue, state, files, folder }) {
   const handlers = {};
@@ -17,7 +18,12 @@ export function pageModel({ catalogue, state, files, folder }) {
       typeof value === typeof state[name] && Array.isArray(value) === Array.isArray(state[name])));
   };
   const current = { ...state, ...fromAddress() };
+  let paused;
   const toAddress = () => {
+    clearTimeout(paused);
+    paused = setTimeout(writeAddress, PAUSE);
+  };
+  const writeAddress = () => {
     const changed = Object.keys(state).filter((name) => JSON.stringify(current[name]) !== JSON.stringify(state[name]));
     const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
     const asked = new URLSearchParams(changed.map((name) => [name, text(current[name])]));
@@ -26,7 +32,7 @@ export function pageModel({ catalogue, state, files, folder }) {
   addEventListener("hashchange", () => {
     if (!STATE.test(location.hash)) return;
     Object.assign(current, state, fromAddress());
-    emit("change");
+    Object.keys(state).forEach((name) => emit(`change:${name}`));
   });
   const load = (key) => {
     const script = document.createElement("script");

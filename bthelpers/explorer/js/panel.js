@@ -46,4 +46,8 @@ export class Panel {
   }
 }
 
-export const fact = (value, { unit }) => (Number.isNaN(value) ? "no value" : `${shown(value)} ${unit}`);
+// A value with its unit, and its sign where it is a change.
+export function fact(value, { unit, change }) {
+  if (Number.isNaN(value)) return "no value";
+  return h("span", {}, (change && value > 0 ? "+" : "") + shown(value), h("small", {}, ` ${unit}`));
+}
