@@ -12,7 +12,8 @@ from bthelpers.explorer.page import explorer_page
 
 CHROMIUM = shutil.which("chromium")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A chapter</title>
-<meta name="viewport" content="width=device-width"><main><h1>A chapter</h1>{}</main></html>"""
+<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
+<main><h1>A chapter</h1>{}</main></html>"""
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ export function pageModel({ catalogue, state, files, folder }) {
     const asked = new URLSearchParams(location.hash.replace(STATE, ""));
     const read = ([name, text]) => {
       if (typeof state[name] === "string") return [name, text];
-      try { return [name, Object.assign(JSON.parse(text))]; } catch { return [name, state[name]]; }
+      try { return [name, JSON.parse(text)]; } catch { return [name, state[name]]; }
     };
     const known = [...asked].filter(([name]) => name in state).map(read);
     return Object.fromEntries(known.filter(([name, value]) =>

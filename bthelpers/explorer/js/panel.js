@@ -7,7 +7,7 @@ const HINT = "Point at the map to read a voxel. Click to pin it, with Shift for 
 
 export class Panel {
   constructor(choose) {
-    this.title = h("h3", {});
+    this.title = h("p", { class: "name" });
     this.unpin = h("button", { type: "button", onclick: () => choose({ selection: "" }) }, "Unpin");
     this.facts = h("dl", {});
     this.curves = h("div", { class: "curves" });
