@@ -24,7 +24,7 @@ from bthelpers.results.runs import BASELINE, TUNED
 from bthelpers.results.store import SERVED, Results
 
 FOLDER = "explorer"  # of the values, in that of the files that are served beside the pages
-DPI = 90  # of the picture that is there without JavaScript
+DPI, QUALITY = 90, 80  # of the picture that is there without JavaScript
 CAPTION = (
     "Gain in alignment of {model} by brain-tuning, mean over layers, {participant}. With"
     " JavaScript, this picture is a map to explore. Data: {source}."
@@ -36,13 +36,13 @@ class StaticExplorer:
     """An explorer that needs no kernel, as a cell's output: for HTML, and a picture for others."""
 
     html: str
-    png: bytes | None
+    jpeg: bytes | None
 
     def _repr_html_(self) -> str:
         return self.html
 
-    def _repr_png_(self) -> bytes | None:
-        return self.png
+    def _repr_jpeg_(self) -> bytes | None:
+        return self.jpeg
 
 
 def show_explorer(results: Results) -> StaticExplorer | FlatmapExplorer:
@@ -81,9 +81,9 @@ def explorer_page(catalogue: Catalogue, served: Path) -> StaticExplorer:
     data = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
     place = f"flatmap-{digest(content)[:8]}"
     said = html.escape(CAPTION.format(**view, source=catalogue.description["source"]))
-    png = static_picture(catalogue)
-    source = base64.b64encode(png or b"").decode()
-    image = f'<img alt="{said}" src="data:image/png;base64,{source}">' if png else ""
+    picture = static_picture(catalogue)
+    source = base64.b64encode(picture or b"").decode()
+    image = f'<img alt="{said}" src="data:image/jpeg;base64,{source}">' if picture else ""
     text = f"""<div class="flatmap-explorer" id="{place}">
 <figure>{image}<figcaption>{said}</figcaption></figure>
 </div>
@@ -94,7 +94,7 @@ const content = {data};
 render({{ model: pageModel(content), el: document.getElementById("{place}") }});
 </script>
 """
-    return StaticExplorer(text, png)
+    return StaticExplorer(text, picture)
 
 
 def write_chunks(catalogue: Catalogue, folder: Path) -> dict[str, str]:
@@ -121,7 +121,7 @@ def write_chunks(catalogue: Catalogue, folder: Path) -> dict[str, str]:
 
 
 def static_picture(catalogue: Catalogue) -> bytes | None:
-    """PNG of the flatmap of the first view; None where its runs or surfaces are not there."""
+    """JPEG of the flatmap of the first view; None where its runs or surfaces are not there."""
     view, results = catalogue.first_view, catalogue.results
     participant = view["participant"]
     try:
@@ -144,6 +144,6 @@ def static_picture(catalogue: Catalogue) -> bytes | None:
     except (DatasetError, ResultsError):
         return None
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    figure.savefig(buffer, format="jpeg", dpi=DPI, pil_kwargs={"quality": QUALITY})
     plt.close(figure)
     return buffer.getvalue()
