@@ -118,6 +118,7 @@ class Explorer {
     try {
       const shown = await this.read(state);
       if (ticket !== this.asked) return;
+      clearTimeout(late);
       this.recolour(state, shown);
       this.say(this.told);
       await this.drawPinned(state, ticket);
@@ -192,6 +193,7 @@ class Explorer {
     this.current = { anatomy, conditions, ends, described: this.catalogue.measures[measure] };
     this.current.values = rows.map((row) => row(layer));
     this.root.classList.toggle("two", conditions.length > 1);
+    this.root.classList.toggle("magnified", state.view[2] > 1);
     this.maps.forEach(({ element, title, frame, flatmap }, i) => {
       element.hidden = i >= conditions.length;
       if (element.hidden) return;

@@ -5,6 +5,8 @@ import { h, shown } from "./elements.js";
 
 const HINT = "Point at the map to read a voxel. Click to pin it, with Shift for its parcel: its values in all conditions are drawn here.";
 
+const NOTHING = "No condition has a value here: the noise ceiling is too low, or the measure is not evaluated in this region.";
+
 export class Panel {
   constructor(choose) {
     this.title = h("p", { class: "name" });
@@ -34,8 +36,8 @@ export class Panel {
   pin(selection, curves, chosen, label) {
     this.hint.hidden = Boolean(selection);
     this.parcels.value = selection.startsWith("parcel:") ? selection.slice(7) : "";
-    if (!curves.length) {
-      this.curves.replaceChildren();
+    if (!curves.some((curve) => curve.values.some((value) => !Number.isNaN(value)))) {
+      this.curves.replaceChildren(...(curves.length ? [h("p", { class: "hint" }, NOTHING)] : []));
       return;
     }
     const single = curves[0].layers.length < 2;
