@@ -25,6 +25,7 @@ from bthelpers.params.loading import from_dict
 from bthelpers.params.settings import OF_RESPONSES, PER_PARTICIPANT, Profile
 
 ENVIRONMENT = "BRAIN_TUNING_RESULTS"  # the results folder that chapters show
+SERVED = "BRAIN_TUNING_SERVED"  # folder whose files the pages of a book find under _static
 MAKE = "`bthelpers run NAME` makes it (`make book` for the demo)"
 
 
