@@ -12,6 +12,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # tests never touch the network
 LEXICONS = Path(__file__).parents[1] / "params" / "lexicons"
 
 
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """Have bfloat16 computed as such, also where the processor is slow at it."""
+    from bthelpers.models import devices
+
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: True)
+
+
 @pytest.fixture(scope="session")
 def small_spec():
     """Two participants of about 3,000 voxels, four stories; ``story04`` is the test story."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LONGEST_REASON = 300  # characters of what a parser says: it may quote the file
+LONGEST_REASON = 600  # characters of what a parser says: it may quote the file
 
 
 class DatasetError(ValueError):

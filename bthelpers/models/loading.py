@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from huggingface_hub import errors as hub
-from torch import nn
 
 from bthelpers.core.errors import parsing, reason
 from bthelpers.core.files import parse_json
+
+if TYPE_CHECKING:
+    from torch import nn
 
 REMEDIES = {
     hub.GatedRepoError: "accept its terms on its page, then log in with `hf auth login`",
@@ -121,5 +122,5 @@ def require_finite(model: nn.Module) -> None:
     ModelError
     """
     for name, weights in model.named_parameters():
-        if not torch.isfinite(weights).all():
+        if not weights.isfinite().all():
             raise ModelError(f"{name} is not finite: {SAVED}")

@@ -187,7 +187,7 @@ def test_an_entry_stays_where_the_new_file_is_damaged(folder, source, monkeypatc
     with path.open("r+b") as file:
         file.seek(start)
         file.write(b"\0" * 8)
-    with pytest.raises(DatasetError, match=r"legacy\.hf5 is damaged \(.*download it again"):
+    with pytest.raises(DatasetError, match=r"legacy\.hf5 is truncated or .*download it again"):
         get(folder, source)
     assert entries(folder) == before
 

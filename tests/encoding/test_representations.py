@@ -127,6 +127,7 @@ def test_a_feature_hears_nothing_after_its_time():
     assert np.abs(features - changed)[:, times > 4.1].max(axis=(0, 2)).min() > 1e-2
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_lower_precision_gives_nearly_the_same():
     encoder, waveform = SpeechEncoder(tiny_model()), sound(3)
     full, _ = window_features(encoder, waveform, SETTINGS)

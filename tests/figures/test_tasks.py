@@ -30,7 +30,7 @@ def naive_interval(run, score, condition):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("step", LOADERS)
+@pytest.mark.parametrize("step", ["probes", "low_level_probes", "recognition"])
 def test_bars_show_conditions_intervals_participants_and_the_naive_model(written, step):
     results, model, _ = written
     run = LOADERS[step](results, model)

@@ -79,7 +79,8 @@ def test_a_truncated_file_is_an_error(tmp_path, dataset, kept):
     whole = path.read_bytes()
     path.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
     with pytest.raises(
-        ResultsError, match=r"voxels\.nc is damaged .*; delete it, then `bthelpers run"
+        ResultsError,
+        match=r"voxels\.nc is truncated or no netCDF file .*: delete it, then `bthelpers run",
     ):
         read_dataset(path)
 

@@ -103,8 +103,8 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
 @pytest.mark.parametrize(
     ("content", "fragment"),
     [
-        (lambda s, _: b"", "cannot be read as a sound"),
-        (lambda s, _: b"no sound at all", "cannot be read as a sound"),
+        (lambda s, _: b"", "is truncated or no sound"),
+        (lambda s, _: b"no sound at all", "is truncated or no sound"),
         (lambda s, _: POINTER, "git lfs pull"),
         (lambda s, _: riff(s[:0]), "holds no sound"),
         (lambda s, _: nist(s[:0]), "holds no sound"),
@@ -113,7 +113,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
         (lambda s, _: nist(s)[:-2], "is truncated"),
         (lambda s, _: nist(s)[:1024], "is truncated"),
         (lambda s, _: nist(s)[:600], "is truncated"),
-        (lambda s, p: flac(s, p)[:900], "cannot be read as a sound"),
+        (lambda s, p: flac(s, p)[:900], "is truncated or no sound"),
         (lambda s, _: nist(s, "-s26 pcm,embedded-shorten-v2.00"), "sph2pipe"),
     ],
 )

@@ -250,6 +250,7 @@ def test_the_checkpoint_of_another_run_is_not_taken_up(
 
 
 @pytest.mark.parametrize("family", CONVOLUTIONAL)
+@pytest.mark.usefixtures("bfloat16")
 def test_lower_precision_gives_nearly_the_same(family, training, validation):
     encoder = SpeechEncoder(tiny_model(family))
     full, half = (

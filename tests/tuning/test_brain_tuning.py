@@ -465,6 +465,7 @@ def test_global_random_numbers_are_left_alone(training, validation):
     assert states() == before
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_lower_precision_gives_nearly_the_same(encoder, training, validation):
     full, half = (
         brain_tune(encoder, training, validation, replace(SETTINGS, precision=precision), 0)

@@ -256,6 +256,7 @@ def test_global_random_numbers_are_left_alone(families):
     assert states() == before
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_lower_precision_gives_nearly_the_same(wav2vec2):
     full, half = (
         tune(wav2vec2, replace(SETTINGS, precision=precision))

@@ -78,6 +78,8 @@ CHOICES = {
     "corpora.simulate.pitch": ([31, 71],),
     "corpora.simulate.voices": (["en-us"],),
     "stimulus.patience": (3,),
+    "dataset.simulate.meanings": ("words", "occurrences"),
+    "dataset.simulate.other_lexicons": (["params/lexicons/english_second.yaml"],),
     "preference.splits": (["test"],),
     "preference.words": (100,),
     "probes.inverse_penalties": ([-2, 2, 5],),

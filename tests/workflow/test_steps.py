@@ -186,7 +186,10 @@ OF_CORPORA = of_steps("probes", "recognition")
         ({"tuning.epochs": 2}, TUNED),
         ({"targets.text_lm.epochs": 2}, TO_MODELS),
         ({"stimulus.epochs": 2}, TUNED - TO_RESPONSES - TO_MODELS),
-        ({"representation.stride": 0.5}, of_steps("representations", *OF_RESPONSES)),
+        (
+            {"representation.stride": 0.5},
+            of_steps("representations", "linguistic_probes", *OF_RESPONSES),
+        ),
         ({"encoding.folds": 2}, of_steps(*OF_RESPONSES)),
         ({"corpora.simulate.crema_d_actors": 6}, OF_CORPORA | {"smoke/corpora"}),
         (
