@@ -20,7 +20,7 @@ from transformers import (
 
 from bthelpers.models.devices import DTYPES
 from bthelpers.models.front_ends import MelFrontEnd
-from bthelpers.models.loading import lacking, require_finite
+from bthelpers.models.loading import ModelError, lacking, require_finite
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
 
@@ -45,7 +45,7 @@ class TextReader:
     def __init__(self, model: PreTrainedModel, tokenizer, layer_step: int = 1):
         self.model, self.tokenizer, self.layer_step = model.eval(), tokenizer, layer_step
         if layer_step > model.config.num_hidden_layers:
-            raise ValueError(
+            raise ModelError(
                 f"it has {model.config.num_hidden_layers} layers: lower its `layer_step`, which is"
                 f" {layer_step}"
             )
@@ -53,7 +53,7 @@ class TextReader:
         before = [token for token in tokenizer("").input_ids if token != tokenizer.eos_token_id]
         self.beginning = before or [tokenizer.bos_token_id]
         if None in self.beginning:
-            raise ValueError("its tokenizer has no token that a text begins with (bos_token)")
+            raise ModelError("its tokenizer has no token that a text begins with (bos_token)")
 
     @classmethod
     def load(cls, source: str, precision: str, layer_step: int, **where: Any) -> TextReader:
@@ -66,7 +66,7 @@ class TextReader:
         """
         config = AutoConfig.from_pretrained(source, **where)
         if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or config.is_encoder_decoder:
-            raise ValueError(f"a {config.model_type} is no text model such as a GPT-2")
+            raise ModelError(f"a {config.model_type} is no text model such as a GPT-2")
         tokenizer = _tokenizer(source, **where)
         return cls(_model(source, precision, **where), tokenizer, layer_step)
 
@@ -144,7 +144,7 @@ class WhisperDecoder(TextReader):
         """Load as a `TextReader`."""
         config = AutoConfig.from_pretrained(source, **where)
         if config.model_type != "whisper":
-            raise ValueError(f"a {config.model_type} is no Whisper")
+            raise ModelError(f"a {config.model_type} is no Whisper")
         tokenizer = _tokenizer(source, language="en", task="transcribe", **where)
         extractor = AutoFeatureExtractor.from_pretrained(source, **where)
         return cls(_model(source, precision, **where), tokenizer, extractor)
@@ -175,7 +175,7 @@ def _tokenizer(source: str, **options: Any):
     if Path(source).is_dir() and not any(
         (Path(source) / name).is_file() for name in TOKENIZER_FILES
     ):
-        raise ValueError(f"it has no tokenizer ({TOKENIZER_FILES[0]} is missing)")
+        raise ModelError(f"it has no tokenizer ({TOKENIZER_FILES[0]} is missing)")
     return AutoTokenizer.from_pretrained(source, **options)
 
 
@@ -184,6 +184,6 @@ def _model(source: str, precision: str, **where: Any) -> PreTrainedModel:
         source, dtype=DTYPES[precision], output_loading_info=True, **where
     )
     if missing := report["missing_keys"]:
-        raise ValueError(lacking(missing))
+        raise ModelError(lacking(missing))
     require_finite(model)
     return model

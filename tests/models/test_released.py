@@ -520,9 +520,12 @@ def test_a_base_without_configuration_preprocessor_or_known_type_is_refused(chec
     tiny("hubert").config.save_pretrained(base)
     with pytest.raises(ModelError, match=r"preprocessor_config\.json"):
         convert(checkpoint, base, tmp_path / "folder")
-    for config, message in [('{"model_type": "nope"}', "nope"), ("{", "not a valid JSON")]:
+    for config, message in [
+        ('{"model_type": "nope"}', "nope"),
+        ("{", "is truncated or no configuration"),
+    ]:
         (base / "config.json").write_text(config)
-        with pytest.raises(ModelError, match=f"base cannot be loaded: .*{message}"):
+        with pytest.raises(ModelError, match=f"base.*{message}"):
             convert(checkpoint, base, tmp_path / "folder")
 
 

@@ -106,7 +106,7 @@ def test_whisper_is_told_to_transcribe_english(tmp_path):
 
 
 def test_a_model_of_another_kind_is_an_error(folder, tmp_path):
-    with pytest.raises(ModelError, match="gpt2 cannot be loaded: ValueError: a gpt2 is no Whisper"):
+    with pytest.raises(ModelError, match="gpt2 cannot be loaded: a gpt2 is no Whisper"):
         read(WhisperDecoder, folder / "gpt2")
     tiny_model("hubert").save_pretrained(tmp_path)
     for path, kind in [(tmp_path, "hubert"), (folder / "whisper", "whisper")]:
