@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import shutil
 import socket
 import threading
@@ -40,7 +41,9 @@ def _read_results(root):
 
 
 def _says_results(root, found):
-    return False
+    """A profile whose values were changed is what the file says; the run beside it is whole."""
+    said = json.loads((root / "profile.json").read_text())
+    return found["profile"] == said and found["run"]["data_vars"]["r"]["data"] == NUMBERS.tolist()
 
 
 def _write_manifest(root):
