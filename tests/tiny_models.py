@@ -73,3 +73,13 @@ def standardized(waveform):
     """What `Wav2Vec2FeatureExtractor` does, in float64."""
     waveform = np.asarray(waveform, np.float64)
     return ((waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)).astype(np.float32)
+
+
+def weights(model):
+    """A copy of a model's weights, by name."""
+    return {name: array.clone() for name, array in model.state_dict().items()}
+
+
+def same(one, other):
+    """Whether two such copies are equal bit by bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

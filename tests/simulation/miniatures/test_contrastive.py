@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_models import same, weights
 from transformers import Wav2Vec2ForPreTraining
 
 from bthelpers.cli import main
@@ -51,14 +52,6 @@ def pretrain(seed=0, **changes):
 @pytest.fixture(scope="module")
 def pretrained():
     return pretrain()
-
-
-def weights(model):
-    return {name: array.clone() for name, array in model.state_dict().items()}
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_models import same, weights
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel
 
@@ -58,14 +59,6 @@ def pretrain(seed=0, **changes):
 @pytest.fixture(scope="module")
 def pretrained():
     return pretrain()
-
-
-def weights(model):
-    return {name: array.clone() for name, array in model.state_dict().items()}
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 # Clusters, loss
