@@ -197,6 +197,37 @@ def _verify(arguments: Namespace) -> bool:
 
 
 @command(
+    "export",
+    "Write results for other programs: a table (CSV), maps (NIfTI, GIFTI) and an RO-Crate.",
+    PROFILE_NAME,
+)
+def _export(arguments: Namespace) -> bool:
+    from bthelpers.publishing.export import export
+
+    for file in export(Path.cwd(), arguments.profile):
+        print(file)
+    return True
+
+
+@command(
+    "push",
+    "Say what of a tuned model would go to the Hugging Face hub; send it with --yes.",
+    argument("folder", type=Path, metavar="FOLDER", help="`model`, in a run's folder of results"),
+    argument(
+        "repository", metavar="OWNER/NAME", help="on the hub; made, private, if there is none"
+    ),
+    argument("--yes", action="store_true", help="send it"),
+)
+def _push(arguments: Namespace) -> bool:
+    from bthelpers.publishing.hub import prepare, push
+
+    upload = prepare(arguments.folder, arguments.repository)
+    print(upload)
+    print(push(upload) if arguments.yes else "Nothing was sent; --yes sends it.")
+    return True
+
+
+@command(
     "release",
     "Turn a checkpoint of a public brain-tuning trainer into a folder that transformers loads.",
     argument("checkpoint", metavar="FILE.pth", help="as the trainer saved it"),

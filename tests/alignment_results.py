@@ -20,6 +20,7 @@ N_LAYERS = 3
 N_DRAWS = 200
 N_VOXELS = 30
 MADE = {"dataset": "Invented", "date": "2026-01-31T12:00:00+00:00", "commit": "0123456789"}
+MADE |= {"device": "a processor", "version_bthelpers": "0"}
 ABOVE = np.arange(4, 24)  # voxels above the ceiling's threshold
 
 
@@ -27,7 +28,14 @@ def write_results(root, participants=PARTICIPANTS, conditions=CONDITIONS):
     """A results folder of known numbers; returns the alignments that were written to it."""
     rng = np.random.default_rng(0)
     profile = replace(
-        load(SMOKE, {"dataset.participants": participants, "conditions": conditions}),
+        load(
+            SMOKE,
+            {
+                "dataset.participants": participants,
+                "conditions": conditions,
+                "models.wav2vec2-mini.participants": participants,
+            },
+        ),
         models={MODEL: ModelSettings("mini", None)},
     )
     root.mkdir(parents=True)

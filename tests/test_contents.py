@@ -53,6 +53,22 @@ def labels():
     return set(re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE))
 
 
+def test_captions_have_names_of_their_own_and_numbers_refer_to_them():
+    text = "\n".join(chapter.read_text() for chapter in CHAPTERS)
+    names = re.findall(r"^:::\{(?:figure|table)-caption\} (.*)$", text, re.MULTILINE)
+    assert len(set(names)) == len(names) > 0
+    assert set(re.findall(r"\{numref\}`([^`]*)`", text)) <= set(names)
+    assert not set(names) & labels()
+
+
+def test_every_reference_is_cited_and_every_citation_has_its_reference():
+    text = "\n".join(chapter.read_text() for chapter in CHAPTERS)
+    cited = re.findall(r"\{cite:[pt]\}`([^`]*)`", text)
+    entries = re.findall(r"^@\w+\{(.*),$", (ROOT / "book/references.bib").read_text(), re.MULTILINE)
+    assert len(set(entries)) == len(entries)
+    assert {key for keys in cited for key in keys.split(",")} == set(entries)
+
+
 def references(text):
     """Labels that a page links to."""
     return {re.sub(r".*<(.*)>", r"\1", name, flags=re.DOTALL) for name in REFERENCE.findall(text)}

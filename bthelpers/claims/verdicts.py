@@ -42,7 +42,9 @@ class Verdicts:
         cannot be tested.
     rows : DataFrame
         A row per statement, model and task of each claim: ``claim``, its number; ``model``,
-        ``statistic``, ``value``, ``low``, ``high``, ``unit``, ``claimed``, ``p`` and ``opposite``.
+        ``statistic``, ``value``, ``low``, ``high``, ``unit``; where it is ``claimed`` to be, in
+        words, and the ends of that interval, ``claimed_low`` and ``claimed_high``; ``p`` and
+        ``opposite``.
     tested : dict of list of Row
         Rows of the claims that were tested, by the claims' numbers.
     """
@@ -114,16 +116,19 @@ def evaluate_claims(results: Results, claims: Mapping[str, Sequence[Claim]]) -> 
     return Verdicts(_with_verdicts(pd.DataFrame(said), table, tested), table, tested)
 
 
-ROWS = ["claim", "model", "statistic", "value", "low", "high", "unit", "claimed", "p", "opposite"]
+ROWS = ["claim", "model", "statistic", "value", "low", "high", "unit"]
+ROWS += ["claimed", "claimed_low", "claimed_high", "p", "opposite"]
 
 
 def _listed(number: int, row: Row) -> dict:
     low, high = interval(row.estimate, "participant").values.tolist()
     p, opposite = map(float, p_values(row.statement, row.value, row.spread))
     measured = {"value": row.value.item(), "low": low, "high": high, "p": p, "opposite": opposite}
-    unit, claimed = row.statement.measure.unit, str(row.statement)
     named = {"claim": number, "model": row.model, "statistic": str(row)}
-    return named | measured | {"unit": unit, "claimed": claimed}
+    claimed_low, claimed_high = row.statement.limits
+    claimed = {"claimed": str(row.statement), "claimed_low": claimed_low}
+    claimed |= {"claimed_high": claimed_high, "unit": row.statement.measure.unit}
+    return named | measured | claimed
 
 
 def _untested(results: Results, profile: Profile, claim: Claim, rows: Sequence[Row]) -> list[str]:

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse
@@ -23,6 +24,9 @@ from bthelpers.core.errors import DatasetError, listed
 from bthelpers.data.atlas import template_vertices
 from bthelpers.data.dataset import HEMISPHERES, Dataset
 from bthelpers.data.regions import load_regions
+
+if TYPE_CHECKING:
+    import cortex
 
 
 @contextlib.contextmanager
@@ -172,6 +176,35 @@ def vertex_voxels(dataset: Dataset, participant: str) -> np.ndarray:
         voxels = np.where(weights.sum(axis=1) > 0, weights.argmax(axis=1), -1)
         found.append(voxels[template_vertices(subjects, participant, hemisphere, len(voxels))])
     return np.concatenate(found)
+
+
+def vertex_means(
+    mapper: cortex.mapper.Mapper, in_mask: np.ndarray, values: np.ndarray
+) -> list[np.ndarray]:
+    """Bring voxel values to the vertices of each hemisphere, left then right.
+
+    Parameters
+    ----------
+    mapper : pycortex's ``line_nearest`` mapper
+        From the whole volume to vertices.
+    in_mask : bool array of shape (z * y * x,)
+        Voxels of the thick mask in that volume.
+    values : array of shape (voxel,)
+        In the order of the responses' columns; NaN where there is none.
+
+    Returns
+    -------
+    list of array of shape (vertex,)
+        Mean over those voxels of a vertex's part of the cortical ribbon that have a value; NaN
+        where none has.
+    """
+    known = np.isfinite(values)
+    means = []
+    for mask in mapper.masks:
+        weights = mask.tocsc()[:, in_mask]  # (vertex, voxel)
+        with np.errstate(invalid="ignore"):  # vertices without any voxel: 0 / 0
+            means.append(weights @ np.where(known, values, 0) / (weights @ known.astype(float)))
+    return means
 
 
 def region_masks(

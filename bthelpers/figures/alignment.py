@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
+from bthelpers.data.dataset import Dataset
+from bthelpers.figures.flatmap import flatmap, symmetric_limits
 from bthelpers.figures.style import (
     condition_curves,
     grouped_bars,
@@ -74,6 +77,51 @@ def alignment_bars(alignment: xr.DataArray, p: xr.DataArray) -> Figure:
     ticks = [region_title(region).replace(" ", "\n") for region in regions]
     ends = means - error, means + error
     return _bars(means, ends, ticks, ALIGNMENT, participants=values, p=p)
+
+
+def alignment_overview(
+    dataset: Dataset, participant: str, gain: np.ndarray, alignment: xr.DataArray, region: str
+) -> Figure:
+    """One participant's gain on the flattened cortex, beside a region's alignment of all (Fig. 2).
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With the participant's surfaces.
+    participant : str
+    gain : array of shape (voxel,)
+        Change of r / ceiling; NaN where there is none.
+    alignment : DataArray (participant, condition, layer, region)
+    region : str
+
+    Returns
+    -------
+    Figure
+        Bars: means over transformer layers and participants; error bars: standard error over
+        participants; dots: participants.
+
+    Raises
+    ------
+    ValueError
+        As `bthelpers.figures.flatmap.flatmap`.
+    """
+    figure, axes = plt.subplot_mosaic(
+        [["map", "bars"]], figsize=(10, 4.2), width_ratios=(3, 1), layout="constrained"
+    )
+    low, high = symmetric_limits(gain)
+    label = f"Change of r / ceiling, {participant}"
+    flatmap(
+        dataset, participant, gain, label=label, cmap="RdBu_r", vmin=low, vmax=high, ax=axes["map"]
+    )
+    values = over_layers(alignment).sel(region=region).transpose("condition", ...)
+    means, error = values.mean("participant"), standard_error(values)
+    grouped_bars(axes["bars"], means, means - error, means + error, values)
+    axes["bars"].set(title=region_title(region), ylabel="Mean r / ceiling", xticks=[])
+    axes["bars"].legend(
+        frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, 0)
+    )
+    axes["bars"].spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 def _bars(

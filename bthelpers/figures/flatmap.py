@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.tri import Triangulation
 
-from bthelpers.data.cortex import pycortex_subject
+from bthelpers.data.cortex import pycortex_subject, vertex_means
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.regions import load_regions
 
@@ -215,16 +215,12 @@ def _inflate(dataset: Dataset, participant: str, values: np.ndarray) -> list[tup
         mapper = cortex.get_mapper(participant, transform, "line_nearest")
         surfaces = cortex.db.get_surf(participant, "inflated")
         curvature = cortex.db.get_surfinfo(participant, "curvature")
-    known = np.isfinite(values)
-    hemispheres = []
-    for mask, surface, curved in zip(
-        mapper.masks, surfaces, (curvature.left, curvature.right), strict=True
-    ):
-        weights = mask.tocsc()[:, in_mask]  # (vertex, voxel)
-        with np.errstate(invalid="ignore"):  # vertices without any voxel: 0 / 0
-            shown = weights @ np.where(known, values, 0) / (weights @ known.astype(float))
-        hemispheres.append((*surface, curved, shown))
-    return hemispheres
+    shown = vertex_means(mapper, in_mask, values)
+    curvatures = (curvature.left, curvature.right)
+    return [
+        (*surface, curved, means)
+        for surface, curved, means in zip(surfaces, curvatures, shown, strict=True)
+    ]
 
 
 def _flatten(dataset: Dataset, participant: str, values: np.ndarray) -> tuple:

@@ -25,6 +25,7 @@ from bthelpers.params.loading import from_dict
 from bthelpers.params.settings import OF_RESPONSES, PER_PARTICIPANT, Profile
 
 ENVIRONMENT = "BRAIN_TUNING_RESULTS"  # the results folder that chapters show
+SERVED = "BRAIN_TUNING_SERVED"  # folder whose files the pages of a book find under _static
 MAKE = "`bthelpers run NAME` makes it (`make book` for the demo)"
 
 
@@ -199,5 +200,5 @@ class Results:
 
     def fingerprint(self) -> str:
         """SHA-256 of all result files and of the parameters: names and contents, not dates."""
-        files = [*self.root.rglob("*.nc"), *self.root.glob("*.json")]
+        files = [*self.root.rglob("*.nc"), *self.root.rglob("profile.json")]
         return digest({file.relative_to(self.root).as_posix(): file_digest(file) for file in files})

@@ -8,6 +8,7 @@ Before any page is read, the workflow makes what is missing or outdated of the p
   when it changes, all pages are read, and so executed, again.
 - The fingerprint is a configuration value on which the writing of every page depends: pages are
   written again until a build with this fingerprint has come to its end.
+- What chapters write for the pages to load goes to a folder of the cache, too.
 
 The library's reference, one page a package, is made from its docstrings before pages are read.
 """
@@ -28,7 +29,7 @@ from sphinx.util import logging
 
 from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import digest, file_digest
-from bthelpers.results.store import ENVIRONMENT, Results
+from bthelpers.results.store import ENVIRONMENT, SERVED, Results
 from bthelpers.workflow.processes import run_to_end
 
 LIBRARY = Path(__file__).parents[1]
@@ -64,7 +65,19 @@ def follow_results(app: Sphinx, config: Config) -> None:
     os.environ[ENVIRONMENT] = str(results)  # inherited by the chapters' kernels
     caches = Path(app.outdir).parent / ".jupyter_cache"
     config.results_fingerprint = fingerprint(results)
-    config.nb_execution_cache_path = str(choose_cache(caches, config.results_fingerprint))
+    cache = choose_cache(caches, config.results_fingerprint)
+    config.nb_execution_cache_path = str(cache)
+    serve(cache / "served", config)
+
+
+def serve(folder: Path, config: Config) -> None:
+    """Have Sphinx copy to ``_static`` what chapters write into a folder when they are executed.
+
+    It is one of their cache: a page that is not executed again finds its files still there.
+    """
+    folder.mkdir(exist_ok=True)
+    config.html_static_path.append(str(folder))
+    os.environ[SERVED] = str(folder.absolute())
 
 
 def make_results(command: list[str], results: Path) -> None:
@@ -89,7 +102,8 @@ def make_results(command: list[str], results: Path) -> None:
 
 def fingerprint(results: Path) -> str:
     """Digest of all that a chapter shows apart from its own code."""
-    library = [path for end in ("py", "yaml", "json") for path in LIBRARY.rglob(f"*.{end}")]
+    ends = ("py", "yaml", "json", "js", "css")
+    library = [path for end in ends for path in LIBRARY.rglob(f"*.{end}")]
     return digest(
         {
             "results": str(results),

@@ -3,11 +3,14 @@ import shutil
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 from anatomy_dataset import PARTICIPANT, files_of, make_read_only, write_anatomy
+from drawn_figures import bars_and_errors, drawn
 
 from bthelpers.data.cortex import parcels, region_masks
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.regions import load_regions
+from bthelpers.figures.alignment import alignment_overview
 from bthelpers.figures.flatmap import SIDES, brain_map, flatmap, symmetric_limits
 
 
@@ -205,3 +208,19 @@ def test_read_only_store_is_drawn_from_and_left_alone(copied, monkeypatch, voxel
     before = files_of(copied.root)
     draw(voxel_parcels == "L_A1", dataset=copied)
     assert files_of(copied.root) == before
+
+
+@pytest.mark.parametrize("n_participants", [1, 3])
+def test_an_overview_has_the_gain_beside_bars_of_all_participants(dataset, n_participants):
+    n_voxels = dataset.n_voxels(PARTICIPANT)
+    gain = np.where(np.arange(n_voxels) % 2, 0.1, np.nan)
+    values = np.random.default_rng(0).uniform(0.1, 0.5, (n_participants, 2, 4, 1))
+    dims = ("participant", "condition", "layer", "region")
+    coords = {"condition": ["pretrained", "brain-tuned"], "region": ["late_language"]}
+    alignment = xr.DataArray(values, coords, dims)
+    figure = alignment_overview(dataset, PARTICIPANT, gain, alignment, "late_language")
+    flat, bars, *_ = drawn(figure).axes
+    shown = flat.get_images()[1].get_array().compressed()
+    np.testing.assert_allclose(shown[np.isfinite(shown)], 0.1)
+    heights = [bar[0].get_height() for bar in bars_and_errors(bars)[0]]
+    np.testing.assert_allclose(heights, values[:, :, 1:].mean(axis=(0, 2, 3)))
