@@ -34,7 +34,7 @@ def alignment_table(results: Results) -> pd.DataFrame:
     Examples
     --------
     >>> from bthelpers.results.store import Results
-    >>> table = alignment_table(Results("book/recorded/simulation"))
+    >>> table = alignment_table(Results("book/recorded/english"))
     >>> list(table)
     ['model', 'participant', 'condition', 'layer', 'region', 'value', 'low', 'high']
     >>> means = table.query("layer > 0").groupby(["model", "condition", "region"])["value"].mean()

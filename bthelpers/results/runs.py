@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import xarray as xr
 
+from bthelpers.params.settings import Profile
 from bthelpers.results.store import Results
 
 BASELINE, TUNED = "pretrained", "brain-tuned"
@@ -70,6 +71,12 @@ def in_all(names_of_models: Iterable[Sequence[str]]) -> list[str]:
     """Names that all models have, in the order of the first."""
     first, *others = names_of_models
     return [name for name in first if all(name in names for names in others)]
+
+
+def several_families(profile: Profile, evaluation: str) -> list[str]:
+    """Models of which an evaluation is made, where they are more than one."""
+    models = profile.models_with(evaluation)
+    return models if len(models) > 1 else []
 
 
 def source(results: Results, *models: str) -> str:

@@ -49,10 +49,11 @@ def _dataset_parameters(profile: Profile) -> dict:
     root, simulate = profile.dataset.root, to_dict(profile)["dataset"]["simulate"]
     if simulate is None:
         return {"root": root}
+    lexicons = (simulate["lexicon"], *(simulate["other_lexicons"] or ()))
     return {
         "root": root,
         "simulate": simulate,
-        "lexicon": file_digest(simulate["lexicon"]),
+        "lexicons": {lexicon: file_digest(lexicon) for lexicon in lexicons},
         "regions": load_regions(),  # in which the truth is planted
         "seed": profile.seed,
     }

@@ -10,6 +10,7 @@ from full_disk import largest_file
 from bthelpers.core.errors import ResultsError
 from bthelpers.core.files import atomic_write_text
 from bthelpers.params import loading as params
+from bthelpers.results.runs import several_families
 from bthelpers.results.store import Results, Run, read_dataset, result_folder, write_dataset
 
 DEMO = Path(__file__).parents[2] / "params" / "demo.yaml"
@@ -144,9 +145,22 @@ def test_chapters_show_recorded_results_where_a_profile_has_none(root, monkeypat
     assert Results.holding("alignment").root == root
     assert not Results.holding("alignment").recorded
     assert not Results.holding("alignment", condition="pretrained").recorded
-    assert Results.holding("alignment", condition="brain-tuned").recorded  # two families are not
-    assert Results.holding("recognition").root == Path("recorded/simulation")
+    assert Results.holding("alignment", condition="big-slm").recorded
+    assert Results.holding("alignment", models=several_families).recorded
+    assert Results.holding("recognition").root == Path("recorded/english")
     assert Results.holding("recognition").recorded
+
+
+def test_of_recorded_results_the_first_that_hold_an_evaluation_are_shown(
+    tmp_path, root, monkeypatch
+):
+    monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root))
+    monkeypatch.chdir(tmp_path)
+    parameters = params.to_dict(params.load(DEMO, {"evaluations": ["impact"]}))
+    atomic_write_text(tmp_path / "recorded/simulation/profile.json", json.dumps(parameters))
+    assert Results.holding("impact").root == Path("recorded/simulation")
+    assert Results.holding("impact", condition="big-slm").root == Path("recorded/english")
+    assert Results.holding("recognition").root == Path("recorded/english")
 
 
 def test_what_is_not_there_is_named_with_the_nearest(root):
