@@ -55,7 +55,8 @@ verify: $(INSTALLED)  ## make one recorded run again, chosen at random, and comp
 	exec $(BIN)/bthelpers verify
 
 miniature: $(INSTALLED)  ## pretrain the HuBERT miniature again (about half an hour)
-	exec $(BIN)/bthelpers miniature speech --output bthelpers/checkpoints/hubert-mini
+	exec $(BIN)/bthelpers miniature speech --lexicon params/lexicons/square.yaml --words-per-category 14 \
+		--output bthelpers/checkpoints/hubert-mini-square
 
 clean: named  ## remove the built book, the results of PROFILE and its data, if simulated
 	rm -rf "results/$$PROFILE" book/_build book/executed book/api .snakemake

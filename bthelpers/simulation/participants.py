@@ -195,8 +195,7 @@ def write_participant(root, participant, latents, responses, spec, seed) -> None
     Story by story and repeat by repeat: as arrays of all voxels, the draws follow from the seed
     alone, and none is larger than a story's.
     """
-    rng = np.random.default_rng(seed)
-    write_participant_anatomy(root, participant, spec.voxel_size_mm, seed=int(rng.integers(2**31)))
+    rng = _anatomy_first(root, participant, spec, seed)
     masks = region_masks(Dataset(root), participant, load_regions())
     planted = masks.sel(region=list(PLANTED_REGIONS)).any("region").values
     ceilings = planted_ceilings(spec, planted, rng)
@@ -217,6 +216,17 @@ def write_participant(root, participant, latents, responses, spec, seed) -> None
         attrs={"seed": str(seed), "lexicon": spec.lexicon_of[participant]},
     )
     truth.to_netcdf(root / "truth" / f"{participant}.nc", engine="h5netcdf")
+
+
+def _anatomy_first(root, participant, spec, seed) -> np.random.Generator:
+    """Write one participant's anatomy, and return what draws all that follows it."""
+    rng = np.random.default_rng(seed)
+    write_participant_anatomy(root, participant, spec.voxel_size_mm, seed=int(rng.integers(2**31)))
+    return rng
+
+
+def _participant_seeds(spec: SimulationSpec, seed: int) -> dict[str, list[int]]:
+    return {name: [seed, 2, number] for number, name in enumerate(spec.participant_names)}
 
 
 def write_stories(root, spec, seed, responses, progress) -> dict[str, dict[str, Latents]]:
@@ -282,10 +292,35 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
         latents = write_stories(folder, spec, seed, responses, progress)
         write_descriptions(folder, spec, seed)
         write_atlas(folder)
-        for number, (participant, lexicon) in enumerate(spec.lexicon_of.items()):
-            heard = latents[lexicon]
-            write_participant(folder, participant, heard, responses, spec, [seed, 2, number])
+        for participant, own_seed in _participant_seeds(spec, seed).items():
+            heard = latents[spec.lexicon_of[participant]]
+            write_participant(folder, participant, heard, responses, spec, own_seed)
             progress.advance(participant)
+
+
+def make_surfaces(root: str | Path, spec: SimulationSpec, seed: int) -> None:
+    """Write the cortical surfaces of `make_dataset` alone, on which recorded results are drawn.
+
+    Parameters
+    ----------
+    root : path
+        The folder to write, in the layout of ds003020 without stories and responses. It appears
+        when it is complete; one that is there is replaced.
+    spec : SimulationSpec
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If ``root`` holds files and is no simulated dataset.
+    """
+    refuse_to_replace(Path(root))
+    with atomic_folder(root) as folder:
+        (folder / "truth").mkdir()
+        write_descriptions(folder, spec, seed)
+        write_atlas(folder)
+        for participant, own_seed in _participant_seeds(spec, seed).items():
+            _anatomy_first(folder, participant, spec, own_seed)
 
 
 def write_descriptions(root: Path, spec: SimulationSpec, seed: int) -> None:

@@ -26,7 +26,7 @@ from bthelpers.params.simulation import SimulationSpec
 from bthelpers.simulation import participants as simulate
 from bthelpers.simulation.espeak import Utterance
 from bthelpers.simulation.lexicon import load_lexicon, sentence
-from bthelpers.simulation.participants import make_dataset, word_vectors
+from bthelpers.simulation.participants import make_dataset, make_surfaces, word_vectors
 from bthelpers.simulation.stories import Speaker, tell_story
 
 REPOSITORY = Path(__file__).parents[2]
@@ -163,6 +163,18 @@ def test_same_seed_makes_the_same_dataset(small_dataset, small_spec, tmp_path):
     np.testing.assert_array_equal(
         region_masks(small_dataset, "SIM01"), region_masks(again, "SIM01")
     )
+
+
+def test_surfaces_alone_are_those_of_the_dataset(small_dataset, small_spec, tmp_path):
+    make_surfaces(tmp_path / "surfaces", small_spec, seed=0)
+    alone = Dataset(tmp_path / "surfaces")
+    anatomy = ("derivative/pycortex-db", "derivative/freesurfer_subjdir")
+    assert tree(alone.root, *anatomy).keys() == tree(small_dataset.root, *anatomy).keys()
+    for participant in small_spec.participant_names:
+        np.testing.assert_array_equal(
+            region_masks(alone, participant), region_masks(small_dataset, participant)
+        )
+    assert not (alone.root / "stimuli").exists()
 
 
 @pytest.fixture
