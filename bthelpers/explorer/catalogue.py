@@ -21,7 +21,8 @@ from bthelpers.explorer.chunks import pack
 from bthelpers.explorer.raster import CURVATURE_STEP, flatmap_raster
 from bthelpers.figures.style import DARK_GREY, STYLES
 from bthelpers.results.alignment import significant_voxels
-from bthelpers.results.maps import drawing_dataset, mean_r, whole_brain
+from bthelpers.explorer.surfaces import surfaces
+from bthelpers.results.maps import mean_r, whole_brain
 from bthelpers.results.runs import BASELINE, TUNED, source
 from bthelpers.results.store import Results, Run
 
@@ -88,7 +89,7 @@ class Catalogue:
     """
 
     def __init__(
-        self, results: Results, drawn_on: Callable[[Results, str], Dataset] = drawing_dataset
+        self, results: Results, drawn_on: Callable[[Results, str], Dataset] = surfaces
     ):
         self.results = results
         self.drawn_on = drawn_on
