@@ -274,9 +274,14 @@ class SpeechEncoder:
             raise RuntimeError(f"expected {self.n_layers + 1} hidden states, got {len(states)}")
         return tuple(state[:, :n_tokens] for state in states)
 
-    def last_layer(self, frames: torch.Tensor, n_tokens: int) -> torch.Tensor:
-        """Output of the last layer, shape (window, n_tokens, hidden_size)."""
-        return self.model(frames).last_hidden_state[:, :n_tokens]
+    def tokens(self, frames: torch.Tensor, n_tokens: int, layer: int | None = None) -> torch.Tensor:
+        """Output of a layer, by default the last, shape (window, n_tokens, hidden_size).
+
+        Parameters are otherwise those of `all_layers`.
+        """
+        if layer is None:
+            return self.model(frames).last_hidden_state[:, :n_tokens]
+        return self.all_layers(frames, n_tokens)[layer]
 
 
 def _front_end(config) -> type[ConvolutionalFrontEnd | MelFrontEnd]:

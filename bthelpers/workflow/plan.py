@@ -98,10 +98,13 @@ def tuning_seconds(encoder: SpeechEncoder, settings: TuningSettings, n_voxels: i
     """
     trs_per_pass = trs_per_segment(settings) * settings.stretches_at_once
     story = noise_story(2 * trs_per_pass + math.ceil(settings.window / TR), n_voxels)
-    run = BrainTuning(encoder, [story], [story], settings, seed=0)
+    stories = {"noise": [story]}
+    run = BrainTuning(encoder, stories, stories, settings, seed=0)
     segments, rng = run.training.segments([0]), np.random.default_rng(0)
     one, two = (
-        seconds_of(partial(run.trainer.step, segments[-n * settings.stretches_at_once :], rng))
+        seconds_of(
+            partial(run.trainer.step, ("noise", segments[-n * settings.stretches_at_once :]), rng)
+        )
         for n in (1, 2)
     )
     n_passes = math.ceil(settings.batch_trs / trs_per_pass)

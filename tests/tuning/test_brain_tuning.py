@@ -476,22 +476,6 @@ def test_lower_precision_gives_nearly_the_same(encoder, training, validation):
     assert {w.dtype for w in half.encoder.transformer_parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize("standardize", [True, False])
-def test_standardised_features_are_those_of_the_pretrained_model(encoder, training, standardize):
-    examples = Examples(encoder, training, SETTINGS)
-    features = pooled_features(encoder, examples)
-    head = tuning._Head(16, 5)
-    if standardize:
-        head.standardize(features)
-    with torch.no_grad():
-        head.linear.weight[:] = torch.eye(16)[:5]
-        outputs = head(features).numpy()
-    expected = features.numpy()[:, :5]
-    if standardize:
-        expected = (expected - expected.mean(axis=0)) / expected.std(axis=0, ddof=1)
-    np.testing.assert_allclose(outputs, expected, atol=1e-3)
-
-
 def test_stories_of_other_voxels_are_an_error(encoder, training, validation):
     fewer = [replace(validation[0], responses=validation[0].responses[:, :1])]
     with pytest.raises(ValueError, match=r"different numbers of voxels: \[1, 2\]"):
