@@ -55,6 +55,7 @@ class TuningSettings:
     rank: Annotated[StrictInt, *at_least(0)] = 4  # of adapters; 0: the head alone is tuned; many: 8
     alpha: NonNegative = 4.0  # adapters' outputs are multiplied by alpha / rank; code of many: 32
     adapter_dropout: Share = 0.1  # of what goes into adapters; the same in the code of many
+    jointly: Names | None = None  # participants whom one model is tuned to at once; null: all
     heads: Literal["shared", "separate"] = "shared"  # of participants that are tuned to at once
     adapted: Names = ("q_proj", "k_proj", "v_proj")  # linear layers with an adapter: W^Q, W^K, W^V
     epoch: Epoch = (

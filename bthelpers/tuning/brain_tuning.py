@@ -53,8 +53,8 @@ class TuningResult:
         last. -1 stands for the pretrained model.
     pretrained_loss : float, optional
         Validation loss of the pretrained model, where it is a candidate.
-    undefined : int
-        TRs, or voxels of steps, that had no correlation in training.
+    undefined : int, optional
+        TRs, or voxels of steps, that had no correlation in training, where that is the loss.
     adapted : PeftModel, optional
         The model with its adapters, unmerged.
     """
@@ -64,7 +64,7 @@ class TuningResult:
     validation_loss: list[float]
     kept_epoch: int
     pretrained_loss: float | None = field(default=None, kw_only=True)
-    undefined: int = field(default=0, kw_only=True)
+    undefined: int | None = field(default=None, kw_only=True)
     adapted: PeftModel | None = field(default=None, kw_only=True)
 
 
@@ -289,6 +289,6 @@ def jointly_tune(
         trainer.validation_loss,
         trainer.kept_epoch,
         pretrained_loss=next(iter(trainer.before), None),
-        undefined=int(getattr(tuning.loss, "undefined", 0)),
+        undefined=tuning.loss.undefined.item() if not tuning.loss.splits else None,
         adapted=tuning.adapted,
     )
