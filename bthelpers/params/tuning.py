@@ -21,16 +21,16 @@ from bthelpers.params.schema import (
 
 Loss = Literal["squared_error", "across_voxels", "over_time"]
 Adaptation = Literal["full", "lora"]
-Epoch = Literal["loss", "refit"]
+Kept = Literal["loss", "refit"]
 
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """Brain-tuning (ICLR paper, section 3.3), and what later papers do in other ways.
+    """Brain-tuning (ICLR paper, section 3.3).
 
     What has a default, which is the ICLR paper's, is from BrainWavLM (Vattikonda et al., 2025) or
-    from Moussa and Toneva (NeurIPS 2025), "many". Rank, alpha and dropout of adapters, which are
-    not used by the former, are those of BrainWavLM's released code; its paper gives none.
+    from Moussa and Toneva (NeurIPS 2025), "many". Rank, alpha and dropout of adapters are those of
+    BrainWavLM's released code; its paper gives none.
     """
 
     window: Positive  # seconds of sound before a TR that its response is predicted from
@@ -58,9 +58,7 @@ class TuningSettings:
     jointly: Names | None = None  # participants whom one model is tuned to at once; null: all
     heads: Literal["shared", "separate"] = "shared"  # of participants that are tuned to at once
     adapted: Names = ("q_proj", "k_proj", "v_proj")  # linear layers with an adapter: W^Q, W^K, W^V
-    epoch: Epoch = (
-        "loss"  # kept by validation loss; or by r of a ridge refitted after each, or none
-    )
+    keep: Kept = "loss"  # epoch of least loss; or of highest r of a refitted ridge, or none of them
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class TuningResult:
         With the weights of the epoch that is kept, in which adapters are merged.
     training_loss, validation_loss : list of float, one per epoch
         Losses over voxels and TRs, by default the mean squared error; that of training is averaged
-        over the epoch's steps. With ``tuning.epoch: refit``, the latter is minus the validation r.
+        over the epoch's steps. With ``tuning.keep: refit``, the latter is minus the validation r.
     kept_epoch : int
         Counted from 0: that of lowest validation loss or, where the number of epochs was given, the
         last. -1 stands for the pretrained model.
@@ -136,7 +136,7 @@ class BrainTuning:
             ),
             rates="`tuning.transformer_lr` and `tuning.head_lr`",
             kept=("model",) if stop_after is None else (),
-            candidate=settings.epoch == "refit" and stop_after is None,
+            candidate=settings.keep == "refit" and stop_after is None,
             measure="loss" if self.score is None else "-r",
         )
 
@@ -259,7 +259,7 @@ def jointly_tune(
         treatment was kept after (appendix D.2). Without it, training stops when patience is over,
         and the epoch of lowest validation loss is kept.
     score : callable, optional
-        With ``tuning.epoch: refit``: of a model, the validation r of ridges that are fitted to its
+        With ``tuning.keep: refit``: of a model, the validation r of ridges that are fitted to its
         representations anew. It decides in place of the validation loss, and the pretrained
         model is a candidate (BrainWavLM's released code).
 
@@ -274,8 +274,8 @@ def jointly_tune(
         different voxels, a sound is shorter than its responses, an adapter gets no gradient, the
         loss diverges, or more epochs are to be trained than are planned.
     """
-    if (settings.epoch == "refit") != (score is not None):
-        raise ValueError("tuning.epoch: a score is needed where the epoch is kept by refit")
+    if (settings.keep == "refit") != (score is not None):
+        raise ValueError("tuning.keep: a score is needed where the epoch is kept by refit")
     tuning = BrainTuning(encoder, training, validation, settings, seed, stop_after, score)
     trainer, tuned = tuning.trainer, tuning.encoder
     trainer.train(checkpoint)

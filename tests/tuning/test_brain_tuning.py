@@ -579,7 +579,7 @@ def test_an_epoch_can_be_kept_by_a_score_and_the_pretrained_model_is_a_candidate
         seen.append(weights(tuned))
         return next(given)
 
-    settings = replace(SETTINGS, epoch="refit")
+    settings = replace(SETTINGS, keep="refit")
     result = brain_tune(encoder, training, validation, settings, seed=0, score=score)
     best = int(np.argmax(scores))
     assert (result.kept_epoch, result.pretrained_loss) == (best - 1, -scores[0])
@@ -594,10 +594,10 @@ def test_an_epoch_can_be_kept_by_a_score_and_the_pretrained_model_is_a_candidate
     assert (moved(encoder, control.encoder) == 0) == (best == 0)
 
 
-@pytest.mark.parametrize(("epoch", "score"), [("refit", None), ("loss", lambda tuned: 0.0)])
-def test_a_score_is_given_where_it_decides(encoder, training, validation, epoch, score):
+@pytest.mark.parametrize(("keep", "score"), [("refit", None), ("loss", lambda tuned: 0.0)])
+def test_a_score_is_given_where_it_decides(encoder, training, validation, keep, score):
     with pytest.raises(ValueError, match="a score is needed where"):
-        brain_tune(encoder, training, validation, replace(SETTINGS, epoch=epoch), 0, score=score)
+        brain_tune(encoder, training, validation, replace(SETTINGS, keep=keep), 0, score=score)
 
 
 def test_adapters_are_tuned_and_merged(encoder, training, validation, tmp_path):
