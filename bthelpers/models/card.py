@@ -114,8 +114,9 @@ def model_card(record: Mapping[str, str]) -> str:
     }
     heard["train"] = heard["train"][: source["tuning_stories"]]
     chosen = parameters["voxels"]
-    regions = ", ".join(source["tuned_regions"] or chosen["regions"])
-    jointly = parameters["tuning"]["jointly"] or dataset["participants"]
+    # Records from before there were such keys lack them.
+    regions = ", ".join(source.get("tuned_regions") or chosen["regions"])
+    jointly = parameters["tuning"].get("jointly") or dataset["participants"]
     by_condition = {
         **dict.fromkeys(
             PER_PARTICIPANT,

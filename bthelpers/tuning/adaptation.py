@@ -21,6 +21,29 @@ from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.tuning import TuningSettings
 
+README = """\
+---
+library_name: peft
+base_model: {base}
+---
+
+# Low-rank adapters
+
+What tuning has changed in `{base}`; the folder `model` beside this one holds the whole model, with
+these changes merged. To put them on the pretrained model:
+
+```python
+from peft import PeftModel
+from transformers import AutoModel
+
+pretrained = AutoModel.from_pretrained("{base}")  # of a Whisper, its .get_encoder()
+model = PeftModel.from_pretrained(pretrained, ".").merge_and_unload()
+```
+
+Merge them in a WavLM: transformers hands on the weights of its projections without calling them, so
+that adapters that are not merged do nothing there.
+"""
+
 
 def adapt(encoder: SpeechEncoder, settings: TuningSettings, seed: int) -> PeftModel | None:
     """Freeze a model and give its layers adapters, in place.
@@ -143,5 +166,7 @@ def save_adapter(adapted: PeftModel, folder: str | Path) -> None:
     adapters of a WavLM act in what `SpeechEncoder` has loaded (`bthelpers.models.attention` says
     why); after ``merge_and_unload()``, in any.
     """
+    base = adapted.get_base_model().name_or_path
     with atomic_folder(folder) as temporary:
         adapted.save_pretrained(temporary, save_embedding_layers=False)
+        (temporary / "README.md").write_text(README.format(base=base), encoding="utf-8")

@@ -132,6 +132,7 @@ def test_an_adapter_of_a_plain_wavlm_acts_once_it_is_merged(tmp_path):
     adapted = adapt(encoder, LORA, seed=0)
     moved(encoder)
     save_adapter(adapted, tmp_path / "adapter")
+    assert "Merge them in a WavLM" in (tmp_path / "adapter" / "README.md").read_text()
     plain = PeftModel.from_pretrained(tiny_model("wavlm"), tmp_path / "adapter").merge_and_unload()
     expected = weights(merged(encoder_of("wavlm"), adapted).model)
     state = plain.state_dict()

@@ -630,6 +630,34 @@ def test_adapters_of_every_family_are_tuned_and_go_on_after_an_interruption(
     assert moved(encoder, undisturbed.encoder) > 0
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_queries_keys_values_and_the_readout_get_gradients(family, training, validation):
+    encoder = SpeechEncoder(tiny_model(family), tiny_extractor(family))
+    settings = replace(SETTINGS, adaptation="lora", rank=2, head="bottleneck", bottleneck=3)
+    run = tuning.BrainTuning(encoder, {"A": training[:1]}, {"A": validation}, settings, seed=0)
+    rng = np.random.default_rng(0)
+    run.backward(run.batches(rng)[0], rng)
+    parts = {"model": run.encoder.model, "head": run.heads, "frozen": run.encoder.front_end.frozen}
+    names = {
+        (part, *name.split(".")[-4:])
+        for part, module in parts.items()
+        for name, weights in module.named_parameters()
+        if weights.grad is not None
+    }
+    assert names == {
+        *(
+            ("model", projection, f"lora_{matrix}", "default", "weight")
+            for projection in ("q_proj", "k_proj", "v_proj")
+            for matrix in "AB"
+        ),
+        *(
+            ("head", "shared", "linear", str(k), kind)
+            for k in (0, 1)
+            for kind in ("weight", "bias")
+        ),
+    }
+
+
 def test_without_rank_the_head_alone_is_tuned(encoder, training, validation):
     settings = replace(SETTINGS, adaptation="lora", rank=0)
     result = brain_tune(encoder, training, validation, settings, seed=0)
