@@ -121,28 +121,28 @@ def permute_blocks(story: TuningStory, block: int, rng: np.random.Generator) -> 
     return replace(story, responses=story.responses[order])
 
 
-def delay_lobes(ages: np.ndarray, tr: float) -> np.ndarray:
-    """Main lobes of Lanczos filters at the delays 1, 2, … that lie wholly within a window.
+def delay_lobes(ages: np.ndarray, tr: float, window: float) -> np.ndarray:
+    """Main lobes of Lanczos filters at the delays 1, 2, … TRs that lie wholly within a window.
 
     So features reach the head of BrainWavLM at each delay. (Its released code drops the filter's
     negative lobes in training.)
 
     Examples
     --------
-    >>> delay_lobes(np.arange(7), tr=2).round(2)
+    >>> delay_lobes(np.arange(7), tr=2, window=7).round(2)
     array([[0.  , 0.61, 1.  , 0.61, 0.  , 0.  , 0.  ],
            [0.  , 0.  , 0.  , 0.61, 1.  , 0.61, 0.  ]])
     """
-    delays = np.arange(1, ages[-1] // tr)
+    delays = np.arange(1, window // tr)
     x = ages / tr - delays[:, None]
     return np.where(np.abs(x) < 1, np.sinc(x) * np.sinc(x / 3), 0)
 
 
 # Weights (set, token) of tokens by their age, in seconds before the TR: plain (ICLR paper, section
 # 3.3), by the positive part of the haemodynamic response, or one set for each delay.
-POOLING: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
-    "mean": lambda ages, tr: np.ones((1, len(ages))),
-    "hrf": lambda ages, tr: np.maximum(double_gamma(ages), 0)[None],
+POOLING: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
+    "mean": lambda ages, *_: np.ones((1, len(ages))),
+    "hrf": lambda ages, *_: np.maximum(double_gamma(ages), 0)[None],
     "delays": delay_lobes,
 }
 
@@ -178,11 +178,11 @@ class Examples:
         self.tr_tokens = tr * SAMPLE_RATE / encoder.hop
         ages = (np.arange(self.window_tokens) + 0.5) * encoder.hop / SAMPLE_RATE
         # Newest token first.
-        self.kernels = POOLING[settings.pooling](ages, tr).astype(np.float32)
+        self.kernels = POOLING[settings.pooling](ages, tr, settings.window).astype(np.float32)
         if not len(self.kernels):
             raise ValueError(
                 f"tuning.window: {settings.window:g} s hold no delay with the whole TR before and"
-                f" after it: name {3 * tr:.2f} s or more"
+                f" after it: name {2 * tr:.2f} s or more"
             )
 
     def of(self, stories: Sequence[TuningStory]) -> Examples:

@@ -161,11 +161,11 @@ def test_delays_are_pooled_each_by_itself(encoder, stories):
     features = pooled_features(encoder, examples)
     assert features.shape == (sum(LENGTHS), 4 * encoder.hidden_size)
     first = replace(WINDOW, window=10.1, pooling="mean")
-    assert pooled_features(encoder, Examples(encoder, stories, first)).shape[1] == 16
+    assert pooled_features(encoder, Examples(encoder, stories, first)).shape[1] == 32
 
 
 def test_a_window_without_a_whole_delay_is_an_error(encoder, stories):
-    with pytest.raises(ValueError, match=r"4 s hold no delay.*name 6\.01 s or more"):
+    with pytest.raises(ValueError, match=r"4 s hold no delay.*name 4\.01 s or more"):
         Examples(encoder, stories, replace(WINDOW, window=4.0, pooling="delays"))
 
 
