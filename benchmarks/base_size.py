@@ -53,10 +53,10 @@ def one_family(family: str, n_voxels: int, n_windows: int, window: float) -> Non
     story = noise_story(math.ceil(window / TR) + n_windows, n_voxels)
     rows = slice(-n_windows, None)
     story = replace(story, times=story.times[rows], responses=story.responses[rows])
-    arguments = ([story], [story], settings)
+    arguments, of_noise = ([story], [story], settings), {"noise": [story]}
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder, "checkpoint.pt")
-        trainer = BrainTuning(encoder, *arguments, seed=0).trainer
+        trainer = BrainTuning(encoder, of_noise, of_noise, settings, seed=0).trainer
         started = time.perf_counter()
         trainer.train_epoch()
         seconds = time.perf_counter() - started

@@ -120,17 +120,13 @@ def evaluate_layers(representations: xr.DataArray, inputs: EncodingInputs) -> xr
     >>> alignment.sel(layer=1).values.round(2)
     array([0.78])
     """
-    test, encoding = inputs.test, inputs.encoding
-    rows = [np.arange(test.story_of_row.count(story)) for story in test.stories]
-    kept = np.concatenate(rows) >= encoding.skip_test_rows  # of each story
     layers = []
     progress = Progress("layers", representations.sizes["layer"])
     for features in representations.transpose("layer", ...):
-        X_test = delayed_features(features, test.stories, encoding.fir_delays)
-        n_columns = X_test.shape[1]
-        alphas = n_columns * np.logspace(*encoding.alphas)
-        model = _fit(features, inputs, alphas)
-        layer = layer_alignment(model.predict(X_test)[kept], test.responses[kept], inputs)
+        model, predicted, actual = _predicted(features, inputs)
+        n_columns = len(model.coef_)
+        alphas = n_columns * np.logspace(*inputs.encoding.alphas)
+        layer = layer_alignment(predicted, actual, inputs)
         alpha = (model.best_alphas_ / n_columns).astype(np.float32)
         edge_share = ("edge", edge_shares(model, alphas))
         layers.append(layer.assign(alpha=("voxel", alpha), edge_share=edge_share))
@@ -143,6 +139,37 @@ def evaluate_layers(representations: xr.DataArray, inputs: EncodingInputs) -> xr
     aligned = xr.concat(layers, dim="layer").assign_coords(labels)
     _warn_of_edges(aligned["edge_share"].mean("layer"))
     return aligned
+
+
+def predicted_r(features: xr.DataArray, inputs: EncodingInputs) -> NDArray[np.float64]:
+    """Correlation over time of prediction and response, voxel by voxel, of one layer.
+
+    The measure of BrainWavLM (Vattikonda et al., 2025), without tests and noise ceiling.
+
+    Parameters
+    ----------
+    features : DataArray (tr, feature)
+        One layer at all TRs, with the coordinate ``story``.
+    inputs : EncodingInputs
+
+    Returns
+    -------
+    array of shape (voxel,)
+        NaN where a prediction is constant.
+    """
+    return pearson_r(*_predicted(features, inputs)[1:])
+
+
+def _predicted(
+    features: xr.DataArray, inputs: EncodingInputs
+) -> tuple[FittedRidge, NDArray, NDArray]:
+    """A layer's encoding model, and its prediction of test rows (tr, voxel) with the responses."""
+    test, encoding = inputs.test, inputs.encoding
+    rows = [np.arange(test.story_of_row.count(story)) for story in test.stories]
+    kept = np.concatenate(rows) >= encoding.skip_test_rows  # of each story
+    X_test = delayed_features(features, test.stories, encoding.fir_delays)
+    model = _fit(features, inputs, X_test.shape[1] * np.logspace(*encoding.alphas))
+    return model, model.predict(X_test)[kept], test.responses[kept]
 
 
 def _fit(features: xr.DataArray, inputs: EncodingInputs, alphas: NDArray) -> FittedRidge:

@@ -242,6 +242,14 @@ def invalid_voxels(responses: np.ndarray) -> np.ndarray:
     return unfinite | ~varies.all(axis=over[:-1])
 
 
+def invalid_in_stories(
+    dataset: Dataset, participant: str, stories: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Voxels of a participant (voxel,) that cannot be modelled in one of the stories."""
+    found = [invalid_voxels(dataset.responses(participant, story)) for story in stories]
+    return np.any(found, axis=0)
+
+
 def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) -> xr.Dataset:
     """Noise ceilings, regions and selected voxels of a participant (ICLR paper, section 3.2).
 
@@ -272,9 +280,7 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
         If a file of the dataset is missing or malformed.
     """
     settings, splits = parameters.voxels, parameters.dataset.splits_of(participant)
-    invalid = np.any(
-        [invalid_voxels(dataset.responses(participant, story)) for story in splits.stories], axis=0
-    )
+    invalid = invalid_in_stories(dataset, participant, splits.stories)
     skipped = parameters.encoding.skip_test_rows
     ceiling, *halves = _from_repeats(dataset, participant, splits.test, skipped, len(invalid))
     origin = f"estimated from the repeats, without their first {skipped} rows"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -126,6 +126,31 @@ class EncodingInputs:
     statistics: StatisticsSettings
     seed: int
     validation: StoryResponses | None = None
+
+    def fitted_to(self, stories: Sequence[str]) -> EncodingInputs:
+        """The same, fitted to some of the training stories, in as many folds as they make.
+
+        Raises
+        ------
+        ValueError
+            If one is no training story; or if there are fewer than two and training stories
+            choose the penalties, of which some are left out.
+        """
+        if unknown := sorted(set(stories) - set(self.training.stories)):
+            raise ValueError(f"no training stories: {', '.join(unknown)}")
+        if len(stories) < 2 and self.validation is None:
+            raise ValueError(
+                "two training stories or more are needed, of which some are left out to choose"
+                " penalties: set encoding.penalties to validation to fit to one"
+            )
+        kept = np.isin(self.training.story_of_row, stories)
+        training = StoryResponses(
+            [story for story in self.training.stories if story in stories],
+            self.training.responses[kept],
+            np.array(self.training.story_of_row)[kept].tolist(),
+        )
+        folds = min(self.encoding.folds, max(len(stories), 2))
+        return replace(self, training=training, encoding=replace(self.encoding, folds=folds))
 
     def __str__(self) -> str:
         """How many TRs to fit to and to test on, and voxels."""

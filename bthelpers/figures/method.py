@@ -37,7 +37,7 @@ ARROWS = [
 
 
 def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:
-    """Loss per epoch, a panel per participant; the kept epoch is ringed.
+    """Loss per epoch, a panel per participant; the kept epoch, if one was, is ringed.
 
     Parameters
     ----------
@@ -62,8 +62,9 @@ def training_curves(runs: dict[tuple[str, str], xr.Dataset]) -> Figure:
                     color=style["color"],
                     label=f"{condition}, {name}",
                 )
-            kept = run["validation_loss"].isel(epoch=int(run["kept_epoch"]))
-            axes.plot(kept["epoch"], kept, "o", markersize=11, mfc="none", mec="black")
+            if (kept := int(run["kept_epoch"])) >= 0:  # or else the pretrained model was kept
+                ringed = run["validation_loss"].isel(epoch=kept)
+                axes.plot(ringed["epoch"], ringed, "o", markersize=11, mfc="none", mec="black")
         axes.set_title(participant, fontsize=10)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.supxlabel("Epoch", fontsize=10)

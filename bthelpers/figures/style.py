@@ -42,6 +42,7 @@ STYLES = {
         "marker": "P",
         "line": (0, (1, 1, 4, 1)),
     },
+    "jointly-tuned": {"color": "#000000", "hatch": "oo", "marker": "*", "line": (0, (3, 1))},
 }
 DARK_GREY = "#666666"  # of lines: the grey of bars is too light for them
 LETTER, AROUND = 0.08, 0.5  # inches of a legend: of a letter, and around a label

@@ -23,9 +23,12 @@ CONDITIONS = {
     "text-lm": "It was tuned towards the layers of a text model, not towards responses.",
     "big-text-lm": "It was tuned towards layers of a big text model, not towards responses.",
     "stimulus-tuned": "It was trained further on the sound of the stories alone.",
+    "jointly-tuned": "It was tuned to predict the fMRI responses of several participants at once.",
 }
-BY_VALIDATION = ("brain-tuned", "big-slm")  # of the others, the number of epochs is given
+JOINT = "jointly-tuned"
+BY_VALIDATION = ("brain-tuned", "big-slm", JOINT)  # of the others, the number of epochs is given
 OF_ONE = "It was tuned towards one participant, and differs from one tuned towards another."
+OF_SEVERAL = "It was tuned towards {participants}, and is one for all."
 OF_NONE = "No participant's responses took part in its tuning."
 CARD = """\
 ---
@@ -111,8 +114,23 @@ def model_card(record: Mapping[str, str]) -> str:
     }
     heard["train"] = heard["train"][: source["tuning_stories"]]
     chosen = parameters["voxels"]
-    voxels = f"noise ceiling above {chosen['ceiling']}, in {', '.join(chosen['regions'])}"
-    of_one = record["condition"] in PER_PARTICIPANT
+    # Records from before there were such keys lack them.
+    regions = ", ".join(source.get("tuned_regions") or chosen["regions"])
+    jointly = parameters["tuning"].get("jointly") or dataset["participants"]
+    by_condition = {
+        **dict.fromkeys(
+            PER_PARTICIPANT,
+            ("section 3.3", f"noise ceiling above {chosen['ceiling']}, in {regions}", OF_ONE),
+        ),
+        JOINT: (
+            "section 3.3, and to several participants as in Moussa and Toneva, NeurIPS 2025",
+            f"at the vertices of fsaverage that all participants have in {regions}",
+            OF_SEVERAL.format(participants=", ".join(jointly)),
+        ),
+    }
+    section, voxels, participants = by_condition.get(
+        record["condition"], ("appendix D.2", "none", OF_NONE)
+    )
     revision = source["revision"]
     return CARD.format(
         metadata=yaml.safe_dump(_metadata(record, parameters).to_dict(), sort_keys=False).rstrip(),
@@ -121,11 +139,11 @@ def model_card(record: Mapping[str, str]) -> str:
         condition=record["condition"],
         base=f"`{source['path']}`" + (f", revision `{revision}`" if revision else ""),
         purpose=CONDITIONS.get(record["condition"], "What it was tuned towards is said below."),
-        section="section 3.3" if of_one else "appendix D.2",
+        section=section,
         chose=", which chose the epoch" if record["condition"] in BY_VALIDATION else "",
         data=_data(record, parameters),
-        voxels=voxels if of_one else "none",
-        participants=OF_ONE if of_one else OF_NONE,
+        voxels=voxels,
+        participants=participants,
         **{split: ", ".join(stories) for split, stories in heard.items()},
         provenance="\n".join(
             f"| {key} | {_cell(value)} |" for key, value in record.items() if key != "parameters"

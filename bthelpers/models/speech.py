@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrained
 
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.timing import SAMPLE_RATE
+from bthelpers.models.attention import call_projections
 from bthelpers.models.devices import autocast
 from bthelpers.models.front_ends import (
     ConvolutionalFrontEnd,
@@ -83,6 +84,7 @@ class SpeechEncoder:
         self._whole = model
         self.model = model.get_encoder() if front_end is MelFrontEnd else model
         self.model.layerdrop = 0.0
+        call_projections(self.model)
         self.front_end = front_end(self.model, extractor)
         self.hop, self.receptive_field = self.front_end.hop, self.front_end.receptive_field
 
@@ -272,9 +274,14 @@ class SpeechEncoder:
             raise RuntimeError(f"expected {self.n_layers + 1} hidden states, got {len(states)}")
         return tuple(state[:, :n_tokens] for state in states)
 
-    def last_layer(self, frames: torch.Tensor, n_tokens: int) -> torch.Tensor:
-        """Output of the last layer, shape (window, n_tokens, hidden_size)."""
-        return self.model(frames).last_hidden_state[:, :n_tokens]
+    def tokens(self, frames: torch.Tensor, n_tokens: int, layer: int | None = None) -> torch.Tensor:
+        """Output of a layer, by default the last, shape (window, n_tokens, hidden_size).
+
+        Parameters are otherwise those of `all_layers`.
+        """
+        if layer is None:
+            return self.model(frames).last_hidden_state[:, :n_tokens]
+        return self.all_layers(frames, n_tokens)[layer]
 
 
 def _front_end(config) -> type[ConvolutionalFrontEnd | MelFrontEnd]:

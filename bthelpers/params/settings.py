@@ -28,7 +28,7 @@ from bthelpers.params.schema import (
 )
 from bthelpers.params.simulation import CorporaSpec, SimulationSpec
 from bthelpers.params.splits import Splits
-from bthelpers.params.tuning import StimulusSettings, TargetSettings, TuningSettings
+from bthelpers.params.tuning import Adaptation, StimulusSettings, TargetSettings, TuningSettings
 
 Split = Literal["train", "validation", "test"]
 PER_PARTICIPANT = ("brain-tuned", "block-permuted")  # the other conditions are one for all
@@ -40,6 +40,7 @@ Condition = Literal[
     "text-lm",
     "big-text-lm",
     "stimulus-tuned",
+    "jointly-tuned",
 ]
 Chooser = Literal["training", "validation"]
 OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
@@ -112,6 +113,8 @@ class ModelSettings:
     evaluations: Distinct[Evaluation] | None = None  # null: all of the profile's
     tuning_stories: Count | None = None  # tuned on the first ones of those for training; null: all
     variant_of: Name | None = None  # model that it is compared with in the studies of scale
+    adaptation: Adaptation | None = None  # how it is tuned; null: as `tuning` says
+    tuned_regions: Names | None = None  # region sets that it is tuned towards; null: of `voxels`
 
 
 @dataclass(frozen=True)
@@ -227,8 +230,13 @@ class Profile:
 
     def __post_init__(self):
         problems = [problem for name in self.models for problem in self._problems_of(name)]
-        if problems := [*problems, *self._missing_targets()]:
+        if problems := [*problems, *self._missing_targets(), *self._unknown_participants()]:
             raise ParameterError(*problems)
+
+    def _unknown_participants(self) -> Iterator[Problem]:
+        if unknown := set(self.jointly) - set(self.dataset.participants):
+            text = f"not in dataset.participants: {', '.join(sorted(unknown))}"
+            yield Problem(text, ("tuning", "jointly"))
 
     def _missing_targets(self) -> Iterator[Problem]:
         asked = {condition for _, _, condition in self.runs}
@@ -263,6 +271,20 @@ class Profile:
     def conditions_of(self, model: str) -> tuple[str, ...]:
         """Conditions in which a model is evaluated."""
         return self.models[model].conditions or self.conditions
+
+    def tuning_of(self, model: str) -> TuningSettings:
+        """How a model is tuned."""
+        adaptation = self.models[model].adaptation or self.tuning.adaptation
+        return replace(self.tuning, adaptation=adaptation)
+
+    def tuned_regions_of(self, model: str) -> tuple[str, ...]:
+        """Region sets whose voxels a model is tuned towards."""
+        return self.models[model].tuned_regions or self.voxels.regions
+
+    @property
+    def jointly(self) -> tuple[str, ...]:
+        """Participants to whom one model is tuned."""
+        return self.tuning.jointly or self.dataset.participants
 
     def evaluations_of(self, model: str) -> tuple[str, ...]:
         """Evaluations of a model, in each of its conditions."""

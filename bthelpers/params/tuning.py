@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import StrictBool
+from pydantic import StrictBool, StrictInt
 
-from bthelpers.params.schema import Chance, Count, Line, Positive, Precision, Share
+from bthelpers.params.schema import (
+    Chance,
+    Count,
+    Line,
+    Names,
+    NonNegative,
+    Positive,
+    Precision,
+    Share,
+    at_least,
+)
+
+Loss = Literal["squared_error", "across_voxels", "over_time"]
+Adaptation = Literal["full", "lora"]
+Kept = Literal["loss", "refit"]
 
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """Brain-tuning (ICLR paper, section 3.3)."""
+    """Brain-tuning (ICLR paper, section 3.3).
+
+    What has a default, which is the ICLR paper's, is from BrainWavLM (Vattikonda et al., 2025) or
+    from Moussa and Toneva (NeurIPS 2025), "many". Rank, alpha and dropout of adapters are those of
+    BrainWavLM's released code; its paper gives none.
+    """
 
     window: Positive  # seconds of sound before a TR that its response is predicted from
-    pooling: Literal["mean", "hrf"]  # of a window's tokens: plain, or weighted by a response to it
+    pooling: Literal["mean", "hrf", "delays"]  # of tokens: plain, weighted by the HRF, or per delay
     standardize: StrictBool  # pooled features, by the pretrained model's mean and deviation
     sharing: Literal["window", "chunk"]  # one example a TR, or one chunk of sound for many TRs
     chunk_trs: Count  # TRs that a chunk serves; only where sharing is by chunk
@@ -28,6 +47,18 @@ class TuningSettings:
     patience: Count  # epochs without a lower validation loss after which tuning stops
     precision: Precision  # of the transformer's arithmetic
     permutation_block: Count  # TRs that stay together in the block-permuted control (D.2)
+    loss: Loss = "squared_error"  # or minus a correlation: of each TR across voxels, or over time
+    head: Literal["linear", "bottleneck"] = "linear"  # one linear map to voxels, or two
+    bottleneck: Count = 100  # units between the two maps; released code of BrainWavLM
+    layer: Count | None = None  # whose tokens are read out; null: the last
+    adaptation: Adaptation = "full"  # all weights of the transformer, or low-rank changes by LoRA
+    rank: Annotated[StrictInt, *at_least(0)] = 4  # of adapters; 0: the head alone is tuned; many: 8
+    alpha: NonNegative = 4.0  # adapters' outputs are multiplied by alpha / rank; code of many: 32
+    adapter_dropout: Share = 0.1  # of what goes into adapters; the same in the code of many
+    jointly: Names | None = None  # participants whom one model is tuned to at once; null: all
+    heads: Literal["shared", "separate"] = "shared"  # of participants that are tuned to at once
+    adapted: Names = ("q_proj", "k_proj", "v_proj")  # linear layers with an adapter: W^Q, W^K, W^V
+    keep: Kept = "loss"  # epoch of least loss; or of highest r of a refitted ridge, or none of them
 
 
 @dataclass(frozen=True)

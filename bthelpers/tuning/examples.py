@@ -7,9 +7,10 @@ their tokens are computed once, each seeing more of the sound around it.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,6 +80,33 @@ def read_stories(
     ]
 
 
+def all_sounds(stories: Mapping[str, Sequence[TuningStory]]) -> list[TuningStory]:
+    """Each story that some participants heard, once, with the responses of the first of them.
+
+    Raises
+    ------
+    ValueError
+        If a participant's stories name one twice, or participants' differ in sound or TRs.
+    """
+    found: dict[str, TuningStory] = {}
+    for participant, heard in stories.items():
+        names = [story.name for story in heard]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{participant}: a story is there twice: {', '.join(names)}")
+        for story in heard:
+            first = found.setdefault(story.name, story)
+            for what, one, other in (
+                ("TRs", first.times, story.times),
+                ("sounds", first.waveform, story.waveform),
+            ):
+                if not np.array_equal(one, other):
+                    raise ValueError(
+                        f"story {story.name!r}: the {what} of {participant} are not those of the"
+                        " participants before: give stories that differ names of their own"
+                    )
+    return list(found.values())
+
+
 def permute_blocks(story: TuningStory, block: int, rng: np.random.Generator) -> TuningStory:
     """The control's data: blocks of responses shuffled so that no block keeps its place.
 
@@ -93,9 +121,30 @@ def permute_blocks(story: TuningStory, block: int, rng: np.random.Generator) -> 
     return replace(story, responses=story.responses[order])
 
 
-# Weights of tokens by their age, in seconds before the TR: plain (ICLR paper, section 3.3), or the
-# positive part of the haemodynamic response.
-POOLING = {"mean": np.ones_like, "hrf": lambda ages: np.maximum(double_gamma(ages), 0)}
+def delay_lobes(ages: np.ndarray, tr: float, window: float) -> np.ndarray:
+    """Main lobes of Lanczos filters at the delays 1, 2, … TRs that lie wholly within a window.
+
+    So features reach the head of BrainWavLM at each delay. (Its released code drops the filter's
+    negative lobes in training.)
+
+    Examples
+    --------
+    >>> delay_lobes(np.arange(7), tr=2, window=7).round(2)
+    array([[0.  , 0.61, 1.  , 0.61, 0.  , 0.  , 0.  ],
+           [0.  , 0.  , 0.  , 0.61, 1.  , 0.61, 0.  ]])
+    """
+    delays = np.arange(1, window // tr)
+    x = ages / tr - delays[:, None]
+    return np.where(np.abs(x) < 1, np.sinc(x) * np.sinc(x / 3), 0)
+
+
+# Weights (set, token) of tokens by their age, in seconds before the TR: plain (ICLR paper, section
+# 3.3), by the positive part of the haemodynamic response, or one set for each delay.
+POOLING: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
+    "mean": lambda ages, *_: np.ones((1, len(ages))),
+    "hrf": lambda ages, *_: np.maximum(double_gamma(ages), 0)[None],
+    "delays": delay_lobes,
+}
 
 
 class Examples:
@@ -117,6 +166,8 @@ class Examples:
                     f"story {story.name!r}: the sound ends before the response at"
                     f" {story.times[-1]:.1f} s; check its wav file against respdict.json"
                 )
+        self.layer = settings.layer
+        self.names = [story.name for story in stories]
         self.targets = [torch.from_numpy(story.responses) for story in stories]
         self.trs_per_segment = settings.chunk_trs if settings.sharing == "chunk" else 1
         # Windows that are computed one by one, and are the same in every epoch, are kept.
@@ -126,7 +177,25 @@ class Examples:
         tr = max(np.diff(story.times).max(initial=0) for story in stories)
         self.tr_tokens = tr * SAMPLE_RATE / encoder.hop
         ages = (np.arange(self.window_tokens) + 0.5) * encoder.hop / SAMPLE_RATE
-        self.kernel = POOLING[settings.pooling](ages).astype(np.float32)  # newest token first
+        # Newest token first.
+        self.kernels = POOLING[settings.pooling](ages, tr, settings.window).astype(np.float32)
+        if not len(self.kernels):
+            raise ValueError(
+                f"tuning.window: {settings.window:g} s hold no delay with the whole TR before and"
+                f" after it: name {2 * tr:.2f} s or more"
+            )
+
+    def of(self, stories: Sequence[TuningStory]) -> Examples:
+        """The same sound, and another participant's responses to what of it was heard."""
+        other, responses = copy.copy(self), {story.name: story.responses for story in stories}
+        other.targets = [
+            torch.from_numpy(responses[name]) if name in responses else None for name in self.names
+        ]
+        return other
+
+    def heard(self, batch: list[Segment]) -> list[Segment]:
+        """Segments of the stories that the participant heard."""
+        return [segment for segment in batch if self.targets[segment.story] is not None]
 
     def segments(self, offsets: Sequence[int]) -> list[Segment]:
         """Cut each story's TRs into segments; a story's first one holds ``offset`` TRs.
@@ -159,13 +228,18 @@ class Examples:
         return self._cut(story, start, stop).cpu()
 
     def pooling(self, segment: Segment) -> torch.Tensor:
-        """Weights (tr, token) that pool a segment's tokens for each of its TRs; rows sum to 1."""
-        weights = np.zeros((len(segment.rows), segment.stop - segment.start), np.float32)
+        """Weights (tr, set, token) that pool a segment's tokens for each of its TRs.
+
+        They sum to 1 over tokens; to 0 at a delay from before the sound.
+        """
+        shape = len(segment.rows), len(self.kernels), segment.stop - segment.start
+        weights = np.zeros(shape, np.float32)
         for weight, (start, stop) in zip(
             weights, self.windows[segment.story][segment.rows] - segment.start, strict=True
         ):
-            weight[start:stop] = self.kernel[: stop - start][::-1]
-        return torch.from_numpy(weights / weights.sum(axis=1, keepdims=True))
+            weight[:, start:stop] = self.kernels[:, : stop - start][:, ::-1]
+        totals = weights.sum(axis=2, keepdims=True)
+        return torch.from_numpy(weights / np.where(totals > 0, totals, 1))
 
     def responses(self, batch: list[Segment]) -> torch.Tensor:
         """Targets (tr, voxel) of all segments, one after another."""
@@ -175,16 +249,17 @@ class Examples:
 def pool(
     encoder: SpeechEncoder, examples: Examples, batch: list[Segment], precision: str
 ) -> torch.Tensor:
-    """Pooled features (tr, feature) of some segments, one after another."""
+    """Pooled features (tr, feature) of some segments, one after another; set after set."""
     lengths = [segment.stop - segment.start for segment in batch]
     pooled: list[torch.Tensor | None] = [None] * len(batch)
     for length in sorted(set(lengths)):
         chosen = [k for k, other in enumerate(lengths) if other == length]
         frames = torch.stack([examples.window(batch[k]) for k in chosen]).to(encoder.device)
         with encoder.autocast(precision):
-            states = encoder.last_layer(frames, length)
+            states = encoder.tokens(frames, length, examples.layer)
         for k, state in zip(chosen, states, strict=True):
-            pooled[k] = examples.pooling(batch[k]).to(encoder.device) @ state.float()
+            weights = examples.pooling(batch[k]).to(encoder.device)
+            pooled[k] = (weights.flatten(0, 1) @ state.float()).view(len(weights), -1)
     return torch.cat(pooled)
 
 

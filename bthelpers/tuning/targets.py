@@ -10,20 +10,22 @@ do not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE, Interval, windows, zscore
+from bthelpers.data.cortex import vertex_voxels
 from bthelpers.data.dataset import Dataset, spoken
 from bthelpers.models.devices import arithmetic
 from bthelpers.models.loading import explained
 from bthelpers.models.text import TextReader, WhisperDecoder
 from bthelpers.params.tuning import BigSpeechModel, TargetSettings, TextModel, TuningSettings
 from bthelpers.tuning.examples import TuningStory, permute_blocks, read_stories
+from bthelpers.tuning.heads import shared_vertices
 from bthelpers.tuning.trainer import batched
 
 
@@ -73,6 +75,48 @@ def permuted_responses(inputs: TargetInputs, splits: StoryNames) -> SplitStories
     return [
         [permute_blocks(story, block, rng) for story in stories]
         for stories in responses(inputs, splits)
+    ]
+
+
+def joint_responses(
+    dataset: Dataset, masks: Mapping[str, np.ndarray], splits: Mapping[str, StoryNames]
+) -> list[dict[str, list[TuningStory]]]:
+    """Responses of several participants, on the surface that all of them share.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    masks : mapping of str to bool array of shape (voxel,)
+        By participant, voxels that are tuned towards.
+    splits : mapping of str to sequence of sequences of str
+        By participant, the stories of each split that were heard.
+
+    Returns
+    -------
+    list of dict of str to list of TuningStory
+        Of each split, by participant. Responses (tr, vertex) are at the same vertices of fsaverage
+        for all (`bthelpers.tuning.heads.shared_vertices`); sounds are held once.
+
+    Raises
+    ------
+    ValueError
+        If no vertex is shared.
+    """
+    on_surface = {participant: vertex_voxels(dataset, participant) for participant in masks}
+    voxels = shared_vertices(on_surface, masks)
+    sounds: dict[str, np.ndarray] = {}
+
+    def read(participant: str, stories: Sequence[str]) -> list[TuningStory]:
+        heard = read_stories(dataset, participant, stories, voxels[participant])
+        return [
+            replace(story, waveform=sounds.setdefault(story.name, story.waveform))
+            for story in heard
+        ]
+
+    by_split = zip(*splits.values(), strict=True)
+    return [
+        {one: read(one, stories) for one, stories in zip(splits, of_split, strict=True)}
+        for of_split in by_split
     ]
 
 

@@ -113,7 +113,7 @@ class Schedule:
     Raises
     ------
     ValueError
-        If it were to stop before the first epoch or after the last.
+        If it were to stop after the last epoch.
     """
 
     epochs: int
@@ -123,7 +123,7 @@ class Schedule:
     stop_after: int | None = None
 
     def __post_init__(self):
-        if not 1 <= self.last <= self.epochs:
+        if not 0 <= self.last <= self.epochs:
             raise ValueError(
                 f"training cannot stop after {self.last} epochs: {self.epochs} are planned"
             )
@@ -169,6 +169,11 @@ class Trainer:
         Loss of an epoch, from a list of what `backward` returned.
     measure : str
         What `validate` returns.
+    candidate : bool
+        Whether the modules as they begin are one, beside those of each epoch. It then counts as
+        epoch -1.
+    before : list of float
+        Validation loss of that candidate.
     training_loss, validation_loss : list of float, one per epoch
     best : dict
         Weights of the ``kept`` modules after the best epoch so far, by the module's name.
@@ -186,6 +191,7 @@ class Trainer:
     kept: tuple[str, ...] = ()
     average: Callable[[list], float] = mean_over_items
     measure: str = "loss"
+    candidate: bool = False
 
     def __post_init__(self):
         self.optimizer = torch.optim.AdamW(self.groups, weight_decay=0.0, fused=True)
@@ -193,6 +199,7 @@ class Trainer:
         self.device = self.optimizer.param_groups[0]["params"][0].device
         self.training_loss: list[float] = []
         self.validation_loss: list[float] = []
+        self.before: list[float] = []
         self.best: dict[str, dict[str, torch.Tensor]] = {}
 
     def train(self, checkpoint: Path | None = None) -> None:
@@ -207,6 +214,9 @@ class Trainer:
         """
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
+        if self.candidate and not self.before:
+            self.before.append(self._validated())
+            self._keep()
         progress = Progress("epochs", self.schedule.last - len(self.validation_loss))
         while not self.finished:
             self.train_epoch()
@@ -234,14 +244,9 @@ class Trainer:
             torch.manual_seed(int(rng.integers(2**31)))  # of dropout, and of a quantizer
             losses = [self.step(batch, rng) for batch in batches]
         self.training_loss.append(self._finite(self.average(losses)))
-        self._set_training(False)
-        with torch.no_grad():
-            self.validation_loss.append(self._finite(self.validate()))
+        self.validation_loss.append(self._validated())
         if self.best_epoch == epoch:
-            self.best = {
-                name: {key: value.clone() for key, value in self.modules[name].state_dict().items()}
-                for name in self.kept
-            }
+            self._keep()
 
     def step(self, batch: Any, rng: np.random.Generator) -> Any:
         """One optimiser step; returns what `backward` does."""
@@ -251,8 +256,8 @@ class Trainer:
 
     @property
     def best_epoch(self) -> int:
-        """First epoch of lowest validation loss so far, counted from 0."""
-        return int(np.argmin(self.validation_loss))
+        """First epoch of lowest validation loss so far, counted from 0; -1: as it began."""
+        return int(np.argmin([*self.before, *self.validation_loss])) - len(self.before)
 
     @property
     def kept_epoch(self) -> int:
@@ -284,7 +289,7 @@ class Trainer:
         for name in self._PLAIN:
             setattr(self, name, state[name])
 
-    _PLAIN = ("run", "training_loss", "validation_loss", "best")
+    _PLAIN = ("run", "training_loss", "validation_loss", "before", "best")
 
     @property
     def _stateful(self) -> dict:
@@ -293,6 +298,17 @@ class Trainer:
     def _set_training(self, training: bool) -> None:
         for module in self.modules.values():
             module.train(training)
+
+    def _validated(self) -> float:
+        self._set_training(False)
+        with torch.no_grad():
+            return self._finite(self.validate())
+
+    def _keep(self) -> None:
+        self.best = {
+            name: {key: value.clone() for key, value in self.modules[name].state_dict().items()}
+            for name in self.kept
+        }
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):

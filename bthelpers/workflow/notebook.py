@@ -139,16 +139,23 @@ class RunContext:
         write_dataset(result, self.folder / f"{step}.nc", self.provenance(**more))
 
     def write_training(self, result: TuningResult, **more: str) -> None:
-        """Write a tuned model and its losses, and remove the checkpoint."""
+        """Write a tuned model, its adapters and losses, and remove the checkpoint."""
         record = self.provenance(**more)
         result.encoder.save(self.folder / "model", record, model_card(record))
+        if result.adapted is not None:
+            from bthelpers.tuning.adaptation import save_adapter
+
+            save_adapter(result.adapted, self.folder / "adapter")
+        # What only some trainings have.
+        found = {"pretrained_loss": result.pretrained_loss, "undefined": result.undefined}
         training = xr.Dataset(
             {
                 "training_loss": ("epoch", result.training_loss),
                 "validation_loss": ("epoch", result.validation_loss),
                 "kept_epoch": result.kept_epoch,
+                **{name: value for name, value in found.items() if value is not None},
             },
             coords={"epoch": np.arange(1, len(result.training_loss) + 1)},
         )
         write_dataset(training, self.folder / "training.nc", record)
-        self.checkpoint.unlink()
+        self.checkpoint.unlink(missing_ok=True)  # of no epoch there is none

@@ -73,6 +73,8 @@ def _model_parameters(model: ModelSettings) -> dict:
         "revision": model.revision,
         "files": _model_files(model.path),
         "tuning_stories": model.tuning_stories,
+        "adaptation": model.adaptation,
+        "tuned_regions": model.tuned_regions,
     }
 
 

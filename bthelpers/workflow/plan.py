@@ -98,10 +98,13 @@ def tuning_seconds(encoder: SpeechEncoder, settings: TuningSettings, n_voxels: i
     """
     trs_per_pass = trs_per_segment(settings) * settings.stretches_at_once
     story = noise_story(2 * trs_per_pass + math.ceil(settings.window / TR), n_voxels)
-    run = BrainTuning(encoder, [story], [story], settings, seed=0)
+    stories = {"noise": [story]}
+    run = BrainTuning(encoder, stories, stories, settings, seed=0)
     segments, rng = run.training.segments([0]), np.random.default_rng(0)
     one, two = (
-        seconds_of(partial(run.trainer.step, segments[-n * settings.stretches_at_once :], rng))
+        seconds_of(
+            partial(run.trainer.step, ("noise", segments[-n * settings.stretches_at_once :]), rng)
+        )
         for n in (1, 2)
     )
     n_passes = math.ceil(settings.batch_trs / trs_per_pass)
@@ -129,9 +132,14 @@ def tuning_passes(profile: Profile, model: str, rows: dict[str, int]) -> dict[st
 
     Tuning is counted with all of its epochs; one that stops early, and its control, take less. A
     pass without gradients is counted as a third of one with them. Stimulus-tuning, whose windows do
-    not overlap, is counted by the sound that goes through the transformer.
+    not overlap, is counted by the sound that goes through the transformer. Each participant of a
+    joint tuning goes through all stories. What refitting takes is not counted.
     """
-    tuning, targets, splits = profile.tuning, profile.targets, profile.tuning_splits(model)
+    tuning, targets, splits = (
+        profile.tuning_of(model),
+        profile.targets,
+        profile.tuning_splits(model),
+    )
     train, validation = (
         sum(rows[story] for story in stories) for stories in (splits.train, splits.validation)
     )
@@ -142,6 +150,7 @@ def tuning_passes(profile: Profile, model: str, rows: dict[str, int]) -> dict[st
         condition: number * (train + validation / 3) + tuning.standardize * train / 3
         for condition, number in epochs.items()
     }
+    passes["jointly-tuned"] += (len(profile.jointly) - 1) * tuning.epochs * train
     n_trs = trs_per_segment(tuning)
     heard = (tuning.window + (n_trs - 1) * TR) / n_trs  # seconds that go through for a TR
     stimulus = profile.stimulus.epochs * (train + validation / 3) * TR / heard
@@ -156,7 +165,7 @@ def model_costs(
     Every tuning is counted as if its targets were so many voxels. The time of the alignment, which
     hangs on the processor, is not estimated.
     """
-    splits, tuning = profile.dataset.splits, profile.tuning
+    splits, tuning = profile.dataset.splits, profile.tuning_of(model)
     seconds = tuning_seconds(encoder, tuning, n_voxels)
     n_rows, n_stories = sum(rows[story] for story in splits.stories), len(splits.stories)
     windows = (n_rows + 10 * n_stories) * TR / profile.representation.stride

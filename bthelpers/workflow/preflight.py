@@ -68,11 +68,15 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
         known = load_regions(repository / table if table else None)
     except (OSError, ValueError) as error:
         return [f"dataset.regions: {error}"]
-    wanted = {"voxels": profile.voxels.regions}
+    wanted = {"voxels.regions": profile.voxels.regions}
+    wanted |= {
+        f"models.{name}.tuned_regions": model.tuned_regions or ()
+        for name, model in profile.models.items()
+    }
     if any("impact" in profile.evaluations_of(model) for model in profile.models):
-        wanted["impact"] = profile.impact.regions
+        wanted["impact.regions"] = profile.impact.regions
     return [
-        f"{key}.regions: no region {name!r}{did_you_mean(name, known)}"
+        f"{key}: no region {name!r}{did_you_mean(name, known)}"
         for key, names in wanted.items()
         for name in names
         if name not in known

@@ -131,6 +131,15 @@ _STEPS = (
         tunes=("stimulus-tuned",),
         variant_of="tuning",
     ),
+    # Vertices that all participants share are looked for in the run.
+    replace(
+        TUNING,
+        name="joint",
+        reads=("pretrained", "dataset"),
+        parameters=("dataset", "regions", "voxels"),
+        tunes=("jointly-tuned",),
+        variant_of="tuning",
+    ),
     Step(
         "representations",
         reads=("model", "dataset"),

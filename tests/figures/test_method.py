@@ -55,6 +55,11 @@ def test_training_curves_ring_the_kept_epoch():
     assert len(legend_texts(figure.legends[0])) == 4
 
 
+def test_no_epoch_is_ringed_where_the_pretrained_model_was_kept():
+    figure = drawn(training_curves({("SIM01", "brain-tuned"): training_run(2, kept_epoch=-1)}))
+    assert len(figure.axes[0].lines) == 2  # training and validation
+
+
 def test_the_diagram_of_the_method_is_legible():
     figure = drawn(method_diagram())
     [axes] = figure.axes

@@ -103,7 +103,7 @@ def test_windows_of_a_story_give_what_their_sound_alone_does(family, waveform):
         window = frames.window(start, stop)
         with torch.no_grad():
             states = encoder.all_layers(window[None], stop - start)
-            last = encoder.last_layer(window[None], stop - start)
+            last = encoder.tokens(window[None], stop - start)
         if family == "whisper":
             sound = waveform[start * encoder.hop : stop * encoder.hop]
             expected = direct_call(family, direct, sound)

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from bthelpers.data.manifest import read_manifest
+from bthelpers.data.regions import load_regions
 from bthelpers.params.loading import load
 from bthelpers.params.schema import ParameterError
 from bthelpers.results.scale import sizes, with_amounts, with_sizes, with_tuned_sizes
@@ -178,3 +180,49 @@ def test_stories_that_a_participant_did_not_hear_are_in_none_of_its_splits():
     assert dataset.splits_of("UTS04").validation == ("stagefright",)
     assert dataset.splits_of("UTS04").train == dataset.splits.train
     assert dataset.splits_of("UTS01") == dataset.splits
+
+
+@pytest.mark.parametrize(
+    ("profile", "n_heard"), [("brainwavlm", [84] * 3), ("many", [84] * 3 + [26] + [27] * 4)]
+)
+def test_later_papers_take_all_stories_that_each_participant_heard(profile, n_heard):
+    dataset = load(PARAMS / f"{profile}.yaml").dataset
+    published = {
+        (file.participant, file.story) for file in read_manifest() if file.participant is not None
+    }
+    heard = {p: dataset.splits_of(p).stories for p in dataset.participants}
+    assert [len(stories) for stories in heard.values()] == n_heard
+    assert {(p, story) for p, stories in heard.items() for story in stories} <= published
+
+
+def test_voxel_sets_and_ways_of_tuning_are_those_of_a_model_or_of_the_profile():
+    profile = load(PARAMS / "brainwavlm.yaml")
+    table = load_regions(PARAMS.parent / profile.dataset.regions)
+    sets = {name: profile.tuned_regions_of(name) for name in profile.models}
+    assert sets == {
+        "wavlm-base-plus": ("cortex",),
+        "wavlm-full": ("cortex",),
+        "wavlm-auditory": ("auditory_cortex",),
+        "wavlm-rest": ("rest_of_cortex",),
+        "wavlm-left": ("left_hemisphere",),
+        "wavlm-right": ("right_hemisphere",),
+    }
+    assert {name for names in sets.values() for name in names} <= set(table)
+    tunings = {name: profile.tuning_of(name) for name in profile.models}
+    assert tunings["wavlm-full"] == replace(profile.tuning, adaptation="full")
+    assert tunings["wavlm-left"] == profile.tuning
+    assert profile.tuning.adaptation == "lora"
+    assert profile.jointly == profile.dataset.participants
+
+
+def test_defaults_are_the_tuning_of_the_iclr_paper():
+    tuning = load(PARAMS / "paper.yaml").tuning
+    kept = tuning.loss, tuning.head, tuning.layer, tuning.adaptation, tuning.keep
+    assert kept == ("squared_error", "linear", None, "full", "loss")
+
+
+def test_joint_tuning_is_to_participants_of_the_dataset():
+    assert load(PARAMS / "many.yaml").jointly == ("UTS01", "UTS02", "UTS03")
+    match = r"tuning\.jointly: not in dataset\.participants: UTS99"
+    with pytest.raises(ParameterError, match=match):
+        load(PARAMS / "many.yaml", {"tuning.jointly": ["UTS01", "UTS99"]})

@@ -17,7 +17,7 @@ from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
 from bthelpers.simulation.miniatures.speech import miniature_config
 from bthelpers.tuning import brain_tuning as tuning
-from bthelpers.tuning.brain_tuning import brain_tune
+from bthelpers.tuning.brain_tuning import brain_tune, jointly_tune
 from bthelpers.tuning.examples import Examples, TuningStory, pooled_features
 from bthelpers.tuning.trainer import Trainer, linear_warmup_decay
 
@@ -476,23 +476,208 @@ def test_lower_precision_gives_nearly_the_same(encoder, training, validation):
     assert {w.dtype for w in half.encoder.transformer_parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize("standardize", [True, False])
-def test_standardised_features_are_those_of_the_pretrained_model(encoder, training, standardize):
-    examples = Examples(encoder, training, SETTINGS)
-    features = pooled_features(encoder, examples)
-    head = tuning._Head(16, 5)
-    if standardize:
-        head.standardize(features)
-    with torch.no_grad():
-        head.linear.weight[:] = torch.eye(16)[:5]
-        outputs = head(features).numpy()
-    expected = features.numpy()[:, :5]
-    if standardize:
-        expected = (expected - expected.mean(axis=0)) / expected.std(axis=0, ddof=1)
-    np.testing.assert_allclose(outputs, expected, atol=1e-3)
-
-
 def test_stories_of_other_voxels_are_an_error(encoder, training, validation):
     fewer = [replace(validation[0], responses=validation[0].responses[:, :1])]
     with pytest.raises(ValueError, match=r"different numbers of voxels: \[1, 2\]"):
         brain_tune(encoder, training, fewer, SETTINGS, seed=0)
+
+
+def joint(stories):
+    """Two participants: the other one responds otherwise, and heard fewer stories."""
+    other = [replace(story, responses=-story.responses) for story in stories[:2]]
+    return {"A": stories, "B": other}
+
+
+WAYS = [
+    {},
+    {"adaptation": "lora", "rank": 2},
+    {"loss": "over_time", "head": "bottleneck", "bottleneck": 3},
+]
+
+
+@pytest.mark.parametrize("changes", WAYS)
+@pytest.mark.parametrize("heads", ["shared", "separate"])
+def test_joint_tuning_with_one_participant_is_tuning_with_one(training, validation, changes, heads):
+    settings = replace(SETTINGS, epochs=2, heads=heads, **changes)
+    encoder = tiny_encoder(0.2)
+    single = brain_tune(encoder, training, validation, settings, seed=4)
+    jointly = jointly_tune(encoder, {"A": training}, {"A": validation}, settings, seed=4)
+    assert_equal_bits(single, jointly)
+    assert single.undefined == jointly.undefined
+
+
+def test_participants_give_updates_in_turn_and_only_of_what_they_heard(
+    encoder, training, validation
+):
+    stories = joint(training)
+    settings = replace(SETTINGS, sharing="window", batch_trs=6)
+    run = tuning.BrainTuning(encoder, stories, joint(validation), settings, seed=0)
+    batches = run.batches(np.random.default_rng(0))
+    alone = tuning.BrainTuning(
+        encoder, {"A": training}, {"A": validation}, settings, seed=0
+    ).batches(np.random.default_rng(0))
+    of_one = [[(s.story, *s.rows) for s in segments] for who, segments in batches if who == "A"]
+    assert of_one == [[(s.story, *s.rows) for s in segments] for _, segments in alone]
+    turns = [who for who, _ in batches]
+    assert turns[:4] == ["A", "B", "A", "B"]
+    heard = {s.story for who, segments in batches if who == "B" for s in segments}
+    assert heard == {0, 1}
+    assert sum(len(segments) for who, segments in batches if who == "B") == sum(ROWS[:2])
+    assert len(batches) <= run.trainer.schedule.steps_per_epoch
+
+
+def test_separate_heads_learn_what_one_head_cannot(encoder, training, validation):
+    """Two participants whose responses to one sound have opposite signs."""
+    losses = {}
+    for heads in ("shared", "separate"):
+        settings = replace(SETTINGS, heads=heads, epochs=8, patience=8)
+        result = jointly_tune(encoder, joint(training), joint(validation), settings, seed=0)
+        losses[heads] = min(result.validation_loss)
+    assert losses["separate"] < 0.7 < 0.9 < losses["shared"]
+
+
+def test_the_validation_loss_is_the_mean_over_participants(encoder, training, validation):
+    run = tuning.BrainTuning(encoder, joint(training), joint(validation), SETTINGS, seed=0)
+    expected = np.mean([story.responses**2 for story in validation])  # by heads of zeros
+    with torch.no_grad():
+        assert run.validate() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", ["across_voxels", "over_time"])
+def test_correlations_are_learnt(encoder, training, validation, loss):
+    def wide(stories):
+        """Four voxels, so that there is something to correlate across."""
+        X = [
+            np.concatenate([s.responses, 2 - s.responses[:, :1], s.responses**2], 1)
+            for s in stories
+        ]
+        return [replace(s, responses=x[:, :4]) for s, x in zip(stories, X, strict=True)]
+
+    settings = replace(SETTINGS, loss=loss, epochs=6, patience=6, head_lr=1e-2)
+    result = brain_tune(encoder, wide(training), wide(validation), settings, seed=0)
+    assert -1 <= min(result.validation_loss) < -0.5
+    assert result.training_loss[-1] < result.training_loss[0] - 0.1
+
+
+def test_trs_without_a_correlation_are_counted(encoder, training, validation):
+    flat = training[0].responses.copy()
+    flat = np.concatenate([flat, 2 * flat], axis=1)
+    flat[[0, 3]] = 0.5
+    stories = [replace(training[0], responses=flat)]
+    held_out = [replace(validation[0], responses=np.tile(validation[0].responses, 2))]
+    settings = replace(SETTINGS, loss="across_voxels", epochs=3)
+    assert brain_tune(encoder, stories, held_out, settings, seed=0).undefined == 2 * 3
+
+
+@pytest.mark.parametrize("scores", [[0.3, 0.2, 0.1, 0.25], [0.1, 0.2, 0.3, 0.25]])
+def test_an_epoch_can_be_kept_by_a_score_and_the_pretrained_model_is_a_candidate(
+    encoder, training, validation, scores
+):
+    seen, given = [], iter(scores)
+
+    def score(tuned):
+        seen.append(weights(tuned))
+        return next(given)
+
+    settings = replace(SETTINGS, keep="refit")
+    result = brain_tune(encoder, training, validation, settings, seed=0, score=score)
+    best = int(np.argmax(scores))
+    assert (result.kept_epoch, result.pretrained_loss) == (best - 1, -scores[0])
+    assert result.validation_loss == [-score for score in scores[1:]]
+    assert same(seen[0], encoder.model.state_dict())
+    assert same(seen[best], result.encoder.model.state_dict())
+    # A control is trained for as many epochs: here for none.
+    control = brain_tune(
+        encoder, training, validation, settings, 0, None, result.kept_epoch + 1, lambda tuned: 0.0
+    )
+    assert len(control.training_loss) == best
+    assert (moved(encoder, control.encoder) == 0) == (best == 0)
+
+
+@pytest.mark.parametrize(("keep", "score"), [("refit", None), ("loss", lambda tuned: 0.0)])
+def test_a_score_is_given_where_it_decides(encoder, training, validation, keep, score):
+    with pytest.raises(ValueError, match="a score is needed where"):
+        brain_tune(encoder, training, validation, replace(SETTINGS, keep=keep), 0, score=score)
+
+
+def test_adapters_are_tuned_and_merged(encoder, training, validation, tmp_path):
+    settings = replace(SETTINGS, adaptation="lora", rank=2, transformer_lr=3e-2, epochs=2)
+    result = brain_tune(encoder, training, validation, settings, seed=0)
+    before, after = encoder.model.state_dict(), result.encoder.model.state_dict()
+    changed = {name.split(".")[-2] for name in before if not before[name].equal(after[name])}
+    assert changed == {"q_proj", "k_proj", "v_proj"}
+    [states] = {len(w.shape) for n, w in before.items() if not w.equal(after[n])}
+    assert states == 2  # weights, not biases
+    result.encoder.save(tmp_path / "model", {})
+    again = SpeechEncoder.load(tmp_path / "model").model.state_dict()
+    assert same(after, again)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_adapters_of_every_family_are_tuned_and_go_on_after_an_interruption(
+    family, training, validation, tmp_path, monkeypatch
+):
+    encoder = SpeechEncoder(tiny_model(family), tiny_extractor(family))
+    settings = replace(SETTINGS, adaptation="lora", rank=2, epochs=2, pooling="mean")
+    arguments = (encoder, training[:1], validation, settings, 0)
+    undisturbed = brain_tune(*arguments)
+    checkpoint = tmp_path / "checkpoint.pt"
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=1)
+        with pytest.raises(KeyboardInterrupt):
+            brain_tune(*arguments, checkpoint)
+    assert_equal_bits(brain_tune(*arguments, checkpoint), undisturbed)
+    assert moved(encoder, undisturbed.encoder) > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_queries_keys_values_and_the_readout_get_gradients(family, training, validation):
+    encoder = SpeechEncoder(tiny_model(family), tiny_extractor(family))
+    settings = replace(SETTINGS, adaptation="lora", rank=2, head="bottleneck", bottleneck=3)
+    run = tuning.BrainTuning(encoder, {"A": training[:1]}, {"A": validation}, settings, seed=0)
+    rng = np.random.default_rng(0)
+    run.backward(run.batches(rng)[0], rng)
+    parts = {"model": run.encoder.model, "head": run.heads, "frozen": run.encoder.front_end.frozen}
+    names = {
+        (part, *name.split(".")[-4:])
+        for part, module in parts.items()
+        for name, weights in module.named_parameters()
+        if weights.grad is not None
+    }
+    assert names == {
+        *(
+            ("model", projection, f"lora_{matrix}", "default", "weight")
+            for projection in ("q_proj", "k_proj", "v_proj")
+            for matrix in "AB"
+        ),
+        *(
+            ("head", "shared", "linear", str(k), kind)
+            for k in (0, 1)
+            for kind in ("weight", "bias")
+        ),
+    }
+
+
+def test_without_rank_the_head_alone_is_tuned(encoder, training, validation):
+    settings = replace(SETTINGS, adaptation="lora", rank=0)
+    result = brain_tune(encoder, training, validation, settings, seed=0)
+    assert moved(encoder, result.encoder) == 0
+    assert result.training_loss[-1] < result.training_loss[0]
+
+
+def test_layers_after_the_one_that_is_read_out_stay(encoder, training, validation):
+    settings = replace(SETTINGS, layer=1, epochs=2)
+    result = brain_tune(encoder, training, validation, settings, seed=0)
+    before, after = encoder.model.state_dict(), result.encoder.model.state_dict()
+    changed = {name.split(".")[2] for name in before if not before[name].equal(after[name])}
+    assert "0" in changed
+    assert "1" not in changed
+
+
+def test_an_empty_set_of_voxels_is_an_error(encoder, training, validation):
+    none = [
+        [replace(story, responses=story.responses[:, :0]) for story in stories]
+        for stories in (training, validation)
+    ]
+    with pytest.raises(ValueError, match="has 0 voxels to tune towards"):
+        brain_tune(encoder, *none, SETTINGS, seed=0)

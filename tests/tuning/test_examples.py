@@ -17,9 +17,9 @@ from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
 from bthelpers.simulation.miniatures.speech import miniature_config
 from bthelpers.tuning.examples import (
-    POOLING,
     Examples,
     TuningStory,
+    all_sounds,
     permute_blocks,
     pooled_features,
     read_stories,
@@ -66,7 +66,7 @@ def by_window(encoder, stories):
     return Examples(encoder, stories, WINDOW)
 
 
-@pytest.fixture(scope="module", params=POOLING)
+@pytest.fixture(scope="module", params=["mean", "hrf"])
 def by_chunk(encoder, stories, request):
     return Examples(encoder, stories, replace(CHUNK, pooling=request.param))
 
@@ -92,7 +92,7 @@ def test_by_window_each_tr_is_pooled_over_the_sound_before_it(encoder, stories, 
         assert 0 <= round((FIRST + row * TR) * SAMPLE_RATE) - last < encoder.hop
         with torch.no_grad():
             frames = by_window.window(segment)[None]
-            pooled = by_window.pooling(segment) @ encoder.last_layer(frames, frames.shape[2])[0]
+            pooled = by_window.pooling(segment)[:, 0] @ encoder.tokens(frames, frames.shape[2])[0]
             samples = torch.from_numpy(standardized(sound)[first:last])
             expected = direct(samples[None]).last_hidden_state[0].mean(dim=0)
         torch.testing.assert_close(pooled[0], expected, atol=1e-5, rtol=1e-4)
@@ -119,9 +119,9 @@ def test_chunks_cover_every_tr_exactly_once(by_chunk, offsets):
 def test_chunks_pool_the_tokens_of_each_window(encoder, by_chunk, offsets):
     for segment in by_chunk.segments(offsets):
         weights = by_chunk.pooling(segment).numpy()
-        assert weights.shape == (len(segment.rows), segment.stop - segment.start)
-        np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
-        for row, weight in zip(segment.rows, weights, strict=True):
+        assert weights.shape == (len(segment.rows), 1, segment.stop - segment.start)
+        np.testing.assert_allclose(weights.sum(axis=2), 1, rtol=1e-5)
+        for row, weight in zip(segment.rows, weights[:, 0], strict=True):
             tokens = tokens_of_row(encoder, row)
             np.testing.assert_array_equal(segment.start + np.flatnonzero(weight), tokens)
 
@@ -137,13 +137,67 @@ def test_weights_follow_the_haemodynamic_response(encoder, stories):
     """A token counts by its age, in the middle of its hop; those beyond the undershoot do not."""
     examples = Examples(encoder, stories, replace(WINDOW, window=20.0, pooling="hrf"))
     segment = examples.segments([0] * 3)[-1]
-    [weights] = examples.pooling(segment).numpy()
+    [[weights]] = examples.pooling(segment).numpy()
     ages = (np.arange(len(weights))[::-1] + 0.5) * encoder.hop / SAMPLE_RATE
     expected = np.maximum(gamma.pdf(ages, 6) - gamma.pdf(ages, 16) / 6, 0)
     np.testing.assert_allclose(weights, expected / expected.sum(), atol=1e-6)
     assert ages[weights.argmax()] == pytest.approx(5, abs=0.05)
     assert (weights[ages > 13] == 0).all()
     assert weights.dtype == np.float32
+
+
+def test_delays_are_pooled_each_by_itself(encoder, stories):
+    """Tokens count by how near they are to a delay; what lies before the sound counts nothing."""
+    examples = Examples(encoder, stories, replace(WINDOW, window=10.1, pooling="delays"))
+    for segment in (examples.segments([0] * 3)[k] for k in (0, -1)):
+        [weights] = examples.pooling(segment).numpy()
+        n_tokens = segment.stop - segment.start
+        ages = (np.arange(n_tokens)[::-1] + 0.5) * encoder.hop / SAMPLE_RATE
+        assert weights.shape == (4, n_tokens)
+        for delay, of_delay in enumerate(weights, start=1):
+            x = (ages - delay * TR) / TR
+            lobe = np.where(np.abs(x) < 1, np.sinc(x) * np.sinc(x / 3), 0)
+            np.testing.assert_allclose(of_delay, lobe / (lobe.sum() or 1), atol=1e-6)
+    features = pooled_features(encoder, examples)
+    assert features.shape == (sum(LENGTHS), 4 * encoder.hidden_size)
+    first = replace(WINDOW, window=10.1, pooling="mean")
+    assert pooled_features(encoder, Examples(encoder, stories, first)).shape[1] == 32
+
+
+def test_a_window_without_a_whole_delay_is_an_error(encoder, stories):
+    with pytest.raises(ValueError, match=r"4 s hold no delay.*name 4\.01 s or more"):
+        Examples(encoder, stories, replace(WINDOW, window=4.0, pooling="delays"))
+
+
+def test_another_participant_heard_some_of_the_sound(by_chunk, stories):
+    other = replace(stories[1], responses=stories[1].responses + 1)
+    examples = by_chunk.of([other])
+    segments = by_chunk.segments([0, 0, 0])
+    heard = examples.heard(segments)
+    assert [s.story for s in segments] != [s.story for s in heard]
+    assert {s.story for s in heard} == {1}
+    torch.testing.assert_close(examples.responses(heard), by_chunk.responses(heard) + 1)
+    assert by_chunk.heard(segments) == segments
+
+
+def test_each_sound_is_there_once(stories):
+    one, two, three = stories
+    assert all_sounds({"A": [one, two], "B": [two, three]}) == [one, two, three]
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda story: {"times": story.times + 0.1}, "the TRs of B are not"),
+        (lambda story: {"waveform": -story.waveform}, "the sounds of B are not"),
+    ],
+)
+def test_stories_of_one_name_that_differ_are_an_error(stories, change, match):
+    other = replace(stories[0], **change(stories[0]))
+    with pytest.raises(ValueError, match=match):
+        all_sounds({"A": stories, "B": [other]})
+    with pytest.raises(ValueError, match="A: a story is there twice"):
+        all_sounds({"A": [stories[0], other]})
 
 
 def test_windows_of_early_trs_begin_with_the_sound(encoder, stories):
@@ -256,6 +310,6 @@ def test_pooled_features_come_story_after_story(encoder, stories, by_window):
         for start, stop in token_windows:
             with torch.no_grad():
                 window = by_window.frames[story].window(start, stop)[None]
-                states = encoder.last_layer(window, stop - start)
+                states = encoder.tokens(window, stop - start)
             naive.append(states[0].mean(dim=0))
     torch.testing.assert_close(features, torch.stack(naive), atol=1e-5, rtol=1e-4)

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from anatomy_dataset import VOXEL_SIZE_MM, write_anatomy
 from huggingface_hub import errors as hub
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,13 +22,22 @@ from transformers import (
 )
 
 from bthelpers.core.timing import SAMPLE_RATE, Interval, response_times
+from bthelpers.data.cortex import vertex_voxels
+from bthelpers.data.dataset import Dataset
 from bthelpers.models.loading import ModelError, explained
 from bthelpers.models.text import TextReader, WhisperDecoder
 from bthelpers.params.loading import load
 from bthelpers.params.tuning import BigSpeechModel, TargetSettings, TextModel
+from bthelpers.simulation.anatomy import write_participant_anatomy
 from bthelpers.simulation.miniatures.text import START, vocabulary, word_tokenizer
 from bthelpers.tuning.examples import permute_blocks, read_stories
-from bthelpers.tuning.targets import TARGETS, TargetInputs, window_targets, window_texts
+from bthelpers.tuning.targets import (
+    TARGETS,
+    TargetInputs,
+    joint_responses,
+    window_targets,
+    window_texts,
+)
 
 TUNING = replace(
     load(Path(__file__).parents[2] / "params" / "smoke.yaml").tuning,
@@ -357,3 +368,50 @@ def test_a_model_that_the_hub_does_not_give_is_an_error(
         ModelError, match=f"x/y at abc cannot be loaded .something long.: .*{remedy}"
     ):
         TARGETS[condition](inputs_of(folder, targets=settings), SPLITS)
+
+
+class TwoParticipants(Dataset):
+    """Two simulated cortices, whose responses are drawn and not read."""
+
+    def waveform(self, story, rate):
+        return np.zeros(rate, np.float32)
+
+    def response_times(self, story):
+        return np.arange(len(story), dtype=np.float64)
+
+    def responses(self, participant, story, voxels):
+        rng = np.random.default_rng([*participant.encode(), *story.encode()])
+        shape = len(story), self.n_voxels(participant)
+        return rng.normal(size=shape).astype(np.float32)[:, voxels]
+
+    def n_voxels(self, participant):
+        return {"sim01": self.counts[0], "sim02": self.counts[1]}[participant]
+
+
+def test_participants_meet_on_the_surface_that_they_share(tmp_path):
+    counts = [write_anatomy(tmp_path, seed=1)]
+    counts.append(write_participant_anatomy(tmp_path, "sim02", VOXEL_SIZE_MM, seed=2))
+    transforms = {name: f"{name}_auto" for name in ("sim01", "sim02")}
+    (tmp_path / "derivative/subject_xfms.json").write_text(json.dumps(transforms))
+    dataset = TwoParticipants(tmp_path)
+    dataset.counts = counts
+    rng = np.random.default_rng(0)
+    masks = {name: rng.random(count) < 0.5 for name, count in zip(transforms, counts, strict=True)}
+    splits = {"sim01": (("long", "longer"), ("held",)), "sim02": (("longer",), ("held",))}
+    training, validation = joint_responses(dataset, masks, splits)
+    assert {name: [s.name for s in heard] for name, heard in training.items()} == {
+        "sim01": ["long", "longer"],
+        "sim02": ["longer"],
+    }
+    vertices = {name: vertex_voxels(dataset, name) for name in masks}
+    shared = np.flatnonzero(
+        [
+            all(v >= 0 and masks[name][v] for name, v in zip(vertices, pair, strict=True))
+            for pair in zip(*vertices.values(), strict=True)
+        ]
+    )
+    for name, heard in training.items():
+        for story in [*heard, *validation[name]]:
+            expected = dataset.responses(name, story.name, vertices[name][shared])
+            np.testing.assert_allclose(story.responses, zscore(expected), atol=1e-5)
+    assert training["sim01"][1].waveform is training["sim02"][0].waveform

@@ -181,10 +181,38 @@ def test_training_that_stops_early_has_the_rates_of_all_epochs():
     assert stopped.validation_loss == full.validation_loss[:2]
 
 
-@pytest.mark.parametrize("epochs", [0, EPOCHS + 1])
+@pytest.mark.parametrize("epochs", [-1, EPOCHS + 1])
 def test_training_cannot_stop_outside_of_its_epochs(epochs):
     with pytest.raises(ValueError, match=rf"after {epochs} epochs: {EPOCHS} are planned"):
         replace(SCHEDULE, stop_after=epochs)
+
+
+def test_no_epoch_leaves_everything_as_it_was():
+    run = trainer(replace(SCHEDULE, stop_after=0))
+    before = copy.deepcopy(run.modules["model"].state_dict())
+    run.train()
+    assert (run.training_loss, run.validation_loss) == ([], [])
+    assert all(before[name].equal(w) for name, w in run.modules["model"].state_dict().items())
+
+
+@pytest.mark.parametrize(("losses", "kept"), [([1.0, 2.0, 3.0], -1), ([1.0, 0.5, 3.0], 0)])
+def test_what_training_begins_with_can_be_a_candidate(losses, kept, tmp_path):
+    def one():
+        given = iter(losses)
+        return trainer(
+            Schedule(2, BATCHES, 0.3), validate=given.__next__, kept=("model",), candidate=True
+        )
+
+    run = one()
+    before = copy.deepcopy(run.modules["model"].state_dict())
+    run.train(tmp_path / "checkpoint.pt")
+    assert (run.before, run.validation_loss) == (losses[:1], losses[1:])
+    assert (run.best_epoch, run.kept_epoch) == (kept, kept)
+    as_it_was = [before[name].equal(w) for name, w in run.modules["model"].state_dict().items()]
+    assert all(as_it_was) == (kept == -1)
+    again = one()
+    again.train(tmp_path / "checkpoint.pt")  # all is done, and known
+    assert (again.before, again.kept_epoch) == (losses[:1], kept)
 
 
 def test_a_module_that_is_not_kept_ends_as_the_last_epoch_left_it():

@@ -134,7 +134,13 @@ def tuned(folder):
     for weights in encoder.transformer_parameters():
         weights.data += 1
     return SimpleNamespace(
-        encoder=encoder, training_loss=[3.0, 2.0], validation_loss=[2.5, 2.75], kept_epoch=0
+        encoder=encoder,
+        training_loss=[3.0, 2.0],
+        validation_loss=[2.5, 2.75],
+        kept_epoch=0,
+        pretrained_loss=None,
+        undefined=7,
+        adapted=None,
     )
 
 
@@ -154,6 +160,8 @@ def test_a_tuned_model_is_written_and_loaded(repository, tiny_encoder_folder):
     assert training["training_loss"].values.tolist() == [3.0, 2.0]
     assert training["validation_loss"].values.tolist() == [2.5, 2.75]
     assert training["kept_epoch"] == 0
+    assert training["undefined"] == 7
+    assert "pretrained_loss" not in training
     assert training.attrs["quantizer"] == "new"
     record = json.loads((run.folder / "model" / "provenance.json").read_text())
     assert record == training.attrs

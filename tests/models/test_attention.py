@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+from tiny_models import tiny_model
+
+from bthelpers.models.attention import CallingAttention, call_projections
+from bthelpers.models.speech import SpeechEncoder
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
+
+
+def sound(n_windows=3, n_samples=9_000):
+    generator = np.random.default_rng(0)
+    return torch.tensor(generator.normal(size=(n_windows, n_samples)), dtype=torch.float32)
+
+
+def outcome(model, calling, precision=torch.float32, mask=None):
+    """Every layer of a model, with dropout, and the gradients of all weights."""
+    if calling:
+        call_projections(model)
+    model.train()
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        found = model(sound(), attention_mask=mask, output_hidden_states=True)
+    layers = found.hidden_states
+    torch.stack([layer.float().square().sum() for layer in layers]).sum().backward()
+    return layers, {n: w.grad for n, w in model.named_parameters() if w.grad is not None}
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("masked", [False, True])
+def test_results_and_gradients_are_those_of_transformers_bit_by_bit(precision, masked):
+    mask = torch.ones(3, 9_000, dtype=torch.int64)
+    mask[1, 6_000:] = 0
+    layers, gradients = zip(
+        *(
+            outcome(
+                tiny_model("wavlm", layerdrop=0.0, attention_dropout=0.2, apply_spec_augment=False),
+                calling,
+                precision,
+                mask if masked else None,
+            )
+            for calling in (False, True)
+        ),
+        strict=True,
+    )
+    assert all(map(torch.equal, *layers))
+    assert gradients[0].keys() == gradients[1].keys()
+    assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
+
+
+def test_every_projection_of_an_encoder_is_called_once_a_layer():
+    encoder = SpeechEncoder(tiny_model("wavlm"))
+    calls = []
+    for name, module in encoder.model.named_modules():
+        if name.endswith(PROJECTIONS):
+            module.register_forward_hook(lambda *_, name=name: calls.append(name))
+    encoder.hidden_states([np.random.default_rng(0).normal(size=8_000)])
+    assert sorted(calls) == sorted(
+        f"encoder.layers.{layer}.attention.{name}" for layer in (0, 1) for name in PROJECTIONS
+    )
+
+
+def test_weights_of_attention_are_those_of_each_head():
+    model = tiny_model("wavlm")
+    call_projections(model)
+    weights = model(sound(1), output_attentions=True).attentions[0]
+    assert weights.shape[:2] == (1, 4)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(weights.shape[:3]))
+    assert not torch.equal(weights[:, 0], weights[:, 1])
+
+
+def test_other_models_stay_as_they_are():
+    model = tiny_model("hubert")
+    call_projections(model)
+    assert not any(isinstance(module, CallingAttention) for module in model.modules())
