@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,12 +76,14 @@ def equality(rng, drawn, between, n_participants, common=True):
     return Row(Statement(LATE, ("a", "b"), "equal to"), "m", "", estimate)
 
 
-@pytest.mark.parametrize("width", [0.6, 0.8, 1.2])
+@pytest.mark.parametrize("width", [0.8, 1.2])
 @pytest.mark.parametrize("n_participants", [1, 3, 8])
 def test_as_much_is_expected_over_studies_as_holds(n_participants, width):
     """Of studies of equal models: by their true variances, and by what each of them estimates.
 
-    `width` is that of the tests, in margins, if variances were known.
+    `width` is that of the tests, in margins, if variances were known. Estimates in place of true
+    variances let up to 0.12 more of the studies be expected to hold. With three participants, it
+    is 0.04 still: two degrees of freedom say little.
     """
     rng = np.random.default_rng(0)
     df = np.array([7, max(n_participants - 1, 1)])
@@ -89,13 +93,13 @@ def test_as_much_is_expected_over_studies_as_holds(n_participants, width):
     estimates = true * rng.chisquare(df, (100_000, 2)) / df
     room = 10 - np.sqrt(estimates @ quantiles**2)
     holds = np.clip(1 - 2 * stats.norm.sf(room / np.sqrt(true.sum())), 0, 1).mean()
-    chances = (rng.permuted(np.tile(np.arange(20), (2, 1)), axis=1).T + 0.5) / 20
+    chances = [*product((np.arange(5) + 0.5) / 5, repeat=2)]
     studies = [
         [equality(rng, *variances, n_participants)]
         for variances in true * stats.chi2.ppf(chances, df) / df
     ]
-    table = expected_counts(verdicts(studies, [*map(str, range(20))]))
-    expected = table.loc["all", ("if nothing were true", "mean")] / 20
+    table = expected_counts(verdicts(studies, [*map(str, range(len(studies)))]))
+    expected = table.loc["all", ("if nothing were true", "mean")] / len(studies)
     assert expected == pytest.approx(holds, abs=0.045)
 
 
