@@ -68,7 +68,7 @@ clean: named  ## remove the built book, the results of PROFILE and its data, if 
 test: $(INSTALLED)  ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-fuzz: $(INSTALLED)  ## damage files of every kind in some 2,500 ways, and read them
+fuzz: $(INSTALLED)  ## damage files of every kind in many ways, and read them
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz
 
 lint: $(INSTALLED)  ## check format, style and imports

@@ -8,8 +8,10 @@ Each study is a results folder in memory, of one participant and six conditions:
 - features: the same, and removing low-level features removes nothing, as with another story's.
 - noise: no prediction has to do with any response.
 
-A count of claims is beside the count that the page expects if nothing were true, mean over studies.
-Both are given with their standard errors.
+The share of claims that hold, in per cent with its 95 % binomial interval, is beside the share
+that the page expects. Claims of a study depend on each other, so standard errors over studies are
+given too.
+A table is printed with every fifth study, of which alone it is computed what the page expects.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from claim_results import CONDITIONS, FEATURES, MODEL, MODELS, TASKS, write_prof
 
 from bthelpers.claims.expected import WORLDS, expected_counts
 from bthelpers.claims.iclr2025 import CLAIMS
-from bthelpers.claims.null_studies import alignments, equal_models
-from bthelpers.claims.verdicts import evaluate_claims
+from bthelpers.claims.null_studies import alignments, equal_models, rejection_rates
+from bthelpers.claims.verdicts import HOLDS, evaluate_claims
 from bthelpers.params.settings import PER_PARTICIPANT
 from bthelpers.results.store import Results
 from bthelpers.statistics.bootstrap import resampling_counts
@@ -37,6 +39,7 @@ from bthelpers.statistics.bootstrap import resampling_counts
 PARTICIPANTS = ("SIM01",)  # more of them need more studies: less holds by chance
 LAYERS = {"layer": np.arange(4)}
 N_DRAWS, N_SPEAKERS, N_WORDS = 200, 24, 60
+EXPECTED_OF = 5  # one in so many studies
 TOPICS = {topic: claims for topic, claims in CLAIMS.items() if topic != "Scale"}
 
 
@@ -156,25 +159,46 @@ def preference(rng: np.random.Generator) -> dict[tuple[str, str, str], xr.Datase
     return found
 
 
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Shares of the tested claims that a page expects to hold, in per cent: (topic, world)."""
+    of_tested = {name: table[name, "mean"] / table["", "tested"] for name in WORLDS}
+    return 100 * pd.DataFrame(of_tested).rename_axis("topic")
+
+
+def report(claims: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
+    """Shares that hold and expected shares, by topic.
+
+    Parameters
+    ----------
+    claims : DataFrame
+        Of each claim that was tested: ``study``, ``topic``, ``verdict``.
+    expected : DataFrame
+        `shares` of some studies, one below the other.
+    """
+    claims = pd.concat([claims, claims.assign(topic="all")])
+    claims = claims.assign(holds=claims["verdict"] == HOLDS)
+    table = rejection_rates(dict(iter(claims.groupby("topic")["holds"])))
+    by_study = claims.groupby(["topic", "study"])["holds"]
+    table = table.assign(se=100 * by_study.mean().groupby("topic").sem())
+    table["any"] = 100 * by_study.any().groupby("topic").mean()
+    means = expected.groupby("topic").agg(["mean", "sem"])
+    return table.join(means.set_axis(map(", ".join, means.columns), axis="columns")).round(2)
+
+
 def main(world: str, n_studies: int = 200, seed: int = 0) -> None:
-    """Print counts of claims that hold, and the expected ones."""
+    """Print what holds, and what is expected."""
     study = Study(tempfile.mkdtemp())
     write_profile(study.root, {MODEL: replace(MODELS[MODEL], participants=PARTICIPANTS)})
-    rng, held, expected = np.random.default_rng(seed), [], []
+    claims, expected = [], []
     for number in range(n_studies):
+        rng = np.random.default_rng([seed, number])
         study.runs = brain(world, rng) | tasks(rng)
         verdicts = evaluate_claims(study, TOPICS)
-        of_topic = (verdicts.claims["verdict"] == "holds").groupby(verdicts.claims["topic"])
-        held.append(of_topic.sum())
-        if number % 10 == 0:
-            table = expected_counts(verdicts)
-            expected.append(table[[(name, "mean") for name in WORLDS]].drop(index="all"))
-    counts, means = pd.DataFrame(held), pd.concat(expected).groupby(level=0)
-    report = pd.DataFrame({"held": counts.mean(), "se": counts.sem(), "any": (counts > 0).mean()})
-    for name in WORLDS:
-        of_world = {name: means.mean()[name, "mean"], f"se ({name})": means.sem()[name, "mean"]}
-        report = report.assign(**of_world)
-    print(f"{world}: {n_studies} studies", report.round(3).to_string(), sep="\n")
+        claims.append(verdicts.claims.loc[list(verdicts.tested)].assign(study=number))
+        if number % EXPECTED_OF == 0:
+            expected.append(shares(expected_counts(verdicts)))
+            table = report(pd.concat(claims), pd.concat(expected))
+            print(f"{world}: {number + 1} studies", table.to_string(), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

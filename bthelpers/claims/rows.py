@@ -76,9 +76,8 @@ def p_values(
     low, high = statement.limits
     ends = [(low, value - low), (high, high - value)]
     inside = [excess for end, excess in ends if np.isfinite(end)]
-    p = np.array([one_sided_p(excess, uncertain) for excess in inside])
-    opposite = np.array([one_sided_p(-excess, uncertain) for excess in inside])
-    return p.max(axis=0), np.minimum(len(inside) * opposite.min(axis=0), 1)
+    p = np.max([one_sided_p(excess, uncertain) for excess in inside], axis=0)
+    return p, np.minimum(len(inside) * (1 - p), 1)
 
 
 def rows_of(

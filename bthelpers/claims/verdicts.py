@@ -21,7 +21,6 @@ from bthelpers.claims.claim import Claim
 from bthelpers.claims.rows import Row, p_values, rows_of
 from bthelpers.params.settings import Profile
 from bthelpers.results.store import Results
-from bthelpers.statistics.intervals import interval
 from bthelpers.statistics.multiple import holm
 from bthelpers.statistics.permutation import LEVEL
 
@@ -121,9 +120,10 @@ ROWS += ["claimed", "claimed_low", "claimed_high", "p", "opposite"]
 
 
 def _listed(number: int, row: Row) -> dict:
-    low, high = interval(row.estimate, "participant").values.tolist()
+    value, half = row.value.item(), row.spread.half_width(LEVEL / 2).item()
     p, opposite = map(float, p_values(row.statement, row.value, row.spread))
-    measured = {"value": row.value.item(), "low": low, "high": high, "p": p, "opposite": opposite}
+    measured = {"value": value, "low": value - half, "high": value + half}
+    measured |= {"p": p, "opposite": opposite}
     named = {"claim": number, "model": row.model, "statistic": str(row)}
     claimed_low, claimed_high = row.statement.limits
     claimed = {"claimed": str(row.statement), "claimed_low": claimed_low}

@@ -30,15 +30,14 @@ from bthelpers.encoding.acoustics import phone_sequences
 from bthelpers.encoding.low_level import shares
 from bthelpers.encoding.ridge import fit_ridge, story_folds
 from bthelpers.params.simulation import SimulationSpec
-from bthelpers.simulation.espeak import pronunciations
-from bthelpers.simulation.lexicon import topic_text
+from bthelpers.simulation.lexicon import load_lexicon, topic_text
 from bthelpers.simulation.participants import (
     FRAME_RATE,
     haemodynamic,
     semantic_frames,
     word_vectors,
 )
-from bthelpers.simulation.pronunciation import load_spoken_lexicon
+from bthelpers.simulation.pronunciation import distinct_phones
 from bthelpers.statistics.correlation import pearson_r
 
 PHONE_SECONDS = 0.09
@@ -129,8 +128,8 @@ def predicted_meaning(spec: SimulationSpec, seed: int) -> xr.DataArray:
         Pearson's r between a ridge's predictions and the noise-free meaning, mean over its
         dimensions: of `PREDICTORS`, for each left-out story.
     """
-    lexicon = load_spoken_lexicon(spec.lexicon, spec.words_per_category)
-    phones_of = pronunciations([*lexicon.words, *lexicon.other_words])
+    lexicon = load_lexicon(spec.lexicon, spec.words_per_category)
+    phones_of = distinct_phones(spec.lexicon, lexicon)
     rng = np.random.default_rng(seed)
     vectors = word_vectors(lexicon, spec, rng)
     topic = lexicon, spec.topic_sentences, spec.topic_probability, rng

@@ -21,10 +21,22 @@ def load_spoken_lexicon(path: str | Path, words_per_category: int) -> Lexicon:
     Raises
     ------
     ValueError
-        As `load_lexicon`, and if espeak-ng speaks a content word, by itself, as another word; all
-        such words are named.
+        As `load_lexicon` and `distinct_phones`.
     """
     lexicon = load_lexicon(path, words_per_category)
+    distinct_phones(path, lexicon)
+    return lexicon
+
+
+def distinct_phones(path: str | Path, lexicon: Lexicon) -> dict[str, tuple[str, ...]]:
+    """Phones of all words of a lexicon, of which no content word sounds like another word.
+
+    Raises
+    ------
+    ValueError
+        If espeak-ng speaks a content word, by itself, as another word; all such words, and the file
+        `path` that they are in, are named.
+    """
     try:
         phones_of = pronunciations([*lexicon.words, *lexicon.other_words])
     except ValueError as error:
@@ -39,7 +51,7 @@ def load_spoken_lexicon(path: str | Path, words_per_category: int) -> Lexicon:
     ]
     if alike:
         raise ValueError(f"{path}: espeak-ng speaks words alike: {'; '.join(alike)}; keep one each")
-    return lexicon
+    return phones_of
 
 
 def meaning_in_phones(lexicon: Lexicon) -> float:
