@@ -73,17 +73,17 @@ def rank_correlation(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     array of shape (...)
-        NaN where all values of one are equal, or one is NaN.
+        0 where all values of one are equal: there is no order to agree with. NaN where one is NaN.
 
     Examples
     --------
     >>> rank_correlation([1, 2, 3, 4], [[1, 1, 2, 3], [9, 7, 5, 3], [2, 2, 2, 2]]).round(3)
-    array([ 0.949, -1.   ,    nan])
+    array([ 0.949, -1.   ,  0.   ])
     """
     a, b = (stats.rankdata(values, axis=-1, nan_policy="propagate") for values in (a, b))
     a, b = (ranks - ranks.mean(axis=-1, keepdims=True) for ranks in (a, b))
     norms = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
-    return (a * b).sum(axis=-1) / np.where(norms == 0, np.nan, norms)
+    return (a * b).sum(axis=-1) / np.where(norms == 0, 1, norms)
 
 
 def order_p(places: ArrayLike, layers: ArrayLike, n_draws: int, seed: int) -> float:
@@ -104,7 +104,7 @@ def order_p(places: ArrayLike, layers: ArrayLike, n_draws: int, seed: int) -> fl
     -------
     float
         Share of orders whose rank correlation, mean over participants, is as high or higher, the
-        true one among them; NaN where it is not defined.
+        true one among them; NaN where a layer is.
     """
     places, layers = np.asarray(places, float), np.asarray(layers, float)
     if np.isnan(rank_correlation(places, layers)).any():

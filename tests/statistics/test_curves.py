@@ -69,9 +69,10 @@ def test_rank_correlations_are_scipys(seed):
     np.testing.assert_allclose(rank_correlation(a, b), expected)
 
 
-def test_there_is_no_rank_correlation_of_equal_values_or_of_nan():
+def test_equal_values_agree_with_no_order_and_nan_is_passed_on():
     layers = [[2, 2, 2], [1, np.nan, 3]]
-    assert np.isnan(rank_correlation([1, 2, 3], layers)).all()
+    np.testing.assert_array_equal(rank_correlation([1, 2, 3], layers), [0, np.nan])
+    assert order_p([1, 2, 3], layers[:1], 10, 0) == 1
     assert np.isnan(order_p([1, 2, 3], layers, 10, 0))
 
 

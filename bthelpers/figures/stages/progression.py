@@ -13,6 +13,8 @@ from bthelpers.figures.alignment import region_title
 from bthelpers.figures.style import panels, shared_legend
 from bthelpers.results.stages.curves import CENTRE, MAXIMUM, middle, placed
 
+TASK_TITLES = {"mfcc": "MFCC", "fbank": "Filter bank", "word": "Words"}
+
 
 def progression(curves: Mapping[str, xr.Dataset], conditions: Sequence[str]) -> Figure:
     """Draw curves over layers as rows, each from its lowest to its highest value (grey to blue).
@@ -39,7 +41,8 @@ def progression(curves: Mapping[str, xr.Dataset], conditions: Sequence[str]) -> 
         of_condition = [curve.sel(condition=[condition]) for curve in curves.values()]
         _draw_panel(axes, of_condition)
         axes.set_title(condition, fontsize=10)
-    grid[0].set_yticks(range(len(curves)), [region_title(name) for name in curves])
+    names = [TASK_TITLES.get(name, region_title(name)) for name in curves]
+    grid[0].set_yticks(range(len(curves)), names)
     figure.supxlabel("Layer", fontsize=10)
     shared_legend(figure, grid)
     return figure

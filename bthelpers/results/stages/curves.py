@@ -139,11 +139,11 @@ def middle(estimate: xr.Dataset, level: float = 0.95) -> xr.DataArray:
     Returns
     -------
     DataArray with dim bound ("low", "high")
-        NaN draws, which have no value, are left out.
+        NaN where a draw is.
     """
     tail = (1 - level) / 2
     means = estimate["draws"].mean("participant", skipna=False)
-    ends = means.quantile([tail, 1 - tail], "draw", skipna=True).rename(quantile="bound")
+    ends = means.quantile([tail, 1 - tail], "draw", skipna=False).rename(quantile="bound")
     return ends.assign_coords(bound=["low", "high"])
 
 
@@ -160,7 +160,7 @@ def hierarchy(curves: Mapping[str, xr.Dataset]) -> xr.Dataset:
     Returns
     -------
     Dataset
-        An estimate (participant, condition). NaN where all tasks peak in one layer. Draws of
+        An estimate (participant, condition); 0 where all tasks peak in one layer. Draws of
         different corpora are of other clips: the smallest number of units counts.
     """
     layers = _maxima(curves)
@@ -196,19 +196,14 @@ def hierarchy_table(curves: Mapping[str, xr.Dataset], n_draws: int, seed: int) -
     -------
     DataFrame
         A row per condition: number of ``tasks``; rank ``correlation``, mean over participants;
-        ``low`` and ``high`` ends of the `middle` of its draws; ``undefined (%)``, the share of
-        draws in which all tasks of a participant peak in one layer, which are not among these; and
-        ``p``, against tasks in any other order, on the curves as they are.
+        ``low`` and ``high`` ends of the `middle` of its draws; and ``p``, against tasks in any
+        other order, on the curves as they are.
     """
     ordered = hierarchy(curves)
     layers = _maxima(curves)["value"].transpose("condition", "participant", "task")
-    undefined = ordered["draws"].isnull().any("participant").mean("draw")
     places = [PLACES[task] for task in curves]
-    columns = {
-        "tasks": xr.full_like(undefined, len(curves), int),
-        "correlation": ordered["value"].mean("participant", skipna=False),
-        **dict(middle(ordered).to_dataset("bound")),
-        "undefined (%)": 100 * undefined,
-    }
+    value = ordered["value"].mean("participant", skipna=False)
+    columns = {"correlation": value} | dict(middle(ordered).to_dataset("bound"))
     table = pd.DataFrame({name: column.to_series() for name, column in columns.items()})
+    table.insert(0, "tasks", len(curves))
     return table.assign(p=[order_p(places, of_one, n_draws, seed) for of_one in layers.values])

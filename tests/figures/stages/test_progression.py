@@ -20,7 +20,7 @@ def test_each_condition_has_a_panel_with_the_maxima_of_all_tasks(figure):
         np.testing.assert_array_equal(maxima.get_xdata(), expected)
         np.testing.assert_array_equal(maxima.get_ydata(), range(6))
     labels = [label.get_text() for label in panels[0].get_yticklabels()]
-    assert labels == ["Mfcc", "Fbank", "Phones", "Word", "Sentence type", "Action"]
+    assert labels == ["MFCC", "Filter bank", "Phones", "Words", "Sentence type", "Action"]
 
 
 def test_every_row_is_scaled_to_its_range(figure):
