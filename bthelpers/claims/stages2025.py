@@ -7,6 +7,7 @@ results, only the abstract is known here at first hand; what others' notes say i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import xarray as xr
@@ -74,7 +75,7 @@ def order_of_tasks(results: Results, model: str) -> xr.Dataset:
     return hierarchy(probe_curves(results, model))
 
 
-def _along(words: str, region: str, load: partial) -> Measure:
+def _along(words: str, region: str, load: Callable[..., xr.Dataset]) -> Measure:
     named = f"alignment with {region.replace('_', ' ')} regions, {words}"
     unit = "% of pretrained"
     return Measure(named, unit, "alignment", partial(load, region=region), margin=margins.ALIGNMENT)
@@ -92,8 +93,8 @@ LAST, FIRST, LAST_PRIMARY = (
         ("last", "primary_auditory"),
     )
 )
-LATE = _along("last third of layers", "late_language", partial(late_alignment))
-LATE_LESS_EARLY = _along("last third less first third", "late_language", partial(late_less_early))
+LATE = _along("last third of layers", "late_language", late_alignment)
+LATE_LESS_EARLY = _along("last third less first third", "late_language", late_less_early)
 BEST_LATE = Measure("F1, best late layer less best earlier one", "F1", "probes", best_late_task)
 BEST_LATE_SOUND = Measure(
     "R², best late layer less best earlier one", "R²", "probes", best_late_sound

@@ -42,9 +42,21 @@ Condition = Literal[
     "stimulus-tuned",
 ]
 Chooser = Literal["training", "validation"]
-OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
+OF_RESPONSES = (
+    "alignment",
+    "impact",
+    "similarity",
+    "controls",
+)  # evaluations on a participant's responses
 Evaluation = Literal[
-    "alignment", "impact", "preference", "linguistic_probes", "probes", "recognition"
+    "alignment",
+    "impact",
+    "similarity",
+    "controls",
+    "preference",
+    "linguistic_probes",
+    "probes",
+    "recognition",
 ]
 LowLevelFeature = Literal[
     "power_spectrum",
@@ -171,6 +183,20 @@ class ImpactSettings:
 
 
 @dataclass(frozen=True)
+class StagesSettings:
+    """Stages of speech processing, layer by layer (Moussa and Toneva, 2025), and beyond the paper."""
+
+    regions: Names = (  # region sets, from early to late
+        *("primary_auditory", "early_auditory", "lateral_temporal"),
+        *("angular_gyrus", "inferior_frontal", "middle_frontal", "late_language"),
+    )
+    low_level: Distinct[LowLevelFeature] = (
+        "fbank",
+        "articulation",
+    )  # that layers are compared with
+
+
+@dataclass(frozen=True)
 class ProbeSettings:
     """Linear probes (ICLR paper, section 3.4.3)."""
 
@@ -224,6 +250,7 @@ class Profile:
     probes: ProbeSettings
     recognition: RecognitionSettings
     preference: PreferenceSettings
+    stages: StagesSettings = StagesSettings()
 
     def __post_init__(self):
         problems = [problem for name in self.models for problem in self._problems_of(name)]

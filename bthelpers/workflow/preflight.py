@@ -69,8 +69,11 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
     except (OSError, ValueError) as error:
         return [f"dataset.regions: {error}"]
     wanted = {"voxels": profile.voxels.regions}
-    if any("impact" in profile.evaluations_of(model) for model in profile.models):
+    evaluated = {name for model in profile.models for name in profile.evaluations_of(model)}
+    if "impact" in evaluated:
         wanted["impact"] = profile.impact.regions
+    if evaluated & {"similarity", "controls"}:
+        wanted["stages"] = profile.stages.regions
     return [
         f"{key}.regions: no region {name!r}{did_you_mean(name, known)}"
         for key, names in wanted.items()

@@ -40,18 +40,14 @@ PLACES = {
     "action": 4,
     "category in stories": 4,
 }
-STAGE_REGIONS = (
-    *("primary_auditory", "early_auditory", "lateral_temporal"),
-    *("angular_gyrus", "inferior_frontal", "middle_frontal", "late_language"),
-)
 MAXIMUM, CENTRE = "layer of maximum", "centre of mass"
 PLACED_BY = {MAXIMUM: layer_of_maximum, CENTRE: centre_of_mass}
 
 
 def alignment_curves(
-    results: Results, model: str, regions: Sequence[str] = STAGE_REGIONS
+    results: Results, model: str, regions: Sequence[str] | None = None
 ) -> dict[str, xr.Dataset]:
-    """Normalised alignment of a model per layer, by region.
+    """Normalised alignment of a model per layer, by region; by default those of the profile's stages.
 
     Raises
     ------
@@ -59,7 +55,8 @@ def alignment_curves(
         If a run of the profile is missing.
     """
     alignment = estimate(load_alignment(results, model), "alignment")
-    return {region: alignment.sel(region=region, drop=True) for region in regions}
+    shown = regions or results.profile().stages.regions
+    return {region: alignment.sel(region=region, drop=True) for region in shown}
 
 
 def probe_curves(results: Results, model: str) -> dict[str, xr.Dataset]:
