@@ -58,6 +58,10 @@ Evaluation = Literal[
     "probes",
     "recognition",
 ]
+STAGE_REGIONS = (
+    *("primary_auditory", "early_auditory", "lateral_temporal", "angular_gyrus"),
+    *("inferior_frontal", "middle_frontal", "late_language"),
+)
 LowLevelFeature = Literal[
     "power_spectrum",
     "diphones",
@@ -184,16 +188,10 @@ class ImpactSettings:
 
 @dataclass(frozen=True)
 class StagesSettings:
-    """Stages of speech processing, layer by layer (Moussa and Toneva, 2025), and beyond the paper."""
+    """Stages of speech processing, layer by layer (after Moussa and Toneva, 2025)."""
 
-    regions: Names = (  # region sets, from early to late
-        *("primary_auditory", "early_auditory", "lateral_temporal"),
-        *("angular_gyrus", "inferior_frontal", "middle_frontal", "late_language"),
-    )
-    low_level: Distinct[LowLevelFeature] = (
-        "fbank",
-        "articulation",
-    )  # that layers are compared with
+    regions: Names = STAGE_REGIONS  # region sets, from early to late
+    low_level: Distinct[LowLevelFeature] = ("fbank", "articulation")  # models of the stimulus
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ PLACED_BY = {MAXIMUM: layer_of_maximum, CENTRE: centre_of_mass}
 def alignment_curves(
     results: Results, model: str, regions: Sequence[str] | None = None
 ) -> dict[str, xr.Dataset]:
-    """Normalised alignment of a model per layer, by region; by default those of the profile's stages.
+    """Normalised alignment of a model per layer, by region; by default of the profile's stages.
 
     Raises
     ------
