@@ -24,6 +24,7 @@ from bthelpers.params.settings import EncodingSettings, Profile, StatisticsSetti
 from bthelpers.statistics.permutation import block_orders
 
 BOUNDS = ("low", "high")  # of a noise ceiling
+ROUNDING = 1e-9  # of correlations: an exchange that leaves all in place reaches what there is
 
 
 def dissimilarity(patterns: ArrayLike) -> NDArray[np.float64]:
@@ -136,7 +137,7 @@ def compare(
     similarity, total, reached = one @ other.T, 0.0, 1.0
     for order in orders[1:]:
         drawn = one @ squares[:, order[first], order[second]].T
-        total, reached = total + drawn, reached + (drawn >= similarity)
+        total, reached = total + drawn, reached + (drawn >= similarity - ROUNDING)
     return {"similarity": similarity, "chance": total / n_draws, "p": reached / (1 + n_draws)}
 
 
