@@ -91,11 +91,11 @@ def test_the_test_permutes_trs_of_the_second_set_and_keeps_what_is_its_own():
 def test_slow_series_that_have_nothing_to_do_with_each_other_are_rarely_found():
     """Shuffled TRs, which the test does not use, would find most of them."""
     p, of_shuffled = [], []
-    for seed in range(60):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
         one, other = (unit_ranks([dissimilarity(smooth(rng, 120, 3, 12))]) for _ in range(2))
-        p.append(compare(one, other, settings(block=40), seed)["p"].item())
-        of_shuffled.append(compare(one, other, settings(block=1), seed)["p"].item())
+        p.append(compare(one, other, settings(40, 99), seed)["p"].item())
+        of_shuffled.append(compare(one, other, settings(1, 99), seed)["p"].item())
     assert np.mean(np.array(p) <= 0.05) < 0.17
     assert np.mean(np.array(of_shuffled) <= 0.05) > 0.25
 
@@ -137,7 +137,7 @@ def test_planted_similarities_are_found_and_others_are_not(found):
     assert similar.sel(other="language", **layer).diff("object").item() > 0.1
     assert similar.sel(other="auditory", **layer).diff("object").item() < -0.1
     assert similar.sel(other="meaning", **layer).diff("object").item() > 0.2
-    assert found["p"].sel(object="layer 1", other="language") <= 0.01
+    assert found["p"].sel(object="layer 1", other="language") <= 0.02
     assert found["p"].sel(object="other", other=["language", "auditory", "layer 1"]).min() > 0.05
     meaning = found["similarity"].sel(object="meaning", other="language").item()
     assert meaning <= found["ceiling"].sel(region="language", bound="high").item()
