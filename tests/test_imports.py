@@ -9,9 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("bthelpers/*/__init__.py"))
 SHOWN = [
-    f"bthelpers.{package}.{path.stem}"
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in ("results", "figures")
-    for path in sorted(ROOT.glob(f"bthelpers/{package}/*.py"))
+    for path in sorted(ROOT.glob(f"bthelpers/{package}/**/*.py"))
 ]
 
 

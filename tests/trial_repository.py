@@ -30,7 +30,7 @@ esac
 echo "$@" >> calls
 """,
 }
-OF_RESPONSES = ("alignment", "impact")
+OF_RESPONSES = ("alignment", "impact", "similarity", "controls")
 OF_MODEL_ALONE = (
     "representations",
     "preference",
@@ -67,6 +67,7 @@ class Trial:
         del parameters["name"]
         parameters["dataset"]["regions"] = "regions.yaml"
         parameters["impact"]["regions"] = ["late_language"]
+        parameters["stages"]["regions"] = ["late_language"]
         parameters["models"] = {"mini": {"path": "weights", "revision": None}}
         parameters["models"] |= overrides.get("models", {})
         parameters["conditions"] = overrides.get("conditions", CONDITIONS)

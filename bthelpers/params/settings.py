@@ -43,10 +43,26 @@ Condition = Literal[
     "jointly-tuned",
 ]
 Chooser = Literal["training", "validation"]
-OF_RESPONSES = ("alignment", "impact")  # evaluations on a participant's responses
+OF_RESPONSES = (
+    "alignment",
+    "impact",
+    "similarity",
+    "controls",
+)  # evaluations on a participant's responses
 Evaluation = Literal[
-    "alignment", "impact", "preference", "linguistic_probes", "probes", "recognition"
+    "alignment",
+    "impact",
+    "similarity",
+    "controls",
+    "preference",
+    "linguistic_probes",
+    "probes",
+    "recognition",
 ]
+STAGE_REGIONS = (
+    *("primary_auditory", "early_auditory", "lateral_temporal", "angular_gyrus"),
+    *("inferior_frontal", "middle_frontal", "late_language"),
+)
 LowLevelFeature = Literal[
     "power_spectrum",
     "diphones",
@@ -174,6 +190,14 @@ class ImpactSettings:
 
 
 @dataclass(frozen=True)
+class StagesSettings:
+    """Stages of speech processing, layer by layer (after Moussa and Toneva, 2025)."""
+
+    regions: Names = STAGE_REGIONS  # region sets, from early to late
+    low_level: Distinct[LowLevelFeature] = ("fbank", "articulation")  # models of the stimulus
+
+
+@dataclass(frozen=True)
 class ProbeSettings:
     """Linear probes (ICLR paper, section 3.4.3)."""
 
@@ -227,6 +251,7 @@ class Profile:
     probes: ProbeSettings
     recognition: RecognitionSettings
     preference: PreferenceSettings
+    stages: StagesSettings = StagesSettings()
 
     def __post_init__(self):
         problems = [problem for name in self.models for problem in self._problems_of(name)]

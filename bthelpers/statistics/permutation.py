@@ -61,12 +61,8 @@ def permutation_p(
         If the shapes differ, or `block` or `n_draws` is below 1.
     """
     predicted, actual = np.asarray(predicted), np.asarray(actual)
-    if min(block, n_draws) < 1:
-        raise ValueError(f"{n_draws} draws of blocks of {block} TRs: give one or more of each")
+    lengths = _block_lengths(len(actual), block, n_draws)
     undefined = np.isnan(pearson_r(predicted, actual))
-    n_trs = len(actual)
-    n_blocks = max(round(n_trs / block), 1)
-    lengths = np.diff(np.linspace(0, n_trs, n_blocks + 1).astype(int))
     lags = _block_lags(lengths, n_draws, np.random.default_rng(seed))
     p = np.empty(predicted.shape[1])
     for first in range(0, len(p), _VOXELS_AT_ONCE):
@@ -75,6 +71,36 @@ def permutation_p(
         products = _lagged_products(x, y, lengths, lags)
         p[some] = (products >= products[0]).mean(axis=0)
     return np.where(undefined, np.nan, p)
+
+
+def block_orders(n_trs: int, block: int, n_draws: int, seed: int) -> NDArray[np.int64]:
+    """Orders of TRs whose blocks took each other's places on a circle, as of `permutation_p`.
+
+    Parameters
+    ----------
+    n_trs, block, n_draws, seed : int
+        As of `permutation_p`.
+
+    Returns
+    -------
+    array of shape (1 + n_draws, n_trs)
+        Permutations of ``arange(n_trs)``; the first one leaves all TRs where they are.
+
+    Raises
+    ------
+    ValueError
+        If `block` or `n_draws` is below 1.
+    """
+    lengths = _block_lengths(n_trs, block, n_draws)
+    lags = _block_lags(lengths, n_draws, np.random.default_rng(seed))
+    return (np.arange(n_trs) + np.repeat(lags, lengths, axis=1)) % n_trs
+
+
+def _block_lengths(n_trs: int, block: int, n_draws: int) -> NDArray[np.int64]:
+    if min(block, n_draws) < 1:
+        raise ValueError(f"{n_draws} draws of blocks of {block} TRs: give one or more of each")
+    n_blocks = max(round(n_trs / block), 1)
+    return np.diff(np.linspace(0, n_trs, n_blocks + 1).astype(int))
 
 
 def _block_lags(lengths: NDArray, n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -73,8 +73,11 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
         f"models.{name}.tuned_regions": model.tuned_regions or ()
         for name, model in profile.models.items()
     }
-    if any("impact" in profile.evaluations_of(model) for model in profile.models):
+    evaluated = {name for model in profile.models for name in profile.evaluations_of(model)}
+    if "impact" in evaluated:
         wanted["impact.regions"] = profile.impact.regions
+    if evaluated & {"similarity", "controls"}:
+        wanted["stages.regions"] = profile.stages.regions
     return [
         f"{key}: no region {name!r}{did_you_mean(name, known)}"
         for key, names in wanted.items()

@@ -160,6 +160,22 @@ _STEPS = (
         parameters=("dataset", "impact", "encoding", "statistics", "splits", "seed"),
     ),
     Step(
+        "similarity",
+        reads=("representations", "voxels"),
+        writes=("similarity.nc",),
+        # Of `preference`, whose words have meanings.
+        parameters=(
+            *("dataset", "splits", "stages", "preference", "encoding", "statistics", "seed"),
+        ),
+        gpu=False,
+    ),
+    Step(
+        "controls",
+        reads=("representations", "voxels"),
+        writes=("controls.nc",),
+        parameters=("dataset", "splits", "stages", "encoding", "statistics", "seed"),
+    ),
+    Step(
         "preference",
         reads=("model", "dataset"),
         writes=("preference.nc",),

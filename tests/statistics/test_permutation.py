@@ -7,7 +7,7 @@ from scipy import stats
 from bthelpers.claims.null_studies import rejection_rates
 from bthelpers.core.signals import autocorrelated_noise
 from bthelpers.statistics import permutation as significance
-from bthelpers.statistics.permutation import permutation_p
+from bthelpers.statistics.permutation import block_orders, permutation_p
 
 
 def story(n_trs=53, n_voxels=9, seed=0):
@@ -117,6 +117,24 @@ def test_permuting_short_blocks_finds_too_many_unrelated_voxels():
     predicted = autocorrelated_noise((240, 4000), 0.8, rng)
     actual = autocorrelated_noise((240, 4000), 0.7, rng)
     assert rate(permutation_p(predicted, actual, 10, 500, seed=0))["low"] > 0.05
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 5), st.integers(0, 9))
+def test_orders_hold_every_tr_once_and_the_first_is_as_it_was(n_trs, block, n_draws, seed):
+    orders = block_orders(n_trs, block, n_draws, seed)
+    assert orders.shape == (1 + n_draws, n_trs)
+    np.testing.assert_array_equal(orders[0], np.arange(n_trs))
+    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(orders[0], (1 + n_draws, 1)))
+
+
+def test_p_values_are_those_of_the_orders():
+    predicted, actual = np.random.default_rng(0).normal(size=(2, 31, 3))
+    products = [
+        [stats.pearsonr(predicted[:, k], actual[order, k]).statistic for k in range(3)]
+        for order in block_orders(31, 7, 40, seed=5)
+    ]
+    expected = np.mean(np.array(products) >= np.array(products[0]) - 1e-12, axis=0)
+    np.testing.assert_allclose(permutation_p(predicted, actual, 7, 40, seed=5), expected)
 
 
 def test_correlated_voxels_without_alignment_are_seldom_discovered():

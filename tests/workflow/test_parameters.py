@@ -15,12 +15,12 @@ REPOSITORY = Path(__file__).parents[2]
 # Steps that read the dataset's stories, and those that make or read the corpora.
 DATASET_STEPS = {
     *("dataset", "voxels", "representations", "impact", "preference", "linguistic_probes"),
-    *("targets", "stimulus"),
+    *("targets", "stimulus", "similarity", "controls"),
 }
 CORPORA_STEPS = {"corpora", "probes", "recognition"}
 SPLIT_STEPS = {
     *("voxels", "representations", "tuning", "alignment", "impact"),
-    *("preference", "linguistic_probes"),
+    *("preference", "linguistic_probes", "similarity", "controls"),
 }
 MODELS = ("hubert-mini", "hubert-mini-2", "wav2vec2-mini", "wavlm-mini", "whisper-mini")
 CHOOSING = {  # runs of a model
@@ -50,21 +50,24 @@ STEPS = {
     "representation": {"representations", "linguistic_probes"},
     "targets": {"targets"},
     "stimulus": {"stimulus"},
-    "encoding": {"alignment", "impact"},
-    "encoding.skip_test_rows": {"voxels", "alignment", "impact"},
+    "encoding": {"alignment", "impact", "similarity", "controls"},
+    "encoding.skip_test_rows": {"voxels", "alignment", "impact", "similarity", "controls"},
     "statistics": {
-        *("alignment", "impact", "preference", "linguistic_probes", "probes", "recognition")
+        *("alignment", "impact", "preference", "linguistic_probes", "probes", "recognition"),
+        *("similarity", "controls"),
     },
     "corpora": CORPORA_STEPS,
     "impact": {"impact"},
     "probes": {"probes", "linguistic_probes"},
     "recognition": {"recognition"},
-    "preference": {"preference", "linguistic_probes"},
+    "preference": {"preference", "linguistic_probes", "similarity"},
+    "stages": {"similarity", "controls"},
 }
 CHOICES = {
     "conditions": (["pretrained"],),
     "evaluations": (["preference"],),
     "impact.features": (["joint"],),
+    "stages.low_level": (["mfcc"],),
     "impact.delays": ([0],),
     "impact.alphas": ([-2, 4, 7],),
     "dataset.participants": (["SIM01"], ["SIM01", "SIM02"]),
@@ -159,7 +162,7 @@ def test_a_real_dataset_is_the_same_for_any_seed(in_repository):
     before, after = (step_parameters(load(paper, {"seed": seed})) for seed in (0, 1))
     changed = {step for step in before if before[step] != after[step]}
     assert changed == {
-        *("tuning", "alignment", "impact"),
+        *("tuning", "alignment", "impact", "similarity", "controls"),
         *("preference", "linguistic_probes", "probes", "recognition"),
     }
 
@@ -225,7 +228,7 @@ def test_a_file_of_parameters_is_written_only_where_they_changed(in_repository, 
     changed = load(REPOSITORY / "params" / "smoke.yaml", {"encoding.folds": 2})
     assert parameter_files(changed, folder) == files
     rewritten = {path for path in everything if path.stat().st_mtime != 1}
-    assert rewritten == {recorded, Path(files["alignment"]), Path(files["impact"])}
+    assert rewritten == {recorded, *(Path(files[step]) for step in STEPS["encoding"])}
     os.utime(recorded, (1, 1))
     parameter_files(changed, folder)
     assert recorded.stat().st_mtime == 1

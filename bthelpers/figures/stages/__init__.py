@@ -1,0 +1,1 @@
+"""Figures along the layers: stages of processing, representational similarity, and controls."""
