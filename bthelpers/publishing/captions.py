@@ -69,9 +69,10 @@ class FigureCaptionDirective(SphinxDirective):
 
     def _links(self) -> Iterator[nodes.list_item]:
         """Of every source that the caption pastes: files that are drawn, then its parameters."""
+        name = self.arguments[0]
         for source in self._sources():
             if "data" not in self.options:
-                raise self.error(f"the caption {self.arguments[0]!r} has to say which :data: it has")
+                raise self.error(f"the caption {name!r} has to say which :data: it has")
             for kind in self.options["data"].split():
                 for run, file in source["files"].get(kind, {}).items():
                     page = self.config.run_pages.get(file)
