@@ -1,7 +1,7 @@
 """Sphinx extension: cards of papers, terms and equations where one points at a link to them.
 
 What is on the cards is read from the built pages, so that a build of some pages keeps all cards.
-They are in one script, ``_static/cards.js``; tippy.js, which comes with the book, shows them.
+They are in one script, ``_static/cards.js``; tippy.js, which comes with the library, shows them.
 Formulas are MathML, which browsers set without a script.
 """
 
@@ -15,8 +15,11 @@ from bs4 import BeautifulSoup, Tag
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.util import logging
 
+# Not in the book's own `_static`, all scripts of which Jupyter Book loads, in any order.
+STATIC = Path(__file__).parent / "static"
 SCRIPT = "cards.js"
 SHOWN_BY = ("vendored/popper-2.11.8.min.js", "vendored/tippy-bundle-6.3.7.umd.min.js")
 # Keys are addresses from the book's root; the page knows the way there.
@@ -92,9 +95,15 @@ def write_cards(app: Sphinx, error: Exception | None) -> None:
     Path(app.outdir, "_static", SCRIPT).write_text(text, encoding="utf-8")
 
 
+def serve_scripts(app: Sphinx, config: Config) -> None:
+    """Have Sphinx copy the scripts of others to ``_static``."""
+    config.html_static_path.append(str(STATIC))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     for script in (*SHOWN_BY, SCRIPT):
         app.add_js_file(script, loading_method="defer")
+    app.connect("config-inited", serve_scripts)
     app.connect("build-finished", write_cards)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
