@@ -1,17 +1,16 @@
-"""Sphinx extension: the download button of a chapter gives its notebook, with what its cells show.
+"""Sphinx extension: the download button of a chapter gives its notebook.
 
-Chapters are written as MyST Markdown, which Jupyter opens with jupytext only; MyST-NB keeps them as
-executed notebooks beside the pages.
+Chapters are written as MyST Markdown, which Jupyter opens with jupytext only.
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
+import jupytext
 from docutils import nodes
-from myst_nb.sphinx_ext import OUTPUT_FOLDER
+from myst_nb.core.read import is_myst_markdown_notebook
 from sphinx.application import Sphinx
 
 # Browsers would show text, which Markdown and notebooks are to them.
@@ -23,12 +22,14 @@ DOWNLOAD = """addEventListener("DOMContentLoaded", () => {
 def offer_notebook(
     app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None
 ) -> None:
-    """Copy a page's executed notebook to the sources, and tell the theme of it."""
-    executed = Path(app.outdir).parent / OUTPUT_FOLDER / f"{page}.ipynb"
-    if context.get("page_source_suffix") == ".md" and executed.is_file():
-        copy = Path(app.outdir, "_sources", f"{page}.ipynb")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(executed, copy)
+    """Write a chapter's notebook, without outputs, to the sources, and tell the theme of it."""
+    if context.get("page_source_suffix") != ".md":
+        return
+    source = Path(app.env.doc2path(page))
+    if is_myst_markdown_notebook(source.read_text(encoding="utf-8")):
+        notebook = Path(app.outdir, "_sources", f"{page}.ipynb")
+        notebook.parent.mkdir(parents=True, exist_ok=True)
+        jupytext.write(jupytext.read(source), notebook)
         context["ipynb_source"] = f"{page}.ipynb"
 
 
