@@ -48,7 +48,7 @@ lab: results  ## make the results of PROFILE and open the chapters as notebooks 
 pdf: known $(INSTALLED)  ## make the results of PROFILE and print the book to book/_build/book.pdf
 	@$(BIN)/python -m bthelpers.publishing.pdf
 	$(BIN)/jupyter-book build book --builder singlehtml
-	$(BIN)/python -m bthelpers.publishing.pdf book/_build/singlehtml/index.html book/_build/book.pdf
+	$(BIN)/python -m bthelpers.publishing.pdf book/_build/singlehtml/01_introduction.html book/_build/book.pdf
 	@echo "Open book/_build/book.pdf."
 
 ##@ Running

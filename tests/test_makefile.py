@@ -97,7 +97,7 @@ def test_what_is_well_is_handed_on(repository):
         f"<python><-m><bthelpers.publishing.pdf> PROFILE={name}",
         f"<jupyter-book><build><book><--builder><singlehtml> PROFILE={name}",
         "<python><-m><bthelpers.publishing.pdf>"
-        f"<book/_build/singlehtml/index.html><book/_build/book.pdf> PROFILE={name}",
+        f"<book/_build/singlehtml/01_introduction.html><book/_build/book.pdf> PROFILE={name}",
         "<bthelpers><run><x><--cores><3> PROFILE=x",
     ]
 

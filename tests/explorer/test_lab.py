@@ -64,7 +64,7 @@ def value_in(kernel, expression):
 def test_a_chapter_runs_from_the_top_and_python_reads_what_is_moved(lab, page, repository):
     address, runtime = lab
     before = (repository / CHAPTER).read_text()
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(600_000)  # a machine may be busy
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(address)
