@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book results plan test fuzz lint hooks miniature record verify clean named known
+.PHONY: help setup book lab pdf results plan test fuzz lint hooks miniature record verify clean named known
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z]+:.*## /{printf "  %-11s%s\n", $$1, $$2}' Makefile
@@ -40,6 +40,16 @@ $(INSTALLED): requirements.txt pyproject.toml
 book: known $(INSTALLED)  ## make the results of PROFILE and build the book to book/_build/html
 	$(BIN)/jupyter-book build book
 	@echo "Open book/_build/html/index.html in a browser."
+
+lab: results  ## make the results of PROFILE and open the chapters as notebooks in JupyterLab
+	BRAIN_TUNING_RESULTS="$$PWD/results/$$PROFILE" JUPYTER_CONFIG_PATH="$$PWD/.jupyter" \
+		$(BIN)/jupyter-lab book/01_introduction.md
+
+pdf: known $(INSTALLED)  ## make the results of PROFILE and print the book to book/_build/book.pdf
+	@$(BIN)/python -m bthelpers.publishing.pdf
+	$(BIN)/jupyter-book build book --builder singlehtml
+	$(BIN)/python -m bthelpers.publishing.pdf book/_build/singlehtml/01_introduction.html book/_build/book.pdf
+	@echo "Open book/_build/book.pdf."
 
 ##@ Running
 plan: known $(INSTALLED)  ## say what PROFILE would compute, what that takes and what is missing

@@ -61,8 +61,9 @@ def write_runs(results, n_voxels, rng, participant=PARTICIPANT):
 
 def invented_catalogue(folder):
     """A catalogue of invented results on the surfaces of a simulated participant."""
-    n_voxels = write_anatomy(folder / "data", seed=1)
     results = Results(folder / "results")
     write_profile(results)
+    dataset = Dataset(folder / results.profile().dataset.root)
+    n_voxels = write_anatomy(dataset.root, seed=1)
     write_runs(results, n_voxels, np.random.default_rng(0))
-    return Catalogue(results, lambda results, participant: Dataset(folder / "data"))
+    return Catalogue(results, lambda results, participant: dataset)

@@ -33,7 +33,7 @@ def repository(tmp_path):
         described.write_text(f'{{"Simulated": {simulated}}}')
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/installed").touch()
-    for name in ("bthelpers", "jupyter-book"):
+    for name in ("bthelpers", "jupyter-book", "jupyter-lab", "python"):
         (tmp_path / ".venv/bin" / name).write_text(STAND_IN)
         (tmp_path / ".venv/bin" / name).chmod(0o755)
     return tmp_path
@@ -62,7 +62,7 @@ def test_what_is_no_name_of_a_profile_is_refused_and_changes_nothing(repository,
     if (where, profile) == ("environment", ""):
         pytest.skip("an empty variable of the environment is empty as well")
     before = content(repository)
-    for target in ("book", "results", "plan", "record", "clean"):
+    for target in ("book", "lab", "pdf", "results", "plan", "record", "clean"):
         if where == "argument":
             done = make(repository, target, f"PROFILE={profile}")
         else:
@@ -73,7 +73,7 @@ def test_what_is_no_name_of_a_profile_is_refused_and_changes_nothing(repository,
     assert content(repository) == before
 
 
-@pytest.mark.parametrize("target", ["book", "results", "plan", "record"])
+@pytest.mark.parametrize("target", ["book", "lab", "pdf", "results", "plan", "record"])
 def test_a_profile_that_is_not_there_is_refused(repository, target):
     done = make(repository, target, "PROFILE=z")
     assert done.returncode == 2
@@ -83,8 +83,8 @@ def test_a_profile_that_is_not_there_is_refused(repository, target):
 
 def test_what_is_well_is_handed_on(repository):
     name = "y.a+b-1_2"
-    for words in (["results"], ["results", "CORES=2", "GPUS=1"], ["plan"], ["record"], ["book"]):
-        assert make(repository, *words, f"PROFILE={name}").returncode == 0
+    for target in ("results", "results CORES=2 GPUS=1", "plan", "record", "book", "lab", "pdf"):
+        assert make(repository, *target.split(), f"PROFILE={name}").returncode == 0
     assert make(repository, "results", PROFILE="x", CORES="3").returncode == 0
     assert (repository / "calls").read_text().splitlines() == [
         f"<bthelpers><run><{name}> PROFILE={name}",
@@ -92,6 +92,12 @@ def test_what_is_well_is_handed_on(repository):
         f"<bthelpers><plan><{name}> PROFILE={name}",
         f"<bthelpers><record><{name}> PROFILE={name}",
         f"<jupyter-book><build><book> PROFILE={name}",
+        f"<bthelpers><run><{name}> PROFILE={name}",
+        f"<jupyter-lab><book/01_introduction.md> PROFILE={name}",
+        f"<python><-m><bthelpers.publishing.pdf> PROFILE={name}",
+        f"<jupyter-book><build><book><--builder><singlehtml> PROFILE={name}",
+        "<python><-m><bthelpers.publishing.pdf>"
+        f"<book/_build/singlehtml/01_introduction.html><book/_build/book.pdf> PROFILE={name}",
         "<bthelpers><run><x><--cores><3> PROFILE=x",
     ]
 
@@ -126,6 +132,8 @@ def test_help_lists_the_targets_in_groups(repository):
     for target in [
         "setup",
         "book",
+        "lab",
+        "pdf",
         "results",
         "plan",
         "test",

@@ -130,7 +130,7 @@ class Catalogue:
                 name: DARK_GREY if name == BASELINE else style["color"]
                 for name, style in STYLES.items()
             },
-            "source": source(self.results, *models) if models else "",
+            "source": str(source(self.results, *models)) if models else "",
         }
 
     @property

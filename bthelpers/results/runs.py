@@ -1,9 +1,11 @@
-"""Results of many runs as one labelled array."""
+"""Results of many runs as one labelled array, and what a figure of them says of its data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TypeVar
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import xarray as xr
 
@@ -11,6 +13,7 @@ from bthelpers.params.settings import Profile
 from bthelpers.results.store import Results
 
 BASELINE, TUNED = "pretrained", "brain-tuned"
+SOURCE_TYPE = "application/vnd.brain-tuning.source+json"  # of a `Source`, in a notebook's output
 LAYERS = {"mean over layers": slice(1, None), "last layer": slice(-1, None)}
 Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
 
@@ -79,13 +82,52 @@ def several_families(profile: Profile, evaluation: str) -> list[str]:
     return models if len(models) > 1 else []
 
 
-def source(results: Results, *models: str) -> str:
-    """What a figure's caption says of its data: dataset, shared participants, models, profile."""
+@dataclass(frozen=True)
+class Source:
+    """Where the data of a figure come from, in words and as files.
+
+    Attributes
+    ----------
+    said : str
+        Dataset, shared participants, models and profile.
+    parameters : str
+        File of the parameters; as all files, as seen from the current folder.
+    files : mapping
+        By name, as "alignment" or "voxels", and by run, as "hubert, UTS01, pretrained": the data.
+    """
+
+    said: str
+    parameters: str
+    files: Mapping[str, Mapping[str, str]]
+
+    def __str__(self) -> str:
+        return self.said
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        files = {"parameters": self.parameters, "files": self.files}
+        return {"text/plain": self.said, SOURCE_TYPE: files}
+
+
+def source(results: Results, *models: str) -> Source:
+    """Say of the data of these models' runs where they come from.
+
+    Raises
+    ------
+    ResultsError
+        If the first model's alignment as pretrained is missing, which names the dataset.
+    """
     profile = results.profile()
-    participants = in_all(map(profile.participants_of, models))
-    made = results.open(models[0], participants[0], BASELINE, "alignment").attrs
+    shared = in_all(map(profile.participants_of, models))
+    made = results.open(models[0], shared[0], BASELINE, "alignment").attrs
     named = f"model{'s' if len(models) > 1 else ''} {', '.join(models)}"
-    said = f"{made['dataset']} ({', '.join(participants)}); {named}; profile {profile.name}"
+    said = f"{made['dataset']} ({', '.join(shared)}); {named}; profile {profile.name}"
     if results.recorded:
         said += f"; recorded {made['date'][:10]} from commit {made['commit'][:7]}"
-    return said
+    root = os.path.relpath(results.root)
+    heard = dict.fromkeys(name for model in models for name in profile.participants_of(model))
+    files = {"voxels": {name: f"{root}/{name}/voxels.nc" for name in heard}}
+    for run in results.list():
+        if run.model in models:
+            *owner, step = filter(None, run)
+            files.setdefault(step, {})[", ".join(owner)] = f"{root}/{'/'.join(owner)}/{step}.nc"
+    return Source(said, f"{root}/profile.json", files)

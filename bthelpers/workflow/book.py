@@ -31,8 +31,10 @@ from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import digest, file_digest
 from bthelpers.results.store import ENVIRONMENT, SERVED, Results
 from bthelpers.workflow.processes import run_to_end
+from bthelpers.workflow.steps import planned_runs
 
 LIBRARY = Path(__file__).parents[1]
+PAGES = "executed"  # folder of the runs' pages, in the book
 KEPT_CACHES = 3  # so that going back to another profile, or undoing a change, executes nothing
 
 logger = logging.getLogger(__name__)
@@ -60,7 +62,8 @@ def follow_results(app: Sphinx, config: Config) -> None:
     repository = Path(app.srcdir).parent
     results = repository / "results" / profile
     make_results([part.replace("{profile}", profile) for part in config.results_command], results)
-    collect_pages(results, Path(app.srcdir) / "executed")
+    collect_pages(results, Path(app.srcdir) / PAGES)
+    config.run_pages = run_pages(results)
     write_reference(Path(app.srcdir))
     os.environ[ENVIRONMENT] = str(results)  # inherited by the chapters' kernels
     caches = Path(app.outdir).parent / ".jupyter_cache"
@@ -152,15 +155,41 @@ def collect_pages(results: Path, folder: Path) -> list[Path]:
     """
     pages = {}
     for notebook in sorted(results.rglob("*.ipynb")):
-        owner = notebook.relative_to(results).with_suffix("").parts
-        page = folder / f"{'-'.join(owner)}.ipynb"
+        owner = notebook.relative_to(results)
+        page = folder / f"{_page_name(owner)}.ipynb"
         content = json.loads(notebook.read_text(encoding="utf-8"))
-        pages[page] = json.dumps(_titled(content, owner[:-1]), indent=1) + "\n"
+        pages[page] = json.dumps(_titled(content, owner.parts[:-1]), indent=1) + "\n"
     for outdated in set(folder.glob("*.ipynb")) - set(pages):
         outdated.unlink()
     for page, text in pages.items():
         write_if_changed(page, text)
     return list(pages)
+
+
+def run_pages(results: Path) -> dict[str, str]:
+    """Pages of the runs that made the data files of a results folder.
+
+    Parameters
+    ----------
+    results : Path
+        ``results/<profile>``.
+
+    Returns
+    -------
+    dict of str to str
+        By data file, as seen from the book's folder: the page of its run, if it is in the book.
+    """
+    seen = Path("..", *results.parts[-2:])
+    return {
+        (seen / file).as_posix(): f"{PAGES}/{_page_name(Path(run.log))}"
+        for run in planned_runs(Results(results).profile())
+        if (results / run.log).is_file()
+        for file in run.files
+    }
+
+
+def _page_name(notebook: Path) -> str:
+    return "-".join(notebook.with_suffix("").parts)
 
 
 def _titled(content: dict, owner: tuple[str, ...]) -> dict:

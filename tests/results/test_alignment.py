@@ -178,7 +178,7 @@ def test_families_are_compared_on_what_they_share(two_models):
         for name in PARTICIPANTS
     ]
     np.testing.assert_allclose(alone["alignment"].sel(model=MODEL), expected)
-    assert source(results, MODEL, "other") == (
+    assert str(source(results, MODEL, "other")) == (
         "Invented (SIM01); models hubert-mini, other; profile smoke"
     )
     assert list(load_alignment(results, "other")["participant"].values) == ["SIM01"]

@@ -40,6 +40,19 @@ def test_runs_of_other_regions_are_never_filled_up(tmp_path, odd_one):
 
 def test_the_source_of_a_figure_is_said(results):
     said = "Invented (SIM02, SIM01); model hubert-mini; profile smoke"
-    assert source(results, MODEL) == said
+    assert str(source(results, MODEL)) == said
     recorded = Results(results.root, recorded=True)
-    assert source(recorded, MODEL) == f"{said}; recorded 2026-01-31 from commit 0123456"
+    assert str(source(recorded, MODEL)) == f"{said}; recorded 2026-01-31 from commit 0123456"
+
+
+def test_the_source_of_a_figure_names_its_files(results, monkeypatch):
+    """As seen from the current folder: what pages are made of holds no path of a machine."""
+    monkeypatch.chdir(results.root)
+    found = source(results, MODEL)
+    runs = [f"{MODEL}, {who}, {condition}" for who in PARTICIPANTS for condition in CONDITIONS]
+    assert set(found.files["alignment"]) == set(runs)
+    assert set(found.files["voxels"]) == set(PARTICIPANTS)
+    for file in [found.parameters, *found.files["alignment"].values()]:
+        assert file.startswith("./")
+        assert (results.root / file).is_file()
+    assert source(results, MODEL)._repr_mimebundle_()["text/plain"] == str(found)

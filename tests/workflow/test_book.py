@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
+from impact_results import SMOKE
 
+from bthelpers.params.loading import load, to_dict
 from bthelpers.results.store import read_dataset, write_dataset
 from bthelpers.workflow import book as sphinx_results
 from bthelpers.workflow.book import (
@@ -15,6 +17,7 @@ from bthelpers.workflow.book import (
     collect_pages,
     fingerprint,
     make_results,
+    run_pages,
     write_reference,
 )
 
@@ -50,10 +53,12 @@ print("the alignment is", float(result["alignment"]), result.attrs["profile"])
 
 # Stands for the workflow: makes a profile's result where it is missing.
 WORKFLOW = """\
+import json
 import sys
 from pathlib import Path
 import xarray as xr
 from bthelpers.results.store import write_dataset
+from bthelpers.params.loading import load, to_dict
 profile = sys.argv[1]
 print("the workflow makes", profile, file=sys.stderr)
 path = Path("results", profile, "hubert-mini/SIM01/pretrained/alignment.nc")
@@ -61,6 +66,8 @@ if profile == "broken":
     sys.exit(3)
 if not path.exists():
     write_dataset(xr.Dataset({"alignment": 0.25}), path, {"profile": profile})
+    parameters = json.dumps(to_dict(load("SMOKE")))
+    Path("results", profile, "profile.json").write_text(parameters)
 """
 
 # Ends a build at the worst moment: after Sphinx has noted its pages as read, before it writes them.
@@ -83,7 +90,7 @@ class Book:
         (self.book / "_toc.yml").write_text("format: jb-book\nroot: chapter\n")
         (self.book / "chapter.md").write_text(PAGE)
         (self.book / "kill.py").write_text(KILL)
-        (repository / "workflow.py").write_text(WORKFLOW)
+        (repository / "workflow.py").write_text(WORKFLOW.replace("SMOKE", str(SMOKE)))
 
     def build(self, **environment) -> subprocess.CompletedProcess:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -222,6 +229,23 @@ def test_pages_are_titled_by_their_run(tmp_path):
     titles = [json.loads(page.read_text())["cells"][0]["source"] for page in pages]
     assert titles[0] == "# Dataset\n\nWhat it does."
     assert titles[1] == "# Tuning: model, SIM01, brain-tuned\n\nWhat it does."
+
+
+def test_every_data_file_has_the_page_of_the_run_that_made_it(tmp_path):
+    results = tmp_path / "results/smoke"
+    results.mkdir(parents=True)
+    (results / "profile.json").write_text(json.dumps(to_dict(load(SMOKE))))
+    for notebooks in ("SIM01/voxels", "hubert-mini/SIM01/block-permuted/tuning"):
+        notebook(results / f"{notebooks}.ipynb", "A run")
+    run = "hubert-mini/SIM01/block-permuted"
+    page = "executed/hubert-mini-SIM01-block-permuted-tuning"
+    assert run_pages(results) == {
+        "../results/smoke/SIM01/voxels.nc": "executed/SIM01-voxels",
+        f"../results/smoke/{run}/model/model.safetensors": page,
+        f"../results/smoke/{run}/training.nc": page,
+    }
+    shown = {f"executed/{each.stem}" for each in collect_pages(results, tmp_path / "pages")}
+    assert set(run_pages(results).values()) == shown
 
 
 def test_only_changed_pages_are_written_and_old_ones_removed(tmp_path):
