@@ -19,9 +19,9 @@ from bthelpers.data.regions import load_regions
 from bthelpers.encoding.impact import SMALLEST_R
 from bthelpers.explorer.chunks import pack
 from bthelpers.explorer.raster import CURVATURE_STEP, flatmap_raster
+from bthelpers.explorer.surfaces import surfaces
 from bthelpers.figures.style import DARK_GREY, STYLES
 from bthelpers.results.alignment import significant_voxels
-from bthelpers.explorer.surfaces import surfaces
 from bthelpers.results.maps import mean_r, whole_brain
 from bthelpers.results.runs import BASELINE, TUNED, source
 from bthelpers.results.store import Results, Run
@@ -88,9 +88,7 @@ class Catalogue:
         Of the results and a participant: the Dataset with the participant's surfaces.
     """
 
-    def __init__(
-        self, results: Results, drawn_on: Callable[[Results, str], Dataset] = surfaces
-    ):
+    def __init__(self, results: Results, drawn_on: Callable[[Results, str], Dataset] = surfaces):
         self.results = results
         self.drawn_on = drawn_on
         self._rows: dict[str, Rows] = {}

@@ -1,4 +1,4 @@
-"""Surfaces to draw results on: of the data that they were made from or, of recorded ones, made anew."""
+"""Surfaces to draw results on: of the data they were made from or, of records, made anew."""
 
 from __future__ import annotations
 
