@@ -29,6 +29,7 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
         "dataset": _dataset_parameters(profile),
         "corpora": _corpora_parameters(profile),
         "splits": {key: everything["dataset"][key] for key in ("splits", "absent")},
+        "refit": _refit_parameters(everything),
         "test_rows": profile.encoding.skip_test_rows,
         "published": _digests(profile.voxels.published, "*.npy"),
         "regions": load_regions(profile.dataset.regions),
@@ -43,6 +44,13 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
         "corpora": known["corpora"],
         **{f"models/{name}": _model_parameters(model) for name, model in profile.models.items()},
     }
+
+
+def _refit_parameters(everything: dict) -> dict | None:
+    """How ridges are refitted, where they choose the epoch of a tuning."""
+    if everything["tuning"]["keep"] == "loss":
+        return None
+    return {key: everything[key] for key in ("representation", "encoding")}
 
 
 def _dataset_parameters(profile: Profile) -> dict:

@@ -69,7 +69,7 @@ TUNING = Step(
     "tuning",
     reads=("pretrained", "voxels"),
     writes=("model/model.safetensors", "training.nc"),
-    parameters=("tuning", "splits", "seed"),
+    parameters=("tuning", "refit", "splits", "seed"),
     tunes=("brain-tuned",),
     priority=2,
     megabytes=24_000,

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 # Steps that read the dataset's stories, and those that make or read the corpora.
 DATASET_STEPS = {
     *("dataset", "voxels", "representations", "impact", "preference", "linguistic_probes"),
-    *("targets", "stimulus", "similarity", "controls"),
+    *("targets", "stimulus", "joint", "similarity", "controls"),
 }
 CORPORA_STEPS = {"corpora", "probes", "recognition"}
 SPLIT_STEPS = {
@@ -41,11 +41,11 @@ STEPS = {
     "dataset.simulate": DATASET_STEPS,
     "dataset.splits": SPLIT_STEPS,
     "dataset.absent": SPLIT_STEPS,
-    "dataset.regions": {"voxels"},
+    "dataset.regions": {"voxels", "joint"},
     "seed": DATASET_STEPS | CORPORA_STEPS | {"tuning", "alignment"},
     **{f"models.{name}": {f"models/{name}"} for name in MODELS},
     **{f"models.{name}.{which}": set() for name in MODELS for which in CHOOSING},
-    "voxels": {"voxels"},
+    "voxels": {"voxels", "joint"},
     "tuning": {"tuning"},
     "representation": {"representations", "linguistic_probes"},
     "targets": {"targets"},
@@ -91,6 +91,13 @@ CHOICES = {
         for settings in ("tuning", "stimulus", "representation", "probes", "recognition")
     },
     "tuning.pooling": ("mean", "hrf"),
+    "tuning.loss": ("over_time",),
+    "tuning.head": ("bottleneck",),
+    "tuning.heads": ("separate",),
+    "tuning.layer": (1,),
+    "tuning.adaptation": ("lora",),
+    "tuning.jointly": (["SIM01"],),
+    "tuning.keep": ("refit",),
     "tuning.sharing": ("window", "chunk"),
     "representation.pooling": ("last", "mean"),
     "encoding.fir_delays": ([1, 2],),
@@ -115,6 +122,10 @@ def other(key, value, folder):
         return None if value else CHOOSING[key.split(".")[-1]]
     if key.endswith("tuning_stories") and value is None:
         return 1
+    if key.endswith(".adaptation"):
+        return "lora"
+    if key.endswith(".tuned_regions"):
+        return ["late_language"]
     if key.endswith("lexicon") or key == "dataset.regions":
         original = value or "bthelpers/data/regions.yaml"
         changed = folder / "changed.yaml"
@@ -204,7 +215,7 @@ def test_what_the_files_hold_counts(in_repository, tmp_path, monkeypatch):
     remark = "# a remark\n" + table.read_text()
     assert changed_steps(profile, lambda: changed(table, remark)) == set()
     smaller = "late_language: [A5]\nearly_auditory: [A1]\n"
-    assert changed_steps(profile, lambda: changed(table, smaller)) == {"voxels"}
+    assert changed_steps(profile, lambda: changed(table, smaller)) == {"voxels", "joint"}
     for file in model.iterdir():
         step = {"models/hubert-mini"}
         assert changed_steps(profile, lambda file=file: changed(file, "other!!")) == step
@@ -232,3 +243,15 @@ def test_a_file_of_parameters_is_written_only_where_they_changed(in_repository, 
     os.utime(recorded, (1, 1))
     parameter_files(changed, folder)
     assert recorded.stat().st_mtime == 1
+
+
+@pytest.mark.parametrize(("keep", "outdated"), [("loss", False), ("refit", True)])
+@pytest.mark.parametrize("change", [{"encoding.folds": 2}, {"representation.stride": 0.5}])
+def test_tuning_depends_on_how_ridges_are_refitted_where_they_choose_the_epoch(
+    keep, outdated, change, in_repository
+):
+    path, kept = REPOSITORY / "params" / "smoke.yaml", {"tuning.keep": keep}
+    before, after = (
+        step_parameters(load(path, overrides))["tuning"] for overrides in (kept, kept | change)
+    )
+    assert (before != after) == outdated
