@@ -81,16 +81,17 @@ def test_all_problems_are_told_at_once_each_with_its_file(demo, error_of, tmp_pa
 
 def test_all_contradictions_of_models_are_told_at_once(demo, error_of):
     def contradict(content):
+        other = {"path": "other", "revision": None, "variant_of": "hubert"}
         content["models"]["hubert-mini"] |= {"participants": ["SIM09"], "tuning_stories": 99}
-        content["models"]["wav2vec2-mini"]["variant_of"] = "hubert"
+        content["models"]["other"] = other
 
     path = demo(contradict)
     assert error_of(path).splitlines() == [
         f"{path}: models.hubert-mini.participants: not in dataset.participants: SIM09",
         f"{path}: models.hubert-mini.tuning_stories: must be at most 16, the training stories that"
         " every participant heard",
-        f"{path}: models.wav2vec2-mini.variant_of: must lead to a model of this profile that is no"
-        " variant: wav2vec2-mini -> hubert",
+        f"{path}: models.other.variant_of: must lead to a model of this profile that is no"
+        " variant: other -> hubert",
     ]
 
 

@@ -90,7 +90,9 @@ def test_a_wrong_value_is_named_with_file_and_place(demo, section, key, value, m
         ),
         (
             lambda c: (
-                c["dataset"].update(absent={"SIM03": ["story01", "story02"]}),
+                c["dataset"].update(
+                    participants=["SIM01", "SIM03"], absent={"SIM03": ["story01", "story02"]}
+                ),
                 c["models"]["hubert-mini"].update(tuning_stories=15),
             ),
             "models.hubert-mini.tuning_stories: must be at most 14, the training stories that",
@@ -101,12 +103,14 @@ def test_a_wrong_value_is_named_with_file_and_place(demo, section, key, value, m
             " variant: hubert-mini -> hubert",
         ),
         (
-            lambda c: (
-                c["models"]["hubert-mini"].update(variant_of="wav2vec2-mini"),
-                c["models"]["wav2vec2-mini"].update(variant_of="hubert-mini"),
+            lambda c: c["models"].update(
+                {
+                    "one": {"path": "one", "revision": None, "variant_of": "other"},
+                    "other": {"path": "other", "revision": None, "variant_of": "one"},
+                }
             ),
-            "variant_of: must lead to a model of this profile that is no variant: hubert-mini ->"
-            " wav2vec2-mini -> hubert-mini",
+            "variant_of: must lead to a model of this profile that is no variant: one -> other"
+            " -> one",
         ),
         (lambda c: c.update(conditions=["brain-tuning"]), "conditions[0]: must be one of pretrai"),
         (lambda c: c.update({3: 4}), "[3]: unknown key; the nearest valid key is"),

@@ -12,9 +12,11 @@ from bthelpers.results.scale import sizes, with_amounts, with_sizes, with_tuned_
 PARAMS = Path(__file__).parents[2] / "params"
 
 
-def test_the_demo_has_three_participants_and_an_hour_of_training():
-    demo = load(PARAMS / "demo.yaml")
-    assert demo.dataset.participants == ("SIM01", "SIM02", "SIM03")
+def test_the_demo_has_one_participant_and_the_simulation_three_with_an_hour_of_training():
+    demo, simulation = (load(PARAMS / f"{name}.yaml") for name in ("demo", "simulation"))
+    assert demo.dataset.participants == ("SIM01",)
+    assert simulation.dataset.participants == ("SIM01", "SIM02", "SIM03")
+    assert simulation.dataset.splits == demo.dataset.splits
     minutes = len(demo.dataset.splits.train) * demo.dataset.simulate.minutes_train
     assert minutes >= 64
 
@@ -109,7 +111,9 @@ def test_the_paper_profile_has_the_published_settings():
 
 def test_models_are_tuned_on_the_first_stories_that_a_participant_heard(demo):
     def fewer(content):
+        content["dataset"]["participants"] = ["SIM01", "SIM02"]
         content["dataset"]["absent"] = {"SIM02": ["story02", "story17"]}
+        content["models"]["all-stories"] = dict(content["models"]["hubert-mini"])
         content["models"]["hubert-mini"]["tuning_stories"] = 2
 
     profile = load(demo(fewer))
@@ -119,7 +123,7 @@ def test_models_are_tuned_on_the_first_stories_that_a_participant_heard(demo):
         assert chosen == replace(splits, train=("story01", "story02"))
     chosen = profile.tuning_splits("hubert-mini", "SIM02")
     assert (chosen.train, chosen.validation) == (("story01", "story03"), ("story18",))
-    assert profile.tuning_splits("wav2vec2-mini", "SIM01") == splits
+    assert profile.tuning_splits("all-stories", "SIM01") == splits
 
 
 def test_variants_are_computed_but_shown_only_where_scale_is_studied(demo):
@@ -159,8 +163,8 @@ def test_the_published_settings_are_shown_on_the_demos_data():
     ]
 
 
-def test_the_simulation_studies_two_sizes_and_four_amounts_of_each():
-    simulation = load(PARAMS / "simulation.yaml")
+def test_the_english_simulation_studies_two_sizes_and_four_amounts_of_each():
+    simulation = load(PARAMS / "english.yaml")
     assert [model for model in simulation.models if simulation.variants_of(model)] == [
         "hubert-mini",
         "hubert-mini-half",

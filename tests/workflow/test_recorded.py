@@ -60,7 +60,7 @@ def voxels():
 @pytest.fixture
 def repository(tmp_path):
     """A repository whose profile ``simulation`` has one run, and representations of it."""
-    simulation = load(ROOT / "params/simulation.yaml")
+    simulation = load(ROOT / "params/simulation.yaml", {"dataset.participants": ["SIM01"]})
     only = ModelSettings("mini", None, ("SIM01",), ("brain-tuned",), ("alignment",))
     profile = replace(simulation, models={"mini": only})
     again = replace(profile, dataset=replace(profile.dataset, root="data/again"))

@@ -61,7 +61,7 @@ def test_every_run_is_planned_once_and_after_what_it_needs(profile, counts):
 
 
 def test_a_control_needs_its_treatment_also_where_that_is_not_evaluated():
-    profile = load(REPOSITORY / "params/demo.yaml", {"conditions": ["block-permuted"]})
+    profile = load(REPOSITORY / "params/simulation.yaml", {"conditions": ["block-permuted"]})
     tuned = [run for run in planned_runs(profile) if run.step in ("tuning", "control")]
     hubert = [run.folder for run in tuned if run.names["participant"] == "SIM02"]
     assert hubert == ["hubert-mini/SIM02/brain-tuned", "hubert-mini/SIM02/block-permuted"]
