@@ -273,10 +273,13 @@ def test_nothing_to_verify_is_an_error(tmp_path, monkeypatch, capsys):
     assert "holds no records: `make results PROFILE=simulation`" in capsys.readouterr().err
 
 
-def test_the_shipped_record_belongs_to_the_shipped_parameters():
+@pytest.mark.parametrize(
+    "folder", sorted((ROOT / recorded.RECORDED).iterdir()), ids=lambda f: f.name
+)
+def test_shipped_records_belong_to_the_shipped_parameters(folder):
     """So that a change of parameters without new results is noticed."""
-    shipped = Results(ROOT / recorded.RECORDED / "simulation")
-    profile = load(ROOT / "params/simulation.yaml")
+    shipped = Results(folder)
+    profile = load(ROOT / f"params/{folder.name}.yaml")
     assert essential(shipped.profile()) == essential(profile)
     files = {recorded._file(run) for run in shipped.list()}
     assert files >= {file for run in evaluation_runs(profile) for file in run.files}
