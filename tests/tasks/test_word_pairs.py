@@ -7,6 +7,7 @@ import pytest
 import wn
 
 from bthelpers.core.timing import Interval
+from bthelpers.simulation import espeak
 from bthelpers.simulation.lexicon import lexicon_meanings, load_lexicon
 from bthelpers.tasks.word_pairs import (
     Meaning,
@@ -187,7 +188,7 @@ def test_words_are_chosen_that_recur_and_the_others_are_counted():
     assert [pair.word for pair in chosen.pairs] == ["cap", "cat", "dog", "log"]
     assert chosen.left_out == {
         "in one story only": 2,
-        "not in the CMU dictionary": 1,
+        "of unknown pronunciation": 1,
         "without neighbours": 1,  # rain
         "less often spoken": 0,
     }
@@ -209,3 +210,18 @@ def test_the_words_that_are_spoken_most_often_are_paired_with_all_others(n_words
     assert chosen.pairs == [pair for pair in everything.pairs if pair.word in most]
     assert chosen.left_out["less often spoken"] == 4 - len(most)
     assert chosen.spoken == everything.spoken  # of neighbours too
+
+
+def test_words_of_an_artificial_language_are_paired_by_who_speaks_them():
+    """The dictionary knows none of them; the synthesiser does."""
+    lexicon = load_lexicon(LEXICONS / "square.yaml", 14)
+    words = [word for category in lexicon.categories.values() for word in category[:2]]
+    spoken = [one for word in words for one in said(word, *"ab")]
+    meanings = lexicon_meanings(lexicon)
+    unknown = choose_words(spoken, meanings, min_samples=1600)
+    assert (unknown.pairs, unknown.left_out["of unknown pronunciation"]) == ([], len(words))
+    chosen = choose_words(spoken, meanings, 1600, pronounce=espeak.pronunciations)
+    assert chosen.left_out["of unknown pronunciation"] == 0
+    phones = espeak.pronunciations(words)
+    assert chosen.pairs == pair_words(meanings, phones)
+    assert chosen.pairs
