@@ -28,7 +28,7 @@ from bthelpers.workflow.run import run_workflow
 from bthelpers.workflow.steps import evaluation_runs
 
 RECORDED = Path("book/recorded")
-PROFILE = "simulation"  # that `verify` makes a run of again, under the parameters of VERIFY
+PROFILE = "english"  # that `verify` makes a run of again, under the parameters of VERIFY
 VERIFY = "verify"
 NOT_RECORDED = ("representations",)
 RECORDED_DRAWS = 500  # of a bootstrap

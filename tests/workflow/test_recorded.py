@@ -59,16 +59,16 @@ def voxels():
 
 @pytest.fixture
 def repository(tmp_path):
-    """A repository whose profile ``simulation`` has one run, and representations of it."""
-    simulation = load(ROOT / "params/simulation.yaml", {"dataset.participants": ["SIM01"]})
+    """A repository whose profile ``english`` has one run, and representations of it."""
+    english = load(ROOT / "params/english.yaml", {"dataset.participants": ["SIM01"]})
     only = ModelSettings("mini", None, ("SIM01",), ("brain-tuned",), ("alignment",))
-    profile = replace(simulation, models={"mini": only})
+    profile = replace(english, models={"mini": only})
     again = replace(profile, dataset=replace(profile.dataset, root="data/again"))
     (tmp_path / "params").mkdir()
-    for name, parameters in (("simulation", to_dict(profile)), ("verify", to_dict(again))):
+    for name, parameters in (("english", to_dict(profile)), ("verify", to_dict(again))):
         del parameters["name"]
         (tmp_path / f"params/{name}.yaml").write_text(yaml.safe_dump(parameters))
-    results = tmp_path / "results/simulation"
+    results = tmp_path / "results/english"
     made = {"commit": COMMIT, "parameters_digest": digest(to_dict(profile))}
     for step in ("alignment", "representations"):
         write_dataset(alignment(), results / recorded._file(RUN._replace(step=step)), made)
@@ -78,7 +78,7 @@ def repository(tmp_path):
 
 
 def test_a_record_holds_correlations_of_voxels_with_its_provenance(repository):
-    kept = Results(record(repository, "simulation"))
+    kept = Results(record(repository, "english"))
     assert kept.list() == [RUN]
     run = kept.open(*RUN)
     assert run.attrs["commit"] == COMMIT
@@ -88,7 +88,7 @@ def test_a_record_holds_correlations_of_voxels_with_its_provenance(repository):
     assert_within_half_a_step(run["r"], alignment()["r"])
     assert run["r"].attrs["coding"] == "rounded to multiples of 0.0001, in 16 bit"
     xr.testing.assert_identical(kept.voxels("SIM01").drop_attrs(), voxels())
-    assert kept.profile().name == "simulation"
+    assert kept.profile().name == "english"
 
 
 def assert_within_half_a_step(read, written):
@@ -135,25 +135,25 @@ def test_correlations_of_many_voxels_take_little_room(tmp_path):
 
 
 def test_a_record_needs_the_voxels(repository):
-    (repository / "results/simulation/SIM01/voxels.nc").unlink()
+    (repository / "results/english/SIM01/voxels.nc").unlink()
     with pytest.raises(ResultsError, match=r"SIM01/voxels\.nc is not there"):
-        record(repository, "simulation")
+        record(repository, "english")
 
 
 def test_a_record_is_smaller_and_replaces_the_one_before(repository):
-    folder = record(repository, "simulation")
+    folder = record(repository, "english")
     (folder / "left over").touch()
-    record(repository, "simulation")
+    record(repository, "english")
     assert not (folder / "left over").exists()
     many = xr.Dataset({"draws": (("layer", "draw"), np.arange(2400.0).reshape(3, 800))})
     np.testing.assert_array_equal(compact(many)["draws"], many["draws"][:, :500])
 
 
 def test_records_are_compressed(repository):
-    path = repository / "results/simulation" / recorded._file(RUN)
+    path = repository / "results/english" / recorded._file(RUN)
     alike = xr.Dataset({"draws": (("layer", "draw"), np.zeros((6, 500)))})
     write_dataset(alike, path, read_dataset(path).attrs)
-    folder = record(repository, "simulation")
+    folder = record(repository, "english")
     assert (
         (folder / recorded._file(RUN)).stat().st_size < alike["draws"].nbytes < path.stat().st_size
     )
@@ -161,25 +161,25 @@ def test_records_are_compressed(repository):
 
 @pytest.mark.parametrize("commit", [f"{COMMIT}-dirty", "unknown"])
 def test_results_of_changed_code_are_not_recorded(repository, commit):
-    path = repository / "results/simulation" / recorded._file(RUN)
+    path = repository / "results/english" / recorded._file(RUN)
     write_dataset(alignment(), path, {"commit": commit})
     with pytest.raises(ResultsError, match=f"was made by commit {commit}"):
-        record(repository, "simulation")
-    assert not (repository / recorded.RECORDED / "simulation").exists()
+        record(repository, "english")
+    assert not (repository / recorded.RECORDED / "english").exists()
 
 
 def test_results_of_other_parameters_are_not_recorded(repository):
-    path = repository / "results/simulation" / recorded._file(RUN)
+    path = repository / "results/english" / recorded._file(RUN)
     write_dataset(alignment(), path, {"commit": COMMIT, "parameters_digest": "another"})
     with pytest.raises(ResultsError, match="was made with other parameters than"):
-        record(repository, "simulation")
+        record(repository, "english")
 
 
 def test_results_that_are_not_complete_are_not_recorded(repository):
-    (repository / "results/simulation" / recorded._file(RUN)).unlink()
-    missing = r"lacks mini/SIM01/brain-tuned/alignment\.nc: `make results PROFILE=simulation"
+    (repository / "results/english" / recorded._file(RUN)).unlink()
+    missing = r"lacks mini/SIM01/brain-tuned/alignment\.nc: `make results PROFILE=english"
     with pytest.raises(ResultsError, match=missing):
-        record(repository, "simulation")
+        record(repository, "english")
 
 
 def test_differences_are_the_largest_of_each_variable():
@@ -226,7 +226,7 @@ def workflow(monkeypatch):
 
 
 def test_a_recorded_run_is_made_again_and_compared(repository, workflow):
-    record(repository, "simulation")
+    record(repository, "english")
     (repository / "results/verify").mkdir()
     (repository / "results/verify/left over").touch()
     found = verify(repository, RUN)
@@ -237,7 +237,7 @@ def test_a_recorded_run_is_made_again_and_compared(repository, workflow):
 
 
 def test_a_record_of_other_parameters_is_not_verified(repository, workflow):
-    folder = record(repository, "simulation")
+    folder = record(repository, "english")
     changed = json.loads((folder / "profile.json").read_text())
     changed["tuning"]["epochs"] += 1
     (folder / "profile.json").write_text(json.dumps(changed))
@@ -258,7 +258,7 @@ def test_the_command_fails_where_results_differ(
     repository, workflow, monkeypatch, capsys, changed, shown, difference, status
 ):
     monkeypatch.chdir(repository)
-    assert main(["record", "simulation"]) == 0
+    assert main(["record", "english"]) == 0
     workflow[changed] = difference
     assert main(["verify", "--seed", "0"]) == (0 if status is None else 1)
     output = capsys.readouterr()
@@ -270,7 +270,7 @@ def test_the_command_fails_where_results_differ(
 def test_nothing_to_verify_is_an_error(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["verify"]) == 1
-    assert "holds no records: `make results PROFILE=simulation`" in capsys.readouterr().err
+    assert "holds no records: `make results PROFILE=english`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -288,6 +288,6 @@ def test_shipped_records_belong_to_the_shipped_parameters(folder):
 
 
 def test_a_run_is_verified_under_the_recorded_parameters():
-    simulation, again = (load(ROOT / f"params/{name}.yaml") for name in ("simulation", "verify"))
-    assert essential(simulation) == essential(again)
-    assert simulation.dataset.root != again.dataset.root
+    english, again = (load(ROOT / f"params/{name}.yaml") for name in ("english", "verify"))
+    assert essential(english) == essential(again)
+    assert english.dataset.root != again.dataset.root
