@@ -316,7 +316,8 @@ def make_surfaces(root: str | Path, spec: SimulationSpec, seed: int) -> None:
     """
     refuse_to_replace(Path(root))
     with atomic_folder(root) as folder:
-        (folder / "truth").mkdir()
+        for name in ("derivative", "truth"):
+            (folder / name).mkdir()
         write_descriptions(folder, spec, seed)
         write_atlas(folder)
         for participant, own_seed in _participant_seeds(spec, seed).items():
