@@ -156,10 +156,10 @@ def test_of_recorded_results_the_first_that_hold_an_evaluation_are_shown(
 ):
     monkeypatch.setenv("BRAIN_TUNING_RESULTS", str(root))
     monkeypatch.chdir(tmp_path)
-    parameters = params.to_dict(params.load(DEMO, {"evaluations": ["impact"]}))
+    parameters = params.to_dict(params.load(DEMO, {"evaluations": ["probes"]}))
     atomic_write_text(tmp_path / "recorded/simulation/profile.json", json.dumps(parameters))
-    assert Results.holding("impact").root == Path("recorded/simulation")
-    assert Results.holding("impact", condition="big-slm").root == Path("recorded/english")
+    assert Results.holding("probes").root == Path("recorded/simulation")
+    assert Results.holding("probes", condition="big-slm").root == Path("recorded/english")
     assert Results.holding("recognition").root == Path("recorded/english")
 
 
