@@ -43,7 +43,7 @@ book: known $(INSTALLED)  ## make the results of PROFILE and build the book to b
 
 lab: results  ## make the results of PROFILE and open the chapters as notebooks in JupyterLab
 	BRAIN_TUNING_RESULTS="$$PWD/results/$$PROFILE" JUPYTER_CONFIG_PATH="$$PWD/.jupyter" \
-		$(BIN)/jupyter-lab book/01_introduction.md
+		$(BIN)/jupyter-lab --ServerApp.root_dir=. book/01_introduction.md
 
 pdf: known $(INSTALLED)  ## make the results of PROFILE and print the book to book/_build/book.pdf
 	@$(BIN)/python -m bthelpers.publishing.pdf

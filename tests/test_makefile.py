@@ -93,7 +93,7 @@ def test_what_is_well_is_handed_on(repository):
         f"<bthelpers><record><{name}> PROFILE={name}",
         f"<jupyter-book><build><book> PROFILE={name}",
         f"<bthelpers><run><{name}> PROFILE={name}",
-        f"<jupyter-lab><book/01_introduction.md> PROFILE={name}",
+        f"<jupyter-lab><--ServerApp.root_dir=.><book/01_introduction.md> PROFILE={name}",
         f"<python><-m><bthelpers.publishing.pdf> PROFILE={name}",
         f"<jupyter-book><build><book><--builder><singlehtml> PROFILE={name}",
         "<python><-m><bthelpers.publishing.pdf>"

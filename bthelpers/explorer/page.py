@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import HTML
+from nilearn.plotting.surface.html_surface import SurfaceView
 
 from bthelpers.core.errors import DatasetError, ResultsError
 from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import digest
+from bthelpers.data.dataset import Dataset
 from bthelpers.explorer.catalogue import Catalogue
+from bthelpers.explorer.inflated import inflated_view
 from bthelpers.explorer.script import page_script, style_sheet
 from bthelpers.explorer.widget import FlatmapExplorer
 from bthelpers.figures.flatmap import flatmap, symmetric_limits
@@ -25,6 +30,7 @@ from bthelpers.results.store import SERVED, Results
 
 FOLDER = "explorer"  # of the values, in that of the files that are served beside the pages
 DPI, QUALITY = 90, 80  # of the picture that is there without JavaScript
+GAIN = "Gain in alignment over pretrained (r / ceiling)"
 CAPTION = (
     "Gain in alignment of {model} by brain-tuning, mean over layers, {participant}. With"
     " JavaScript, this picture is a map to explore. Data: {source}."
@@ -57,6 +63,29 @@ def show_explorer(results: Results) -> StaticExplorer | FlatmapExplorer:
     if SERVED in os.environ:
         return explorer_page(catalogue, Path(os.environ[SERVED]))
     return FlatmapExplorer(catalogue, **catalogue.first_view)
+
+
+def show_inflated(results: Results) -> SurfaceView | HTML:
+    """Show the explorer's first map on the inflated cortex, to turn, as the last value of a cell.
+
+    Returns
+    -------
+    SurfaceView or HTML
+        In JupyterLab the view. Where the book is being built, a link to a page that holds all
+        that it needs: some megabytes, which nobody has to load who does not ask for them.
+    """
+    catalogue = Catalogue(results)
+    try:
+        dataset, gain = first_gain(catalogue)
+    except (DatasetError, ResultsError) as reason:
+        return HTML(f"<p>{html.escape(f'No inflated cortex. {reason}')}</p>")
+    view = inflated_view(dataset, catalogue.first_view["participant"], gain, label=GAIN)
+    if SERVED not in os.environ:
+        return view
+    name = f"{FOLDER}/inflated-{digest(view.html)[:8]}.html"
+    write_if_changed(Path(os.environ[SERVED]) / name, view.html)
+    size = f"{len(view.html) / 1e6:.0f} MB"
+    return HTML(f'<p><a href="_static/{name}">Turn the inflated cortex</a> ({size})</p>')
 
 
 def explorer_page(catalogue: Catalogue, served: Path) -> StaticExplorer:
@@ -120,29 +149,40 @@ def write_chunks(catalogue: Catalogue, folder: Path) -> dict[str, str]:
     return names
 
 
-def static_picture(catalogue: Catalogue) -> bytes | None:
-    """JPEG of the flatmap of the first view; None where its runs or surfaces are not there."""
+def first_gain(catalogue: Catalogue) -> tuple[Dataset, np.ndarray]:
+    """Gain in alignment that the first view shows, and what it is drawn on.
+
+    Returns
+    -------
+    dataset : Dataset
+        With the participant's surfaces.
+    gain : array of shape (voxel,)
+        r / ceiling, mean over layers; NaN where a voxel was not evaluated.
+
+    Raises
+    ------
+    DatasetError, ResultsError
+        If surfaces or runs are not there.
+    """
     view, results = catalogue.first_view, catalogue.results
     participant = view["participant"]
+    tuned, before = (
+        voxel_alignment(results, view["model"], participant, condition)
+        for condition in (TUNED, BASELINE)
+    )
+    gain = whole_brain(tuned - before, results.voxels(participant).sizes["voxel"])
+    return catalogue.drawn_on(results, participant), gain
+
+
+def static_picture(catalogue: Catalogue) -> bytes | None:
+    """JPEG of the flatmap of the first view; None where its runs or surfaces are not there."""
     try:
-        tuned, before = (
-            voxel_alignment(results, view["model"], participant, condition)
-            for condition in (TUNED, BASELINE)
-        )
-        dataset = catalogue.drawn_on(results, participant)
-        gain = whole_brain(tuned - before, results.voxels(participant).sizes["voxel"])
-        low, high = symmetric_limits(gain)
-        figure = flatmap(
-            dataset,
-            participant,
-            gain,
-            label="Gain in alignment over pretrained (r / ceiling)",
-            cmap="RdBu_r",
-            vmin=low,
-            vmax=high,
-        )
+        dataset, gain = first_gain(catalogue)
     except (DatasetError, ResultsError):
         return None
+    low, high = symmetric_limits(gain)
+    participant = catalogue.first_view["participant"]
+    figure = flatmap(dataset, participant, gain, label=GAIN, cmap="RdBu_r", vmin=low, vmax=high)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="jpeg", dpi=DPI, pil_kwargs={"quality": QUALITY})
     plt.close(figure)

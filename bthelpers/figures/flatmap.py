@@ -171,7 +171,7 @@ def brain_map(
     limits = {"vmin": vmin, "vmax": vmax}
     flatmap(dataset, participant, values, label=label, cmap=cmap, **limits, ax=axes["flat"])
     curvature_colours, value_colours = axes["flat"].get_images()
-    hemispheres = _inflate(dataset, participant, np.asarray(values, dtype=float))
+    hemispheres = inflated(dataset, participant, np.asarray(values, dtype=float))
     for side, (hemisphere, viewer) in SIDES.items():
         points, faces, curvature, shown = hemispheres[hemisphere]
         colours = value_colours.to_rgba(_of_faces(shown, faces))
@@ -207,8 +207,22 @@ def _draw_side(
     ax.set_axis_off()
 
 
-def _inflate(dataset: Dataset, participant: str, values: np.ndarray) -> list[tuple]:
-    """Points in mm, faces, curvature and values of the vertices of each inflated hemisphere."""
+def inflated(dataset: Dataset, participant: str, values: np.ndarray) -> list[tuple]:
+    """Bring voxel values to the vertices of the inflated hemispheres.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    participant : str
+    values : array of shape (voxel,)
+        In the order of the responses' columns; NaN where there is none.
+
+    Returns
+    -------
+    list of tuple, left and right
+        Points (vertex, xyz) in mm, faces (face, corner), curvature (vertex,) and mean values across
+        the cortical ribbon (vertex,), NaN where no voxel has one.
+    """
     transform = dataset.transform(participant)
     with pycortex_subject(dataset.pycortex_store, participant) as cortex:
         in_mask = cortex.db.get_mask(participant, transform, "thick").ravel()

@@ -2,10 +2,15 @@
 
 import { h, words } from "./elements.js";
 
+// Of labels and their controls. JupyterLab loads this module once for each widget of a page, so that
+// a count alone would give the same names again.
+const own = Math.random().toString(36).slice(2);
 let built = 0;
+const newId = () => `flatmap-${own}-${built++}`;
+
 // A list to choose from; one option alone is text.
 function choice(label, said, changed) {
-  const id = `flatmap-control-${built++}`;
+  const id = newId();
   const select = h("select", { id, onchange: () => changed(select.value) });
   const only = h("span", { class: "only" });
   const element = h("div", { class: "field" }, h("label", { for: id }, label), select, only);
@@ -24,7 +29,7 @@ function choice(label, said, changed) {
 }
 
 function slider(label, said, changed) {
-  const id = `flatmap-control-${built++}`;
+  const id = newId();
   const input = h("input", { id, type: "range", oninput: () => changed(Number(input.value)) });
   const output = h("output", { for: id });
   const element = h("div", { class: "field slider" }, h("label", { for: id }, label, " ", output), input);
