@@ -51,7 +51,7 @@ def lab(repository, browser, monkeypatch):
 
 
 def text_of(chapter):
-    """A chapter without its first lines, in which JupyterLab names the kernel as it is installed."""
+    """A chapter without its first lines, which name the kernel as it is installed."""
     _, head, text = chapter.read_text().split("---\n", 2)
     assert "version" not in head
     return text
