@@ -13,9 +13,9 @@ PARTICIPANT = "sim01"
 VOXEL_SIZE_MM = 8.0
 
 
-def write_anatomy(root, seed):
+def write_anatomy(root, seed, voxel_size_mm=VOXEL_SIZE_MM):
     write_atlas(root)
-    n_voxels = write_participant_anatomy(root, PARTICIPANT, VOXEL_SIZE_MM, seed=seed)
+    n_voxels = write_participant_anatomy(root, PARTICIPANT, voxel_size_mm, seed=seed)
     transforms = {PARTICIPANT: f"{PARTICIPANT}_auto"}
     (root / "derivative/subject_xfms.json").write_text(json.dumps(transforms))
     return n_voxels

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import xarray as xr
-from anatomy_dataset import PARTICIPANT, write_anatomy
+from anatomy_dataset import PARTICIPANT, VOXEL_SIZE_MM, write_anatomy
 from impact_results import SMOKE
 
 from bthelpers.data.dataset import Dataset
@@ -59,11 +59,11 @@ def write_runs(results, n_voxels, rng, participant=PARTICIPANT):
             write_dataset(xr.Dataset({"r": left}), folder / "impact.nc", ATTRS)
 
 
-def invented_catalogue(folder):
+def invented_catalogue(folder, voxel_size_mm=VOXEL_SIZE_MM):
     """A catalogue of invented results on the surfaces of a simulated participant."""
     results = Results(folder / "results")
     write_profile(results)
     dataset = Dataset(folder / results.profile().dataset.root)
-    n_voxels = write_anatomy(dataset.root, seed=1)
+    n_voxels = write_anatomy(dataset.root, 1, voxel_size_mm)
     write_runs(results, n_voxels, np.random.default_rng(0))
     return Catalogue(results, lambda results, participant: dataset)

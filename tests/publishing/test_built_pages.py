@@ -14,7 +14,8 @@ BUILT = Path(__file__).parents[2] / "book/_build/html"
 SEEN = ("link", "script", "img", "source", "iframe")  # what a page loads, not what it leads to
 
 pytestmark = pytest.mark.skipif(
-    not (BUILT / "index.html").exists(), reason="no built book: its pages are not tested (make book)"
+    not (BUILT / "index.html").exists(),
+    reason="no built book: its pages are not tested (make book)",
 )
 
 
