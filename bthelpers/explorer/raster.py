@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bthelpers.data.cortex import pycortex_subject
 from bthelpers.data.dataset import Dataset
@@ -78,9 +79,11 @@ def flatmap_raster(
     with pycortex_subject(dataset.pycortex_store, participant) as cortex:
         mask = cortex.db.get_mask(participant, transform, "thick")
         on_cortex, _ = cortex.quickflat.utils.get_flatmask(participant, height=HEIGHT)
-        sampled = cortex.quickflat.utils.get_flatcache(
-            participant, transform, thick=1, sampler="nearest", height=HEIGHT
-        ).tocoo()
+        # A hundred thousand tiny systems of equations, each of which would wait for other threads.
+        with threadpool_limits(1, "blas"):
+            sampled = cortex.quickflat.utils.get_flatcache(
+                participant, transform, thick=1, sampler="nearest", height=HEIGHT
+            ).tocoo()
         curvature, _ = cortex.quickflat.make_flatmap_image(
             cortex.db.get_surfinfo(participant, "curvature"), height=HEIGHT
         )
