@@ -79,6 +79,8 @@ def show_inflated(results: Results) -> SurfaceView | HTML:
         dataset, gain = first_gain(catalogue)
     except (DatasetError, ResultsError) as reason:
         return HTML(f"<p>{html.escape(f'No inflated cortex. {reason}')}</p>")
+    if not np.isfinite(gain).any():
+        return HTML("<p>No inflated cortex: no voxel has a gain.</p>")
     view = inflated_view(dataset, catalogue.first_view["participant"], gain, label=GAIN)
     if SERVED not in os.environ:
         return view
@@ -175,10 +177,12 @@ def first_gain(catalogue: Catalogue) -> tuple[Dataset, np.ndarray]:
 
 
 def static_picture(catalogue: Catalogue) -> bytes | None:
-    """JPEG of the flatmap of the first view; None where its runs or surfaces are not there."""
+    """JPEG of the first view's flatmap; None where runs, surfaces or finite values are missing."""
     try:
         dataset, gain = first_gain(catalogue)
     except (DatasetError, ResultsError):
+        return None
+    if not np.isfinite(gain).any():
         return None
     low, high = symmetric_limits(gain)
     participant = catalogue.first_view["participant"]

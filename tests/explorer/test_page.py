@@ -6,15 +6,17 @@ import shutil
 
 import numpy as np
 import pytest
+import xarray as xr
 from anatomy_dataset import PARTICIPANT
 from axe_playwright_python.sync_playwright import Axe
-from explored_results import MODEL, N_LAYERS
+from explored_results import ATTRS, CONDITIONS, MODEL, N_LAYERS
 from unpacked import unpack
 
 from bthelpers.core.errors import DatasetError
 from bthelpers.explorer.catalogue import Catalogue
 from bthelpers.explorer.chunks import STEPS
 from bthelpers.results.maps import voxel_alignment, whole_brain
+from bthelpers.results.store import Results, read_dataset, write_dataset
 
 ROUNDING = 1.2 / STEPS  # of correlations and of the ceilings that divide them, in 12 bits
 
@@ -250,6 +252,46 @@ def test_a_participant_without_surfaces(open_page, catalogue, write_page, tmp_pa
         (write_page(Catalogue(catalogue.results, none), tmp_path) / "index.html").as_uri()
     )
     assert "No map of sim01. pycortex-db/sim01 is missing" in page.locator(".status").text_content()
+    assert page.problems == []
+
+
+def all_alike(run):
+    return run.assign(r=xr.full_like(run["r"], 0.25))
+
+
+def none_known(run):
+    return run.assign(r=run["r"] * np.nan)
+
+
+def one_voxel(run):
+    return run.isel(voxel=[5])
+
+
+def without_layers(run):
+    return xr.Dataset({"mean_r": run["r"][1:].mean("layer")})
+
+
+@pytest.mark.parametrize("change", [all_alike, none_known, one_voxel, without_layers])
+@pytest.mark.parametrize("measure", ["gain", "alignment", "impact change", "p"])
+def test_odd_values_are_shown_as_they_are(
+    open_page, catalogue, write_page, tmp_path, change, measure
+):
+    results = Results(tmp_path / "results")
+    shutil.copytree(catalogue.results.root, results.root)
+    for condition in CONDITIONS:
+        file = results.root / MODEL / PARTICIPANT / condition / "alignment.nc"
+        write_dataset(change(read_dataset(file)), file, ATTRS)
+        (file.parent / "impact.nc").unlink(missing_ok=True)
+    odd = Catalogue(results, catalogue.drawn_on)
+    page = open_page(
+        (write_page(odd, tmp_path) / "index.html").as_uri() + f"#flatmap?measure={measure}"
+    )
+    measures = page.get_by_label("Measure", exact=True).locator("option").all_text_contents()
+    assert "Low-level impact" not in measures  # of no condition is there any
+    rows = table_of(page, tmp_path)
+    assert len(rows) == catalogue.results.voxels(PARTICIPANT).sizes["voxel"]
+    page.locator(".find select").select_option("L_A1")
+    page.locator(".panel .name", has_text="L_A1").wait_for()
     assert page.problems == []
 
 

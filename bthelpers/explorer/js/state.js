@@ -23,8 +23,8 @@ export function optionsOf(catalogue, state) {
     .filter((run) => values.length && holds(run, values) && !(change && run.condition === baseline))
     .map((run) => run.condition);
   const run = ofModel.find((one) => one.condition === state.condition);
-  const layer = values.length && run
-    ? run[values[0]]?.layers.filter((name) => values.every((kind) => run[kind].layers.includes(name))) ?? []
+  const layer = values.length && run && holds(run, values)
+    ? run[values[0]].layers.filter((name) => values.every((kind) => run[kind].layers.includes(name)))
     : [];
   return { participant, model, measure, condition, layer,
     beside: ["", ...condition.filter((name) => name !== state.condition)] };
