@@ -1,6 +1,7 @@
 """Fixtures that several test modules share. Imports are local: those of torch take seconds."""
 
 import os
+import shutil
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +11,15 @@ hypothesis.settings.register_profile("no deadline", deadline=None)  # machines m
 hypothesis.settings.load_profile("no deadline")
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never touch the network
 LEXICONS = Path(__file__).parents[1] / "params" / "lexicons"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args():
+    """Have pytest-playwright start Debian's Chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium: pages are not tested in a browser (apt-get install chromium)")
+    return {"executable_path": chromium, "args": ["--no-sandbox"]}
 
 
 @pytest.fixture

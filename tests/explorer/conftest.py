@@ -1,16 +1,11 @@
 """Invented results to explore, a page of them, and a browser."""
 
-import functools
-import http.server
-import shutil
-import threading
-
 import pytest
 from explored_results import invented_catalogue
+from served import served
 
 from bthelpers.explorer.page import explorer_page
 
-CHROMIUM = shutil.which("chromium")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A chapter</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
 <main><h1>A chapter</h1>{}</main></html>"""
@@ -38,27 +33,11 @@ def site(catalogue, write_page, tmp_path_factory):
     return write_page(catalogue, tmp_path_factory.mktemp("site"))
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture(scope="session")
 def addresses(site):
     """Of the page in a folder and from a server."""
-    handler = functools.partial(Quiet, directory=str(site))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    folder = (site / "index.html").as_uri()
-    yield {"file": folder, "http": f"http://127.0.0.1:{server.server_port}/index.html"}
-    server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args():
-    if CHROMIUM is None:
-        pytest.skip("no chromium: pages are not tested in a browser (apt-get install chromium)")
-    return {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+    with served(site) as address:
+        yield {"file": (site / "index.html").as_uri(), "http": f"{address}/index.html"}
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """The built book, where there is one: its links, and its pages in a browser."""
 
 import functools
-import http.server
-import threading
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
+from served import served
 
 BUILT = Path(__file__).parents[2] / "book/_build/html"
 SEEN = ("link", "script", "img", "source", "iframe")  # what a page loads, not what it leads to
@@ -63,18 +62,10 @@ def test_a_page_loads_nothing_from_elsewhere(name):
     assert [address for address in loaded if urlparse(address).netloc] == []
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture(scope="module")
 def roots():
-    handler = functools.partial(Quiet, directory=str(BUILT))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield {"file": BUILT.as_uri(), "http": f"http://127.0.0.1:{server.server_port}"}
-    server.shutdown()
+    with served(BUILT) as address:
+        yield {"file": BUILT.as_uri(), "http": address}
 
 
 @pytest.mark.parametrize("name", chapters())
