@@ -78,6 +78,8 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
         wanted["impact.regions"] = profile.impact.regions
     if evaluated & {"similarity", "controls"}:
         wanted["stages.regions"] = profile.stages.regions
+    if evaluated & {"transfer", "minutes"}:
+        wanted["transfer.regions"] = profile.transfer.regions
     return [
         f"{key}: no region {name!r}{did_you_mean(name, known)}"
         for key, names in wanted.items()
