@@ -73,7 +73,7 @@ def transferred(gain, tuned_to, rng):
 def training(label):
     """Validation r that rises to 0.2, in smooth steps with LoRA and in rough ones without."""
     rising = np.linspace(0.1, 0.2, EPOCHS)
-    rough = 0.02 * (-1) ** np.arange(EPOCHS) if label == "without LoRA" else 0
+    rough = 0.1 * (-1) ** np.arange(EPOCHS) if label == "without LoRA" else 0
     return xr.Dataset(
         {
             "validation_loss": ("epoch", -(rising + rough)),
@@ -121,7 +121,8 @@ def minutes(kind, tuned_to=None):
         for k, n in enumerate(LONGEST.values()):
             spread = 0.01 * np.arange(-1, 2)[:, None]
             language = 0.3 * (1 + 0.1 * person) * (np.array(CURVES[which])[:n] + spread)
-            curves[person, k, :, :n] = np.stack([language, 0.5 + 0 * language], -1)
+            auditory = (0.475 if kind == "jointly-tuned" else 0.5) + spread + np.zeros(n)
+            curves[person, k, :, :n] = np.stack([language, auditory], -1)
     known = np.isfinite(curves[..., 0])
     spent = np.where(known, 4.0 * np.array(N_STORIES), np.nan)
     return xr.Dataset(

@@ -197,7 +197,7 @@ _STEPS = (
     Step(
         "linguistic_probes",
         reads=("model", "dataset"),
-        writes=("linguistic_probes.nc",),
+        writes=("linguistic_probes.nc", "word_vectors.nc"),
         # Of `preference`, whose words have meanings; of `representation`, the window.
         parameters=(
             *("dataset", "splits", "representation", "probes", "preference", "statistics", "seed"),

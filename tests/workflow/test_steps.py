@@ -121,6 +121,15 @@ def test_a_run_reads_what_was_made_for_its_model_participant_and_condition():
     assert read("probes", "pretrained") == [corpora, "probes.json", "models/m.json"]
     assert read("probes", "text-lm") == [*weights("text-lm"), corpora, "probes.json"]
     assert read("probes", "brain-tuned")[:2] == weights("S/brain-tuned")
+    everyone = replace(profile.dataset, participants=("S", "T"))
+    transfer = PlannedRun.of("transfer", "m", "S", "brain-tuned")
+    assert transfer.inputs(replace(profile, models={}, dataset=everyone), parameters) == [
+        f"{root}/m/S/brain-tuned/representations.nc",
+        voxels,
+        f"{root}/T/voxels.nc",
+        "transfer.json",
+    ]
+    assert read("minutes", "pretrained")[0] == f"{root}/m/pretrained/representations.nc"
     assert read("impact", "stimulus-tuned") == [
         f"{root}/m/stimulus-tuned/representations.nc",
         voxels,

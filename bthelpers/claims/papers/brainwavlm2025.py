@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from bthelpers.claims import margins
@@ -21,8 +20,13 @@ from bthelpers.params.settings import Profile
 from bthelpers.results.comparison import estimate
 from bthelpers.results.runs import BASELINE, TUNED
 from bthelpers.results.store import Results
-from bthelpers.results.tasks import load_linguistic_probes, load_low_level
 from bthelpers.results.transfer.epochs import load_epochs
+from bthelpers.results.transfer.knowledge import (
+    FILTER_BANK,
+    KNOWLEDGE,
+    WORD_VECTORS,
+    load_knowledge,
+)
 from bthelpers.results.transfer.participants import OTHERS, SELF, load_transfer, self_and_others
 from bthelpers.results.transfer.tunings import load_own, tunings
 from bthelpers.statistics.bootstrap import percent_change
@@ -32,7 +36,6 @@ FAMILIES = ("WavLM", "HuBERT")
 TEXT, FULL = "big-text-lm", "without LoRA"
 AUDITORY, REST = "auditory cortex", "rest of cortex"
 LEFT, RIGHT = "left hemisphere", "right hemisphere"
-WORD_VECTOR = "word vector"  # a linguistic probe
 GAIN = (TUNED, BASELINE)
 
 
@@ -86,40 +89,11 @@ def _exact(
     return xr.Dataset({"value": value, "draws": draws})
 
 
-def acoustics(results: Results, model: str, middle: bool) -> xr.Dataset:
-    """R² of the filter bank, mean over transformer layers or over the middle third of them."""
-    return _probed(results, model, "probes", partial(_filter_bank, middle=middle))
-
-
-def _filter_bank(results: Results, model: str, middle: bool) -> xr.Dataset:
-    scores = estimate(load_low_level(results, model), "r2", "r2_draws")
-    return _over(scores.sel(task="fbank", drop=True), middle)
-
-
-def word_vectors(results: Results, model: str) -> xr.Dataset:
-    """R² of word vectors, mean over transformer layers."""
-    return _probed(results, model, "linguistic_probes", _word_vectors)
-
-
-def _word_vectors(results: Results, model: str) -> xr.Dataset:
-    scores = estimate(load_linguistic_probes(results, model), "accuracy", "accuracy_draws")
-    return _over(scores.sel(probe=WORD_VECTOR, drop=True), middle=False)
-
-
-def _over(scores: xr.Dataset, middle: bool) -> xr.Dataset:
-    layers = scores.isel(layer=slice(1, None))
+def mean_knowledge(results: Results, model: str, what: str, middle: bool) -> xr.Dataset:
+    """R² of a probe, mean over transformer layers or over the middle third of them."""
+    layers = load_knowledge(results, model, what).isel(layer=slice(1, None))
     third = layers.sizes["layer"] // 3
     return layers.isel(layer=slice(third, -third) if middle else slice(None)).mean("layer")
-
-
-def _probed(
-    results: Results, model: str, evaluation: str, load: Callable[[Results, str], xr.Dataset]
-) -> xr.Dataset:
-    """Scores of a model in its conditions, and of its brain-tuned variants."""
-    found = {}
-    for name, (variant, condition) in tunings(results.profile(), model, evaluation).items():
-        found[name] = load(results, variant).sel(condition=condition, drop=True)
-    return xr.concat(found.values(), pd.Index(found, name="condition"), join="inner")
 
 
 def _if_there(
@@ -175,17 +149,12 @@ EARLY = Measure(
 )
 
 
-def _acoustics(middle: bool, *names: str) -> Measure:
-    where = "the middle third of layers" if middle else "all layers"
-    load = partial(acoustics, middle=middle)
-    words, there = f"R² of the filter bank, {where}", _if_there("probes", (BASELINE, *names))
-    return Measure(words, "R²", "probes", load, there, margin=margins.SCORE)
-
-
-def _vectors(*names: str) -> Measure:
-    there = _if_there("linguistic_probes", (BASELINE, *names))
-    words = "R² of word vectors"
-    return Measure(words, "R²", "linguistic_probes", word_vectors, there, margin=margins.SCORE)
+def _knowledge(what: str, *names: str, middle: bool = False) -> Measure:
+    evaluation, _ = KNOWLEDGE[what]
+    words = f"R² of {what.lower()}, {'the middle third of layers' if middle else 'all layers'}"
+    load = partial(mean_knowledge, what=what, middle=middle)
+    there = _if_there(evaluation, (BASELINE, *names))
+    return Measure(words, "R²", evaluation, load, there, margin=margins.SCORE)
 
 
 _of = partial(Statement, families=FAMILIES)
@@ -245,24 +214,24 @@ CLAIMS = {
             "What was tuned towards the whole cortex, or a text model, knows less of acoustics",
             "summary; figure 4",
             (
-                _of(_acoustics(False, TUNED), GAIN, "below"),
-                _of(_acoustics(False, TEXT), (TEXT, BASELINE), "below"),
+                _of(_knowledge(FILTER_BANK, TUNED), GAIN, "below"),
+                _of(_knowledge(FILTER_BANK, TEXT), (TEXT, BASELINE), "below"),
             ),
         ),
         Claim(
             "What was tuned towards auditory cortex knows more of acoustics in middle layers",
             "summary; figure 4",
-            (_of(_acoustics(True, AUDITORY), (AUDITORY, BASELINE), "above"),),
+            (_of(_knowledge(FILTER_BANK, AUDITORY, middle=True), (AUDITORY, BASELINE), "above"),),
         ),
         Claim(
             "Tuning raises what is known of word vectors",
             "summary; figure 4",
-            (_of(_vectors(TUNED), GAIN, "above"),),
+            (_of(_knowledge(WORD_VECTORS, TUNED), GAIN, "above"),),
         ),
         Claim(
             "Responses and a text model raise it alike",
             "summary; figure 4",
-            (_of(_vectors(TUNED, TEXT), (TUNED, TEXT), "equal to"),),
+            (_of(_knowledge(WORD_VECTORS, TUNED, TEXT), (TUNED, TEXT), "equal to"),),
         ),
         Claim(
             "Tuning is steadier with LoRA than without",

@@ -39,9 +39,9 @@ def minute_curves(panels: Mapping[str, xr.Dataset]) -> Figure:
                 standard_error(of_one["alignment"]),
             )
             axes.errorbar(
-                of_one["minutes"].mean("participant"),
-                mean,
-                error,
+                of_one["minutes"].mean("participant").values,
+                mean.values,
+                error.values,
                 marker="o",
                 markersize=4,
                 capsize=3,

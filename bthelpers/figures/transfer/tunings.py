@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bthelpers.figures.alignment import region_title
+from bthelpers.figures.alignment import region_title, standard_error
 from bthelpers.figures.style import (
     COLOURS,
     DARK_GREY,
@@ -106,5 +106,37 @@ def epoch_curves(curves: Mapping[str, xr.Dataset], label: str) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.supxlabel("Epoch (0: pretrained)", fontsize=10)
     figure.supylabel(label, fontsize=10)
+    shared_legend(figure, grid)
+    return figure
+
+
+def knowledge_figure(curves: Mapping[str, xr.DataArray]) -> Figure:
+    """R² of probes per layer, a panel per probe and a line per tuning (figure 4).
+
+    Parameters
+    ----------
+    curves : mapping of DataArray (participant, condition, layer)
+        By the panel's title, as `bthelpers.results.transfer.knowledge.knowledge_curves`.
+
+    Returns
+    -------
+    Figure
+        Lines: mean over participants; bands: standard error over participants.
+    """
+    figure, grid = panel_grid(len(curves), 4, sharey=False)
+    names = dict.fromkeys(name for one in curves.values() for name in one["condition"].values)
+    looks = dict(line_looks(names))
+    for axes, (title, values) in zip(grid, curves.items(), strict=True):
+        mean, error = values.mean("participant"), standard_error(values)
+        for name in values["condition"].values:
+            line, half, look = mean.sel(condition=name), error.sel(condition=name), looks[name]
+            axes.plot(line["layer"], line, marker=".", label=name, **look)
+            axes.fill_between(
+                line["layer"], line - half, line + half, color=look["color"], alpha=0.15, lw=0
+            )
+        axes.set_title(title, fontsize=10)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.supxlabel("Layer (0: input of the transformer)", fontsize=10)
+    figure.supylabel("R²", fontsize=10)
     shared_legend(figure, grid)
     return figure

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,8 +13,7 @@ from bthelpers.claims.papers.brainwavlm2025 import (
     IN_REST,
     TO_OTHERS_OUTSIDE,
     UNSTEADY,
-    acoustics,
-    word_vectors,
+    mean_knowledge,
 )
 from bthelpers.claims.verdicts import evaluate_claims
 from bthelpers.results.runs import BASELINE, TUNED
@@ -52,20 +53,14 @@ def results(tmp_path_factory):
             {"task": ["fbank"], "layer": np.arange(N_LAYERS)},
         )
         spoken = xr.Dataset(
-            {
-                "accuracy": (("probe", "layer"), [vectors]),
-                "accuracy_draws": (("probe", "layer", "draw"), [vector_draws]),
-                "naive_accuracy": ("probe", [0.0]),
-                "n_outputs": ("probe", [4]),
-                "n_clips": (("probe", "split"), [[7, 7, 7]]),
-            },
-            {"probe": ["word vector"], "layer": np.arange(N_LAYERS)},
+            {"r2": ("layer", vectors), "r2_draws": (("layer", "draw"), vector_draws)},
+            {"layer": np.arange(N_LAYERS)},
         )
         for participant in profile.participants_of(model) if condition == TUNED else [None]:
             folder = found.root.joinpath(*filter(None, (model, participant, condition)))
             made = {"dataset": "Simulated"}
             write_dataset(acoustic, folder / "low_level_probes.nc", made)
-            write_dataset(spoken, folder / "linguistic_probes.nc", made)
+            write_dataset(spoken, folder / "word_vectors.nc", made)
     return found
 
 
@@ -95,14 +90,13 @@ def test_trainings_are_compared_by_their_steps(results):
 
 
 def test_probes_are_means_over_layers_of_the_transformer(results):
-    r2 = acoustics(results, MODEL, middle=False)["value"].isel(participant=0)
+    r2 = mean_knowledge(results, MODEL, "Filter bank", middle=False)["value"].isel(participant=0)
     np.testing.assert_allclose(r2.sel(condition=TUNED), 0.3 + 0.3 / 5)
-    middle = acoustics(results, MODEL, middle=True)["value"].isel(participant=0)
+    middle = mean_knowledge(results, MODEL, "Filter bank", middle=True)["value"].isel(participant=0)
     np.testing.assert_allclose(middle.sel(condition="auditory cortex"), 0.7)
-    np.testing.assert_allclose(
-        word_vectors(results, MODEL)["value"].sel(condition=[BASELINE, TUNED]).mean("participant"),
-        [0.26, 0.36],
-    )
+    vectors = mean_knowledge(results, MODEL, "Word vectors", middle=False)["value"]
+    found = vectors.sel(condition=[BASELINE, TUNED]).mean("participant")
+    np.testing.assert_allclose(found, [0.26, 0.36])
 
 
 def test_verdicts_are_those_of_the_planted_truth(results):
@@ -120,9 +114,11 @@ def test_verdicts_are_those_of_the_planted_truth(results):
     )
 
 
-def test_without_variants_claims_cannot_be_tested(results, tmp_path):
-    profile = (results.root / "profile.json").read_text()
-    (tmp_path / "profile.json").write_text(profile.replace('"transfer"', '"impact"'))
+def test_without_runs_claims_cannot_be_tested(results, tmp_path):
+    profile = json.loads((results.root / "profile.json").read_text())
+    for model in profile["models"].values():
+        model["evaluations"] = ["alignment"]
+    (tmp_path / "profile.json").write_text(json.dumps(profile))
     claims = evaluate_claims(Results(tmp_path), brainwavlm2025.CLAIMS).claims
-    of_transfer = claims[~claims["claim"].str.contains("knows|word vectors|alike")]
-    assert (of_transfer["verdict"] == "cannot be tested").all()
+    assert (claims["verdict"] == "cannot be tested").all()
+    assert claims["remark"].str.contains("no WavLM with").all()

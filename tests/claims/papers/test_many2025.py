@@ -56,5 +56,6 @@ def test_verdicts_are_those_of_the_planted_truth(results):
     table = evaluate_claims(results, claims).claims.set_index("claim")["verdict"]
     assert table["It needs less than the pretrained model"] == "holds"
     assert table["By up to 50 %"] == "cannot be tested"
-    assert table["Alignment with auditory cortex is slightly lower"] != "holds"  # it is equal
+    assert table["Alignment with auditory cortex is slightly lower"] == "holds"
+    assert table["So it does on stories that no model has heard"] == "holds"
     assert len(table) == 7

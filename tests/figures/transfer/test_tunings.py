@@ -3,7 +3,12 @@ import pytest
 import xarray as xr
 from drawn_figures import bars_and_errors, drawn
 
-from bthelpers.figures.transfer.tunings import epoch_curves, tuning_bars, tuning_styles
+from bthelpers.figures.transfer.tunings import (
+    epoch_curves,
+    knowledge_figure,
+    tuning_bars,
+    tuning_styles,
+)
 
 NAMES = ["pretrained", "brain-tuned", "without LoRA", "auditory cortex", "rest of cortex"]
 REGIONS = ["auditory_cortex", "rest_of_cortex"]
@@ -60,3 +65,16 @@ def test_epochs_have_a_panel_per_participant_and_a_line_per_tuning(curves):
     [kept] = [line for line in second.lines if line.get_fillstyle() == "none"]
     assert [*kept.get_xdata(), *kept.get_ydata()] == [1, 0.15]
     assert figure.get_supylabel() == "Validation r"
+
+
+def test_knowledge_has_a_line_per_tuning_that_looks_the_same_in_all_panels():
+    values = np.random.default_rng(0).uniform(size=(2, 5, 4))
+    coords = {"participant": ["A", "B"], "condition": NAMES, "layer": range(4)}
+    known = xr.DataArray(values, coords, tuple(coords))
+    figure = drawn(
+        knowledge_figure({"Filter bank": known, "Words": known.sel(condition=NAMES[3:])})
+    )
+    first, second = figure.axes
+    np.testing.assert_allclose(first.lines[1].get_ydata(), values[:, 1].mean(axis=0))
+    assert [line.get_label() for line in second.lines] == NAMES[3:]
+    assert first.lines[3].get_color() == second.lines[0].get_color()
