@@ -108,6 +108,12 @@ def _if_there(
     return conditions
 
 
+def _if_refitted(profile: Profile, model: str) -> Sequence[str]:
+    """Brain-tuned, where the score of the pretrained model is among those of the epochs."""
+    there = profile.tuning.keep == "refit" and profile.tuning.epochs > 1
+    return (TUNED,) if there and TUNED in tunings(profile, model, "transfer") else ()
+
+
 def _gain_of(region: str, *names: str) -> Measure:
     words = f"mean r over {region.replace('_', ' ')}"
     load = partial(relative_r, region=region, names=names)
@@ -145,7 +151,7 @@ EARLY = Measure(
     "% of its highest rise",
     "transfer",
     early_share,
-    _if_there("transfer", (TUNED,)),
+    _if_refitted,
 )
 
 
