@@ -51,13 +51,6 @@ def _difference(profile: Profile, variant: str, model: str) -> str:
     return ", ".join(words) or variant
 
 
-def participants_with(results: Results, model: str, names: Sequence[str]) -> list[str]:
-    """Participants to whom, or on whom, a model is evaluated in all of some tunings."""
-    profile = results.profile()
-    chosen = tunings(profile, model, "transfer")
-    return in_all(profile.participants_of(chosen[name][0]) for name in names)
-
-
 def load_own(results: Results, model: str, names: Sequence[str] | None = None) -> xr.Dataset:
     """How well each participant's responses are predicted by what was tuned to that participant.
 
@@ -79,10 +72,10 @@ def load_own(results: Results, model: str, names: Sequence[str] | None = None) -
     ResultsError
         If a run of the profile is missing.
     """
-    chosen = tunings(results.profile(), model, "transfer")
+    profile, rows = results.profile(), []
+    chosen = tunings(profile, model, "transfer")
     names = list(chosen) if names is None else list(names)
-    rows = []
-    for participant in participants_with(results, model, names):
+    for participant in in_all(profile.participants_of(chosen[name][0]) for name in names):
         cells = [
             results.open(chosen[name][0], participant, chosen[name][1], "transfer").sel(
                 participant=participant
@@ -91,11 +84,6 @@ def load_own(results: Results, model: str, names: Sequence[str] | None = None) -
         ]
         rows.append(xr.concat(cells, pd.Index(names, name="condition"), join="exact"))
     return xr.concat(rows, "participant", join="exact", combine_attrs="drop_conflicts")
-
-
-def percent_gain(own: xr.Dataset) -> xr.Dataset:
-    """Change of mean r from pretrained (%): an estimate (participant, condition, region)."""
-    return percent_change(*tuned_and_pretrained(estimate(own, "r", "r_draws")))
 
 
 def gain_table(own: xr.Dataset) -> pd.DataFrame:

@@ -8,11 +8,11 @@ from bthelpers.results.store import write_dataset
 from bthelpers.results.transfer.tunings import (
     gain_table,
     load_own,
-    percent_gain,
     tunings,
     voxel_gain,
     with_error,
 )
+from bthelpers.statistics.bootstrap import percent_change
 
 OF_ALL = [BASELINE, TUNED, "big-text-lm", "without LoRA", "auditory cortex", "rest of cortex"]
 
@@ -35,7 +35,8 @@ def test_gains_are_those_of_each_participants_own_model(results):
     assert own["participant"].values.tolist() == PEOPLE
     before = own["r"].sel(condition=BASELINE).transpose("participant", "region")
     np.testing.assert_allclose(before, PRETRAINED)
-    gain = percent_gain(own)["value"].sel(participant="SIM03")
+    r = own["r"].sel(participant="SIM03")
+    gain = percent_change(r, r.sel(condition=BASELINE, drop=True))
     for name in OF_ALL[1:]:
         np.testing.assert_allclose(gain.sel(condition=name), GAINS[name])
     table = gain_table(own)
