@@ -45,6 +45,7 @@ def repository(tmp_path_factory):
 
     table = dict.fromkeys(stories, N_RESPDICT)
     write_tree(root / "data", table, dict.fromkeys(PARTICIPANTS, N_VOXELS), write_responses)
+    (root / "data/dataset_description.json").write_text('{"Name": "Noise"}')
     represented = layers["all"].assign_coords(layer=np.arange(N_LAYERS))
     folder = root / "results/trial" / MODEL / "pretrained"
     write_dataset(represented.to_dataset(name="representation"), folder / "representations.nc", {})
