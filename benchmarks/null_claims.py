@@ -29,8 +29,8 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from claim_results import CONDITIONS, FEATURES, MODEL, MODELS, TASKS, write_profile
 
 from bthelpers.claims.expected import WORLDS, expected_counts
-from bthelpers.claims.iclr2025 import CLAIMS
 from bthelpers.claims.null_studies import alignments, equal_models, rejection_rates
+from bthelpers.claims.papers.iclr2025 import CLAIMS
 from bthelpers.claims.verdicts import HOLDS, evaluate_claims
 from bthelpers.params.settings import PER_PARTICIPANT
 from bthelpers.results.store import Results

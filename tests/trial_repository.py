@@ -25,6 +25,7 @@ case "$step" in
     date > data/smoke_corpora/speech_commands/testing_list.txt;;
   tuning) mkdir -p "$folder/model"
     date +%s%N | tee "$folder/model/model.safetensors" > "$folder/training.nc";;
+  linguistic_probes) date +%s%N | tee "$folder/word_vectors.nc" > "$folder/$step.nc";;
   *) date +%s%N | tee "$folder/low_level_$step.nc" > "$folder/$step.nc";;
 esac
 echo "$@" >> calls

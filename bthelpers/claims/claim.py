@@ -11,7 +11,8 @@ from bthelpers.claims.margins import Margin
 from bthelpers.claims.quantities import Measure
 
 Claimed = Literal["above", "below", "equal to", "not above", "not below"]
-FAMILIES = ("Wav2vec2", "HuBERT", "Whisper")  # of the paper
+FAMILIES = ("Wav2vec2", "HuBERT", "Whisper")  # of the ICLR paper
+ALL_FAMILIES = (*FAMILIES, "WavLM")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bthelpers.claims.claim import FAMILIES, Claim, Statement
+from bthelpers.claims.claim import ALL_FAMILIES, Claim, Statement
 from bthelpers.claims.quantities import Measure
 from bthelpers.params.settings import Profile
 from bthelpers.results.tasks import by_task
@@ -103,9 +103,9 @@ def _rows(statement: Statement, model: str, conditions: xr.Dataset) -> Iterator[
 
 
 def family_of(model: str, path: str) -> str | None:
-    """Model family of the paper that a model's name, or its checkpoint's, says; None if none."""
+    """Model family that a model's name, or its checkpoint's, says; None if none."""
     named = f"{model} {PurePath(path).name}".lower()
-    return next((family for family in FAMILIES if family.lower() in named), None)
+    return next((family for family in ALL_FAMILIES if family.lower() in named), None)
 
 
 def _models_for(statement: Statement, profile: Profile) -> tuple[list[str], list[str]]:

@@ -157,7 +157,12 @@ def predicted_r(features: xr.DataArray, inputs: EncodingInputs) -> NDArray[np.fl
     array of shape (voxel,)
         NaN where a prediction is constant.
     """
-    return pearson_r(*_predicted(features, inputs)[1:])
+    return pearson_r(*predicted_responses(features, inputs))
+
+
+def predicted_responses(features: xr.DataArray, inputs: EncodingInputs) -> tuple[NDArray, NDArray]:
+    """What one layer (tr, feature) predicts of test rows, and the responses: each (tr, voxel)."""
+    return _predicted(features, inputs)[1:]
 
 
 def _predicted(

@@ -6,11 +6,19 @@ The first line of a docstring and the comment beside a field are what editors sh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, StrictInt
 
+from bthelpers.params.evaluations import (
+    ImpactSettings,
+    PreferenceSettings,
+    ProbeSettings,
+    RecognitionSettings,
+    StagesSettings,
+    TransferSettings,
+)
 from bthelpers.params.schema import (
     Count,
     Distinct,
@@ -30,7 +38,6 @@ from bthelpers.params.simulation import CorporaSpec, SimulationSpec
 from bthelpers.params.splits import Splits
 from bthelpers.params.tuning import Adaptation, StimulusSettings, TargetSettings, TuningSettings
 
-Split = Literal["train", "validation", "test"]
 PER_PARTICIPANT = ("brain-tuned", "block-permuted")  # the other conditions are one for all
 Condition = Literal[
     "pretrained",
@@ -54,24 +61,12 @@ Evaluation = Literal[
     "impact",
     "similarity",
     "controls",
+    "transfer",
+    "minutes",
     "preference",
     "linguistic_probes",
     "probes",
     "recognition",
-]
-STAGE_REGIONS = (
-    *("primary_auditory", "early_auditory", "lateral_temporal", "angular_gyrus"),
-    *("inferior_frontal", "middle_frontal", "late_language"),
-)
-LowLevelFeature = Literal[
-    "power_spectrum",
-    "diphones",
-    "triphones",
-    "articulation",
-    "fbank",
-    "mfcc",
-    "joint",
-    "joint_as_published",
 ]
 
 
@@ -180,53 +175,6 @@ class StatisticsSettings:
 
 
 @dataclass(frozen=True)
-class ImpactSettings:
-    """The impact of low-level features on brain alignment (ICLR paper, section 3.4.2)."""
-
-    features: Distinct[LowLevelFeature]  # each removed by itself; joint: four of them at once
-    regions: Names  # region sets whose voxels are evaluated
-    alphas: Grid  # ridge penalties: log10 of the lowest, log10 of the highest, how many
-    delays: Distinct[StrictInt]  # TRs: neighbours that predict a TR's representation
-
-
-@dataclass(frozen=True)
-class StagesSettings:
-    """Stages of speech processing, layer by layer (after Moussa and Toneva, 2025)."""
-
-    regions: Names = STAGE_REGIONS  # region sets, from early to late
-    low_level: Distinct[LowLevelFeature] = ("fbank", "articulation")  # models of the stimulus
-
-
-@dataclass(frozen=True)
-class ProbeSettings:
-    """Linear probes (ICLR paper, section 3.4.3)."""
-
-    inverse_penalties: Grid  # C: log10 of the lowest, log10 of the highest, how many
-    tokens_per_clip: Count  # at most, that low-level probes are fitted to and tested on
-    precision: Precision  # of the transformer's arithmetic
-
-
-@dataclass(frozen=True)
-class RecognitionSettings:
-    """Fine-tuning for speech recognition (ICLR paper, appendix B)."""
-
-    epochs: Count  # all are trained
-    batch_clips: Count  # per optimiser step
-    learning_rate: Positive  # peak, of transformer and linear layer
-    warmup: Share  # share of the steps in which the rate rises; it falls linearly after it
-    precision: Precision  # of the transformer's arithmetic
-
-
-@dataclass(frozen=True)
-class PreferenceSettings:
-    """Semantic–phonetic preference (ICLR paper, appendix C)."""
-
-    wordnet: Line | None  # as the package wn stores it; null: the simulated lexicon's categories
-    splits: Distinct[Split]  # of the dataset; words are of their stories
-    words: Count | None  # that are paired, the most often spoken; null: all that can be
-
-
-@dataclass(frozen=True)
 class Profile:
     """All parameters of a run."""
 
@@ -251,17 +199,25 @@ class Profile:
     probes: ProbeSettings
     recognition: RecognitionSettings
     preference: PreferenceSettings
-    stages: StagesSettings = StagesSettings()
+    stages: StagesSettings = field(default_factory=StagesSettings)
+    transfer: TransferSettings = field(default_factory=TransferSettings)
 
     def __post_init__(self):
         problems = [problem for name in self.models for problem in self._problems_of(name)]
-        if problems := [*problems, *self._missing_targets(), *self._unknown_participants()]:
+        if problems := [*problems, *self._missing_targets(), *self._unknown_in_tuning()]:
             raise ParameterError(*problems)
 
-    def _unknown_participants(self) -> Iterator[Problem]:
-        if unknown := set(self.jointly) - set(self.dataset.participants):
-            text = f"not in dataset.participants: {', '.join(sorted(unknown))}"
-            yield Problem(text, ("tuning", "jointly"))
+    def _unknown_in_tuning(self) -> Iterator[Problem]:
+        train = self.dataset.splits.train
+        known = {"participants": self.dataset.participants, "splits.train": train}
+        asked = (
+            ("jointly", "participants", self.jointly),
+            ("unheard", "splits.train", self.unheard),
+        )
+        for key, where, names in asked:
+            if unknown := set(names) - set(known[where]):
+                text = f"not in dataset.{where}: {', '.join(sorted(unknown))}"
+                yield Problem(text, ("tuning", key))
 
     def _missing_targets(self) -> Iterator[Problem]:
         asked = {condition for _, _, condition in self.runs}
@@ -277,10 +233,12 @@ class Profile:
             text = f"not in dataset.participants: {', '.join(sorted(unknown))}"
             yield Problem(text, (*place, "participants"))
         splits = map(self.dataset.splits_of, self.participants_of(name))
-        heard = min(len(of_one.train) for of_one in splits)
+        heard = min(len(set(of_one.train) - set(self.unheard)) for of_one in splits)
         if (model.tuning_stories or 0) > heard:
             text = f"must be at most {heard}, the training stories that every participant heard"
             yield Problem(text, (*place, "tuning_stories"))
+        if not heard:
+            yield Problem("leaves a participant no story to tune on", ("tuning", "unheard"))
         chain = [name]
         while (base := self.models[chain[-1]].variant_of) is not None:
             chain.append(base)
@@ -311,6 +269,11 @@ class Profile:
         """Participants to whom one model is tuned."""
         return self.tuning.jointly or self.dataset.participants
 
+    @property
+    def unheard(self) -> tuple[str, ...]:
+        """Training stories that encoding models are fitted to, and that no model is tuned on."""
+        return self.tuning.unheard or ()
+
     def evaluations_of(self, model: str) -> tuple[str, ...]:
         """Evaluations of a model, in each of its conditions."""
         return self.models[model].evaluations or self.evaluations
@@ -331,7 +294,8 @@ class Profile:
         """Stories that a model is tuned on; without a participant where none's responses count."""
         dataset = self.dataset
         splits = dataset.splits if participant is None else dataset.splits_of(participant)
-        return replace(splits, train=splits.train[: self.models[model].tuning_stories])
+        train = tuple(story for story in splits.train if story not in self.unheard)
+        return replace(splits, train=train[: self.models[model].tuning_stories])
 
     @property
     def runs(self) -> list[tuple[str, str, str]]:

@@ -58,6 +58,7 @@ class TuningSettings:
     jointly: Names | None = None  # participants whom one model is tuned to at once; null: all
     heads: Literal["shared", "separate"] = "shared"  # of participants that are tuned to at once
     adapted: Names = ("q_proj", "k_proj", "v_proj")  # linear layers with an adapter: W^Q, W^K, W^V
+    unheard: Names | None = None  # training stories that no model is tuned on, for `minutes`
     keep: Kept = "loss"  # epoch of least loss; or of highest r of a refitted ridge, or none of them
 
 

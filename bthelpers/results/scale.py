@@ -65,7 +65,13 @@ def sizes(profile: Profile, model: str, evaluation: str, condition: str) -> list
 
 def amounts(profile: Profile, model: str, evaluation: str) -> list[str]:
     """A model and its variants that are tuned on other numbers of stories, where evaluated."""
-    others = [name for name in profile.variants_of(model) if _same(profile, name, model)]
+    others = [
+        name
+        for name in profile.variants_of(model)
+        if _same(profile, name, model)
+        and profile.tuning_of(name) == profile.tuning_of(model)
+        and profile.tuned_regions_of(name) == profile.tuned_regions_of(model)
+    ]
     return _evaluated(profile, [model, *others], evaluation, TUNED)
 
 

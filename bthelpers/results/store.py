@@ -26,7 +26,11 @@ from bthelpers.params.settings import OF_RESPONSES, PER_PARTICIPANT, Profile
 
 ENVIRONMENT = "BRAIN_TUNING_RESULTS"  # the results folder that chapters show
 SERVED = "BRAIN_TUNING_SERVED"  # folder whose files the pages of a book find under _static
-RECORDED = ("recorded/simulation", "recorded/english")  # as seen from a chapter's folder
+ENGLISH = "recorded/english"  # as seen from a chapter's folder; it is always there
+RECORDED = (
+    *("recorded/simulation", ENGLISH),
+    *("recorded/brainwavlm_simulation", "recorded/many_simulation"),
+)
 MAKE = "`bthelpers run NAME` makes it (`make book` for the demo)"
 
 
@@ -125,7 +129,8 @@ class Results:
         """Return what a chapter shows of an evaluation, as seen from the book's folder.
 
         These are the current results or, where their profile leaves the evaluation out, or makes it
-        of some models in other conditions only, the first of the recorded ones that do not.
+        of some models in other conditions only, the first of the recorded ones that do not; if
+        there are none, those of `english`, whose profile then says so.
 
         Parameters
         ----------
@@ -140,13 +145,13 @@ class Results:
         ResultsError
             If there are no current results.
         """
-        *first, last = (cls(root, recorded=True) for root in RECORDED)
-        for results in (cls.current(), *(held for held in first if held.root.is_dir())):
+        recorded = (cls(root, recorded=True) for root in RECORDED)
+        for results in (cls.current(), *(held for held in recorded if held.root.is_dir())):
             profile = results.profile()
             shown = models(profile, evaluation)
             if shown and all(condition in (None, *profile.conditions_of(model)) for model in shown):
                 return results
-        return last
+        return cls(ENGLISH, recorded=True)
 
     def list(self) -> list[Run]:
         """All runs that are there, sorted."""

@@ -85,6 +85,11 @@ def word_vectors(lexicon: Lexicon, spec: SimulationSpec, rng) -> dict[str, np.nd
     return dict(zip(lexicon.words, vectors - vectors.mean(axis=0), strict=True))
 
 
+def planted_meanings(lexicon: Lexicon, spec: SimulationSpec, seed: int) -> dict[str, np.ndarray]:
+    """The `word_vectors` of a dataset that is simulated with a seed."""
+    return word_vectors(lexicon, spec, np.random.default_rng([seed, 0]))
+
+
 def haemodynamic_responses(spec: SimulationSpec, rng) -> np.ndarray:
     """The responses that voxels have: `RESPONSE_PARAMETERS` of each, shape (response, 3)."""
     others = (spec.response_dispersion, spec.response_undershoot)
@@ -232,10 +237,7 @@ def _participant_seeds(spec: SimulationSpec, seed: int) -> dict[str, list[int]]:
 def write_stories(root, spec, seed, responses, progress) -> dict[str, dict[str, Latents]]:
     """Tell and write all stories and their table; latents by lexicon and story."""
     lexicons = load_lexicons(spec)
-    vectors = {
-        path: word_vectors(lexicon, spec, np.random.default_rng([seed, 0]))
-        for path, lexicon in lexicons.items()
-    }
+    vectors = {path: planted_meanings(lexicon, spec, seed) for path, lexicon in lexicons.items()}
     latents, respdict = {path: {} for path in lexicons}, {}
     restart()
     for number, (name, minutes) in enumerate(spec.story_minutes.items()):

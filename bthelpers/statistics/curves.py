@@ -1,4 +1,4 @@
-"""Where curves over layers have their place, and whether tasks are in order along the layers."""
+"""What is read from curves: their place along the layers, what they reach, how steady they are."""
 
 from __future__ import annotations
 
@@ -118,3 +118,66 @@ def order_p(places: ArrayLike, layers: ArrayLike, n_draws: int, seed: int) -> fl
         alternative="greater",
         rng=np.random.default_rng(seed),
     ).pvalue.item()
+
+
+def first_reaching(x: ArrayLike, values: ArrayLike, target: float) -> float:
+    """Where a curve first reaches a value, by straight lines between its points.
+
+    Parameters
+    ----------
+    x : array of shape (point,)
+        Ascending, as minutes of data.
+    values : array of shape (point,)
+    target : float
+
+    Returns
+    -------
+    float
+        The first point's where it is there already; infinite where the curve does not get there.
+
+    Raises
+    ------
+    ValueError
+        If `x` does not ascend, or something is not finite.
+
+    Examples
+    --------
+    >>> first_reaching([10, 20, 40], [0.1, 0.3, 0.4], target=0.2)
+    15.0
+    """
+    x, values = np.asarray(x, np.float64), np.asarray(values, np.float64)
+    if x.shape != values.shape or x.ndim != 1 or not x.size:
+        raise ValueError(f"a curve of {x.shape} places does not match {values.shape} values")
+    if not (np.isfinite([*values, target]).all() and (np.diff(x) > 0).all()):
+        raise ValueError("a curve's places must ascend; its values and the target must be finite")
+    reached = values >= target
+    if not reached.any():
+        return float("inf")
+    k = int(reached.argmax())
+    if k == 0:
+        return float(x[0])
+    share = (target - values[k - 1]) / (values[k] - values[k - 1])
+    return float(x[k - 1] + share * (x[k] - x[k - 1]))
+
+
+def successive_variance(values: ArrayLike) -> float:
+    """Variance about a slow trend: half the mean squared difference of successive values.
+
+    Von Neumann's (1941) estimate. The plain variance would count it as unsteady that a curve rises.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+
+    Returns
+    -------
+    float
+        NaN for fewer than two values, or where one is NaN.
+
+    Examples
+    --------
+    >>> successive_variance([1.0, 2.0, 3.0, 4.0]), successive_variance([1.0, 3.0, 1.0, 3.0])
+    (0.5, 2.0)
+    """
+    steps = np.diff(np.asarray(values, np.float64))
+    return float((steps**2).mean() / 2) if len(steps) else float("nan")

@@ -140,3 +140,31 @@ def one_sided_p(excess: xr.DataArray, uncertain: Spread) -> xr.DataArray:
     beyond = xr.DataArray(TAILS)[np.maximum(reached - 1, 0)]
     p = xr.where(excess < 0, 1 - beyond, beyond)
     return p.where(excess.notnull() & widths.isel(tail=-1).notnull())
+
+
+def corrected_error(values: xr.DataArray, over: str, among: str) -> xr.DataArray:
+    """Standard error of means over participants, corrected for each participant's mean.
+
+    What participants differ by in all conditions alike does not bear on differences between
+    conditions (Loftus and Masson, 1994). So each participant's mean is brought to that of all
+    before (Cousineau, 2005), with the factor by which this makes errors too small (Morey, 2008).
+
+    Parameters
+    ----------
+    values : DataArray (..., over, among)
+    over : str
+        Dim of the participants.
+    among : str
+        Dim of the conditions, of which each participant has all.
+
+    Returns
+    -------
+    DataArray without `over`
+        0 for a single participant; NaN where a value is.
+    """
+    n, n_conditions = values.sizes[over], values.sizes[among]
+    if n == 1:
+        return values.isel({over: 0}, drop=True) * 0
+    own = values - values.mean(among, skipna=False)
+    factor = n_conditions / (n_conditions - 1) if n_conditions > 1 else 1
+    return np.sqrt(own.var(over, ddof=1, skipna=False) * factor / n)

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bthelpers.core.progress import Progress
 from bthelpers.encoding.spoken import Spoken
-from bthelpers.params.settings import ProbeSettings
+from bthelpers.params.evaluations import ProbeSettings
 from bthelpers.statistics.bootstrap import clustered_counts
 from bthelpers.tasks.clips import SPLITS, Clip
 

@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from bthelpers.models.front_ends import MelFrontEnd
 from bthelpers.models.speech import WAVEFORMS_AT_ONCE, SpeechEncoder
-from bthelpers.params.settings import RecognitionSettings
+from bthelpers.params.evaluations import RecognitionSettings
 from bthelpers.statistics.bootstrap import clustered_counts
 from bthelpers.tasks.clip_features import problem_of, refuse_clips
 from bthelpers.tasks.clips import read_waveform

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-import xarray as xr
+from collections.abc import Callable
 
-from bthelpers.encoding.alignment import normalized_alignment, predicted_r
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bthelpers.encoding.alignment import (
+    bootstrap_alignment,
+    normalized_alignment,
+    predicted_responses,
+)
 from bthelpers.encoding.inputs import EncodingInputs
+from bthelpers.params.settings import Profile
+from bthelpers.statistics.correlation import pearson_r
+
+Measure = Callable[[xr.DataArray, EncodingInputs], xr.Dataset]
 
 
 def region_means(features: xr.DataArray, inputs: EncodingInputs) -> xr.Dataset:
@@ -28,11 +40,66 @@ def region_means(features: xr.DataArray, inputs: EncodingInputs) -> xr.Dataset:
     ValueError
         If a region holds no voxel, or one whose prediction is constant.
     """
-    r = predicted_r(features, inputs)
-    masks = inputs.regions.transpose("region", "voxel")
+    return _means(*predicted_responses(features, inputs), inputs)
+
+
+def resampled_means(features: xr.DataArray, inputs: EncodingInputs) -> xr.Dataset:
+    """`region_means` with ``r_draws`` (region, draw), of a bootstrap over blocks of TRs.
+
+    Draws of models and participants are paired, as those of
+    `bthelpers.encoding.alignment.bootstrap_alignment`.
+    """
+    predicted, actual = predicted_responses(features, inputs)
+    statistics = inputs.statistics
+    draws = bootstrap_alignment(
+        predicted,
+        actual,
+        np.ones_like(inputs.ceiling),  # r is not divided by a noise ceiling
+        inputs.regions,
+        statistics.block,
+        statistics.bootstrap_draws,
+        inputs.seed,
+    )
+    return _means(predicted, actual, inputs).assign(r_draws=draws.astype(np.float32))
+
+
+def _means(predicted: NDArray, actual: NDArray, inputs: EncodingInputs) -> xr.Dataset:
+    r, masks = pearson_r(predicted, actual), inputs.regions.transpose("region", "voxel")
     alignment = [normalized_alignment(r, inputs.ceiling, mask) for mask in masks.values]
     means = [r[mask].mean() for mask in masks.values]
     return xr.Dataset(
         {"r": ("region", means), "alignment": ("region", alignment)},
         {"region": masks["region"].values},
     )
+
+
+def mean_over_layers(
+    layers: xr.DataArray, inputs: EncodingInputs, measure: Measure = region_means
+) -> xr.Dataset:
+    """Mean over layers (layer, tr, feature) of what each of them predicts."""
+    found = [measure(features, inputs) for features in layers.transpose("layer", ...)]
+    return xr.concat(found, dim="layer").mean("layer")
+
+
+def layers_read(representation: xr.DataArray, parameters: Profile) -> xr.DataArray:
+    """Layers from which responses are predicted: those of `transfer.layers`, or of `tuning.layer`.
+
+    Parameters
+    ----------
+    representation : DataArray (layer, tr, feature)
+    parameters : Profile
+        Where neither says which, the last layer is taken.
+
+    Raises
+    ------
+    ValueError
+        If the model has no such layer.
+    """
+    there = representation["layer"].values.tolist()
+    wanted = parameters.transfer.layers or (parameters.tuning.layer or there[-1],)
+    if beyond := [layer for layer in wanted if layer not in there]:
+        raise ValueError(
+            f"the model has layers 0 to {there[-1]}, not {', '.join(map(str, beyond))}: change"
+            " transfer.layers, or tuning.layer where that is null"
+        )
+    return representation.sel(layer=list(wanted))

@@ -30,6 +30,8 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
         "corpora": _corpora_parameters(profile),
         "splits": {key: everything["dataset"][key] for key in ("splits", "absent")},
         "refit": _refit_parameters(everything),
+        "participants": everything["dataset"]["participants"],
+        "readout": {key: everything["tuning"][key] for key in ("layer", "unheard")},
         "test_rows": profile.encoding.skip_test_rows,
         "published": _digests(profile.voxels.published, "*.npy"),
         "regions": load_regions(profile.dataset.regions),

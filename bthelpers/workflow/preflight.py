@@ -78,6 +78,8 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
         wanted["impact.regions"] = profile.impact.regions
     if evaluated & {"similarity", "controls"}:
         wanted["stages.regions"] = profile.stages.regions
+    if evaluated & {"transfer", "minutes"}:
+        wanted["transfer.regions"] = profile.transfer.regions
     return [
         f"{key}: no region {name!r}{did_you_mean(name, known)}"
         for key, names in wanted.items()
@@ -187,6 +189,8 @@ def evaluation_problems(profile: Profile, repository: Path) -> list[str]:
     found = _refused_by_whisper(profile, repository) + _missing_targets(profile, repository)
     if "preference" in steps:
         found += _missing_wordnet(profile)
+    if "linguistic_probes" in steps:
+        found += _missing_word_vectors(profile, repository)
     if any("corpora" in STEPS[step].reads for step in steps):
         found += _unusable_corpora(profile.corpora, repository)
     return found
@@ -245,6 +249,17 @@ def _missing_wordnet(profile: Profile) -> list[str]:
     from bthelpers.tasks.word_pairs import open_wordnet
 
     return _error_of("preference.wordnet", partial(open_wordnet, name))
+
+
+def _missing_word_vectors(profile: Profile, repository: Path) -> list[str]:
+    """Whether the file is there; what it holds, the run checks: it may have a gigabyte."""
+    name = profile.probes.word_vectors
+    if name is None or (repository / name).is_file():
+        return []
+    return [
+        f"probes.word_vectors: {repository / name} is not there: get a file of GloVe from"
+        " nlp.stanford.edu/projects/glove, or set it to null to do without"
+    ]
 
 
 def _unusable_corpora(settings: CorporaSettings, repository: Path) -> list[str]:

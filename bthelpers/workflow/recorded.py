@@ -56,7 +56,7 @@ def compact(dataset: xr.Dataset) -> xr.Dataset:
     """
     kept = dataset.drop_dims("voxel", errors="ignore")
     kept = kept.isel(draw=slice(RECORDED_DRAWS), missing_dims="ignore")
-    if "r" not in dataset:
+    if "r" not in dataset or "voxel" not in dataset["r"].dims:
         return kept
     coding = f"rounded to multiples of {STEP:g}, in 16 bit"
     return kept.assign(r=dataset["r"].astype(np.float32).assign_attrs(coding=coding))
@@ -72,7 +72,8 @@ def write_record(dataset: xr.Dataset, path: Path) -> None:
     """
     for name, variable in dataset.variables.items():
         compressed = dict.fromkeys(("zlib", "shuffle"), variable.ndim > 0)
-        variable.encoding = compressed | (CODING if name == "r" else {})
+        of_voxels = name == "r" and "voxel" in variable.dims
+        variable.encoding = compressed | (CODING if of_voxels else {})
     if "r" in dataset and (beyond := int((np.abs(dataset["r"]) > 1 + STEP).sum())):
         raise ResultsError(
             f"{path.name}: {beyond} correlations are beyond -1 and 1: make this run again"

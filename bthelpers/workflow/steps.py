@@ -25,6 +25,8 @@ class Step:
     reads : tuple of str
         Steps whose files a run reads. A condition stands for the model in it, and 'model' for the
         one in the condition of the run.
+    reads_all : tuple of str
+        Steps per participant of whose runs all are read, those of others too.
     writes : tuple of str
         Files of a run, from its folder of results; of a step per profile, from the root that the
         profile names.
@@ -53,6 +55,7 @@ class Step:
     writes: tuple[str, ...]
     parameters: tuple[str, ...]
     per: Literal["profile", "participant", "model"] = "model"
+    reads_all: tuple[str, ...] = ()
     notebook: str | None = None
     tunes: tuple[str, ...] = ()
     variant_of: str | None = None
@@ -75,6 +78,7 @@ TUNING = Step(
     megabytes=24_000,
     minutes=2880,
 )
+_OF_FITS = ("encoding", "statistics", "splits", "seed")
 _STEPS = (
     Step(
         "dataset",
@@ -151,29 +155,38 @@ _STEPS = (
         "alignment",
         reads=("representations", "voxels"),
         writes=("alignment.nc",),
-        parameters=("encoding", "statistics", "splits", "seed"),
+        parameters=_OF_FITS,
     ),
     Step(
         "impact",
         reads=("representations", "voxels", "alignment"),
         writes=("impact.nc",),
-        parameters=("dataset", "impact", "encoding", "statistics", "splits", "seed"),
+        parameters=("dataset", "impact", *_OF_FITS),
     ),
     Step(
         "similarity",
         reads=("representations", "voxels"),
         writes=("similarity.nc",),
         # Of `preference`, whose words have meanings.
-        parameters=(
-            *("dataset", "splits", "stages", "preference", "encoding", "statistics", "seed"),
-        ),
+        parameters=("dataset", "stages", "preference", *_OF_FITS),
         gpu=False,
     ),
     Step(
         "controls",
         reads=("representations", "voxels"),
         writes=("controls.nc",),
-        parameters=("dataset", "splits", "stages", "encoding", "statistics", "seed"),
+        parameters=("dataset", "stages", *_OF_FITS),
+    ),
+    # On all participants, whoever a model was tuned to.
+    *(
+        Step(
+            name,
+            reads=("representations",),
+            reads_all=("voxels",),
+            writes=(f"{name}.nc",),
+            parameters=(*_OF_FITS, "participants", "transfer", "readout"),
+        )
+        for name in ("transfer", "minutes")
     ),
     Step(
         "preference",
@@ -184,7 +197,7 @@ _STEPS = (
     Step(
         "linguistic_probes",
         reads=("model", "dataset"),
-        writes=("linguistic_probes.nc",),
+        writes=("linguistic_probes.nc", "word_vectors.nc"),
         # Of `preference`, whose words have meanings; of `representation`, the window.
         parameters=(
             *("dataset", "splits", "representation", "probes", "preference", "statistics", "seed"),
@@ -270,6 +283,12 @@ class PlannedRun:
             if step in STEPS
         ]
 
+    def all_needs(self, profile: Profile) -> list[PlannedRun]:
+        """Runs whose files it reads, with those of all participants."""
+        of_all = STEPS[self.step].reads_all
+        participants = profile.dataset.participants
+        return [*self.needs, *(PlannedRun(step, name) for step in of_all for name in participants)]
+
     @property
     def _sources(self) -> list[tuple[str, str]]:
         """Steps that it reads, and 'pretrained', each with the condition in which it does."""
@@ -298,7 +317,7 @@ class PlannedRun:
             kinds.append(f"models/{self.names['model']}")
         files = [
             file
-            for needed in self.needs
+            for needed in self.all_needs(profile)
             # Corpora that are linked anew are the same corpora.
             if needed.step != "corpora" or profile.corpora.simulate is not None
             for file in needed.outputs(profile)

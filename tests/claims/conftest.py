@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from claim_results import MODELS, PARTICIPANTS, ReadOnce, invented, write_profile
 
-from bthelpers.claims.iclr2025 import CLAIMS
+from bthelpers.claims.papers.iclr2025 import CLAIMS
 from bthelpers.claims.verdicts import evaluate_claims
 from bthelpers.results.store import Results, result_folder, write_dataset
 

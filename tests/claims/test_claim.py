@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from bthelpers.claims.claim import Claim, Statement
-from bthelpers.claims.iclr2025 import CLAIMS
 from bthelpers.claims.margins import ALIGNMENT, MARGINS, RISE, margin_table
+from bthelpers.claims.papers.iclr2025 import CLAIMS
 from bthelpers.claims.quantities import PROBES, alignment_with
 
 LATE = alignment_with("late_language", "late language")

@@ -70,7 +70,8 @@ def test_equality_is_not_shown_by_not_knowing():
         ("hubert-mini", "bthelpers/checkpoints/hubert-mini", "HuBERT"),
         ("base", "facebook/wav2vec2-base", "Wav2vec2"),
         ("mine", "hubert-models/whisper-small", "Whisper"),
-        ("wavlm-mini", "bthelpers/checkpoints/wavlm-mini", None),
+        ("wavlm-mini", "bthelpers/checkpoints/wavlm-mini", "WavLM"),
+        ("mine", "models/mine", None),
     ],
 )
 def test_a_family_is_read_off_the_names(model, path, family):

@@ -230,3 +230,43 @@ def test_joint_tuning_is_to_participants_of_the_dataset():
     match = r"tuning\.jointly: not in dataset\.participants: UTS99"
     with pytest.raises(ParameterError, match=match):
         load(PARAMS / "many.yaml", {"tuning.jointly": ["UTS01", "UTS99"]})
+
+
+def test_no_model_is_tuned_on_unheard_stories():
+    profile = load(PARAMS / "demo.yaml", {"tuning.unheard": ["story02", "story16"]})
+    train = profile.tuning_splits("hubert-mini").train
+    assert train == tuple(s for s in profile.dataset.splits.train if s not in profile.unheard)
+    fewer = load(
+        PARAMS / "demo.yaml",
+        {"tuning.unheard": ["story02"], "models.hubert-mini.tuning_stories": 2},
+    )
+    assert fewer.tuning_splits("hubert-mini").train == ("story01", "story03")
+    assert load(PARAMS / "demo.yaml").unheard == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"tuning.unheard": ["story17"]}, r"unheard: not in dataset\.splits\.train: story17"),
+        (
+            {"tuning.unheard": [f"story{n:02}" for n in range(1, 17)]},
+            r"tuning\.unheard: leaves a participant no story to tune on",
+        ),
+        (
+            {"tuning.unheard": ["story01"], "models.hubert-mini.tuning_stories": 16},
+            r"tuning_stories: must be at most 15",
+        ),
+    ],
+)
+def test_unheard_stories_that_do_not_fit_are_refused(changes, match):
+    with pytest.raises(ParameterError, match=match):
+        load(PARAMS / "demo.yaml", changes)
+
+
+@pytest.mark.parametrize("name", ["many", "many_simulation"])
+def test_everyone_heard_stories_that_no_model_is_tuned_on(name):
+    profile = load(PARAMS / f"{name}.yaml")
+    for participant in profile.dataset.participants:
+        heard = profile.dataset.splits_of(participant).train
+        assert set(profile.unheard) < set(heard)
+        assert len(set(heard) - set(profile.unheard)) >= max(profile.transfer.n_stories)

@@ -178,6 +178,13 @@ def test_sizes_are_of_other_checkpoints_and_amounts_of_the_same():
     assert amounts(PROFILE, "other", "probes") == ["other"]
 
 
+def test_what_is_tuned_in_another_way_is_no_amount():
+    others = {"adaptation": "lora"}, {"tuned_regions": ("primary_auditory",)}
+    for change in others:
+        other = profile_of(MODELS | {"wide-1": replace(MODELS["wide-1"], **change)})
+        assert amounts(other, "wide", "probes") == ["wide"]
+
+
 def test_only_what_is_evaluated_is_studied():
     studies = (scale.with_sizes, scale.with_tuned_sizes, scale.with_amounts)
     assert [study(PROFILE, "alignment") for study in studies] == [["wide"]] * 3

@@ -9,10 +9,12 @@ from scipy import stats
 
 from bthelpers.statistics.curves import (
     centre_of_mass,
+    first_reaching,
     layer_of_maximum,
     order_p,
     rank_correlation,
     rise_to_last,
+    successive_variance,
 )
 
 CURVES = st.lists(st.integers(-50, 50), min_size=2, max_size=9).filter(lambda c: len(set(c)) > 1)
@@ -94,3 +96,42 @@ def test_tasks_in_order_are_found_and_others_rarely():
     rng = np.random.default_rng(0)
     by_chance = [order_p(places, rng.permutation(7)[None], 199, seed=k) for k in range(100)]
     assert np.mean(np.array(by_chance) <= 0.05) < 0.12
+
+
+@pytest.mark.parametrize(
+    ("values", "target", "expected"),
+    [
+        ([0.1, 0.2, 0.4], 0.3, 30),
+        ([0.1, 0.2, 0.4], 0.4, 40),
+        ([0.1, 0.2, 0.4], 0.05, 10),
+        ([0.1, 0.2, 0.4], 0.5, np.inf),
+        ([0.1, 0.4, 0.2], 0.25, 15),  # and never mind that it falls again
+        ([0.3, 0.3, 0.3], 0.3, 10),
+    ],
+)
+def test_where_a_curve_reaches_a_value(values, target, expected):
+    assert first_reaching([10, 20, 40], values, target) == pytest.approx(expected)
+
+
+def test_one_point_is_a_curve():
+    assert first_reaching([10], [0.5], 0.5) == 10
+
+
+@pytest.mark.parametrize(
+    ("places", "values"),
+    [([10, 10], [1, 2]), ([10, 20], [1, np.nan]), ([10], [1, 2]), ([], [])],
+)
+def test_what_is_no_curve_is_an_error(places, values):
+    with pytest.raises(ValueError, match="places"):
+        first_reaching(places, values, 1.0)
+
+
+def test_successive_variance_is_that_of_noise_and_not_of_the_trend():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 3, 20_001)
+    trend = np.linspace(0, 500, len(noise))
+    assert successive_variance(noise + trend) == pytest.approx(9, rel=0.03)
+    assert np.var(noise + trend) > 1000
+    assert np.isnan(successive_variance([1.0]))
+    assert np.isnan(successive_variance([1.0, np.nan, 2.0]))
+    assert successive_variance([4.0] * 5) == 0

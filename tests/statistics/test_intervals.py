@@ -5,7 +5,13 @@ from intervals_by_hand import by_hand
 from scipy import stats
 
 from bthelpers.statistics.bootstrap import resampling_counts
-from bthelpers.statistics.intervals import TAILS, interval, one_sided_p, spread
+from bthelpers.statistics.intervals import (
+    TAILS,
+    corrected_error,
+    interval,
+    one_sided_p,
+    spread,
+)
 
 
 def estimate(values, draws, n_drawn=None):
@@ -116,3 +122,32 @@ def test_levels_are_kept_whatever_varies(n_participants, share):
     for level in (0.05, 0.005):
         found = int((p <= level).sum())
         assert stats.binomtest(found, len(p), level, "greater").pvalue > 0.01
+
+
+def test_the_corrected_error_is_that_of_a_paired_difference():
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 5, (7, 1)) + rng.normal(0, 0.1, (7, 2))
+    labelled = xr.DataArray(values, dims=("participant", "condition"))
+    error = corrected_error(labelled, "participant", "condition")
+    # With two conditions, both errors are that of the mean difference over the root of two.
+    paired = stats.sem(values[:, 0] - values[:, 1]) / np.sqrt(2)
+    np.testing.assert_allclose(error, [paired, paired])
+
+
+def test_what_participants_differ_by_in_all_conditions_does_not_count():
+    values = np.random.default_rng(1).normal(size=(5, 3))
+    offsets = np.array([0, 9, -4, 2, 100])[:, None]
+    one, other = (
+        corrected_error(xr.DataArray(v, dims=("p", "c")), "p", "c")
+        for v in (values, values + offsets)
+    )
+    np.testing.assert_allclose(one, other)
+    uncorrected = stats.sem(values - values.mean(axis=1, keepdims=True)) * np.sqrt(3 / 2)
+    np.testing.assert_allclose(one, uncorrected)
+
+
+def test_one_participant_has_no_error_and_a_gap_none_either():
+    one = xr.DataArray([[1.0, 2.0]], dims=("p", "c"))
+    assert corrected_error(one, "p", "c").values.tolist() == [0, 0]
+    gap = xr.DataArray([[1.0, np.nan], [2.0, 3.0]], dims=("p", "c"))
+    assert np.isnan(corrected_error(gap, "p", "c")).any()

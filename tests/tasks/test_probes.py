@@ -14,7 +14,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bthelpers.params.settings import ProbeSettings
+from bthelpers.params.evaluations import ProbeSettings
 from bthelpers.statistics.bootstrap import resampling_counts
 from bthelpers.tasks.clips import Clip
 from bthelpers.tasks.probes import (

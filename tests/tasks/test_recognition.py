@@ -10,7 +10,7 @@ from tiny_models import CONVOLUTIONAL, standardized, tiny_extractor, tiny_model
 
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.speech import SpeechEncoder
-from bthelpers.params.settings import RecognitionSettings
+from bthelpers.params.evaluations import RecognitionSettings
 from bthelpers.tasks import recognition as module
 from bthelpers.tasks.clips import read_waveform
 from bthelpers.tasks.recognition import FineTuning, Recognizer, evaluate, fine_tune

@@ -20,8 +20,9 @@ DATASET_STEPS = {
 CORPORA_STEPS = {"corpora", "probes", "recognition"}
 SPLIT_STEPS = {
     *("voxels", "representations", "tuning", "alignment", "impact"),
-    *("preference", "linguistic_probes", "similarity", "controls"),
+    *("preference", "linguistic_probes", "similarity", "controls", "transfer", "minutes"),
 }
+TRANSFER_STEPS = {"transfer", "minutes"}
 MODELS = ("hubert-mini", "hubert-mini-2", "wav2vec2-mini", "wavlm-mini", "whisper-mini")
 CHOOSING = {  # runs of a model
     "participants": ["SIM01"],
@@ -35,24 +36,29 @@ STEPS = {
     "name": set(),
     "conditions": set(),  # which runs there are, and nothing within a run
     "evaluations": set(),
-    "dataset.participants": set(),
+    "dataset.participants": TRANSFER_STEPS,
     "dataset.root": DATASET_STEPS,
     "dataset.cache": set(),
     "dataset.simulate": DATASET_STEPS,
     "dataset.splits": SPLIT_STEPS,
     "dataset.absent": SPLIT_STEPS,
     "dataset.regions": {"voxels", "joint"},
-    "seed": DATASET_STEPS | CORPORA_STEPS | {"tuning", "alignment"},
+    "seed": DATASET_STEPS | CORPORA_STEPS | TRANSFER_STEPS | {"tuning", "alignment"},
     **{f"models.{name}": {f"models/{name}"} for name in MODELS},
     **{f"models.{name}.{which}": set() for name in MODELS for which in CHOOSING},
     "voxels": {"voxels", "joint"},
     "tuning": {"tuning"},
+    "tuning.layer": {"tuning"} | TRANSFER_STEPS,
+    "tuning.unheard": {"tuning"} | TRANSFER_STEPS,
+    "transfer": TRANSFER_STEPS,
     "representation": {"representations", "linguistic_probes"},
     "targets": {"targets"},
     "stimulus": {"stimulus"},
-    "encoding": {"alignment", "impact", "similarity", "controls"},
-    "encoding.skip_test_rows": {"voxels", "alignment", "impact", "similarity", "controls"},
-    "statistics": {
+    "encoding": {"alignment", "impact", "similarity", "controls"} | TRANSFER_STEPS,
+    "encoding.skip_test_rows": TRANSFER_STEPS
+    | {"voxels", "alignment", "impact", "similarity", "controls"},
+    "statistics": TRANSFER_STEPS
+    | {
         *("alignment", "impact", "preference", "linguistic_probes", "probes", "recognition"),
         *("similarity", "controls"),
     },
@@ -95,6 +101,10 @@ CHOICES = {
     "tuning.head": ("bottleneck",),
     "tuning.heads": ("separate",),
     "tuning.layer": (1,),
+    "tuning.unheard": (["story01"],),
+    "transfer.regions": (["late_language"],),
+    "transfer.layers": ([1],),
+    "transfer.n_stories": ([2],),
     "tuning.adaptation": ("lora",),
     "tuning.jointly": (["SIM01"],),
     "tuning.keep": ("refit",),
@@ -123,7 +133,7 @@ def other(key, value, folder):
     if key.endswith("tuning_stories") and value is None:
         return 1
     if key.endswith(".adaptation"):
-        return "lora"
+        return "full" if value == "lora" else "lora"
     if key.endswith(".tuned_regions"):
         return ["late_language"]
     if key.endswith("lexicon") or key == "dataset.regions":
@@ -173,7 +183,7 @@ def test_a_real_dataset_is_the_same_for_any_seed(in_repository):
     before, after = (step_parameters(load(paper, {"seed": seed})) for seed in (0, 1))
     changed = {step for step in before if before[step] != after[step]}
     assert changed == {
-        *("tuning", "alignment", "impact", "similarity", "controls"),
+        *("tuning", "alignment", "impact", "similarity", "controls", "transfer", "minutes"),
         *("preference", "linguistic_probes", "probes", "recognition"),
     }
 

@@ -194,3 +194,17 @@ def test_what_no_evaluation_asks_for_is_not_looked_at():
     only = replace(profile, models={"hubert-mini": hubert})
     absent = replace(only, corpora=replace(profile.corpora, simulate=None))
     assert preflight.evaluation_problems(absent, ROOT) == []
+
+
+def test_a_file_of_word_vectors_must_be_there(tmp_path):
+    profile = load(ROOT / "params/smoke.yaml", {"probes.word_vectors": "glove.txt"})
+    model = replace(
+        profile.models["hubert-mini"],
+        conditions=("pretrained",),
+        evaluations=("linguistic_probes",),
+    )
+    profile = replace(profile, models={"hubert-mini": model})
+    [problem] = preflight.evaluation_problems(profile, tmp_path)
+    assert problem.startswith(f"probes.word_vectors: {tmp_path / 'glove.txt'} is not there")
+    (tmp_path / "glove.txt").touch()
+    assert preflight.evaluation_problems(profile, tmp_path) == []

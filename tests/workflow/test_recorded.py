@@ -134,6 +134,13 @@ def test_correlations_of_many_voxels_take_little_room(tmp_path):
     assert (tmp_path / "record.nc").stat().st_size < 500_000
 
 
+def test_means_over_regions_are_recorded_as_they_are(tmp_path):
+    r = np.random.default_rng(0).uniform(-1, 1, (2, 3))
+    run = xr.Dataset({"r": (("participant", "region"), r)})
+    write_record(compact(run), tmp_path / "record.nc")
+    np.testing.assert_array_equal(read_dataset(tmp_path / "record.nc")["r"], r)
+
+
 def test_a_record_needs_the_voxels(repository):
     (repository / "results/english/SIM01/voxels.nc").unlink()
     with pytest.raises(ResultsError, match=r"SIM01/voxels\.nc is not there"):

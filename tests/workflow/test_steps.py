@@ -40,11 +40,13 @@ EVERY_RUN = {
 @pytest.mark.parametrize(
     ("profile", "counts"),
     [
-        ("smoke", (1, 5, 1, 2, 1, 0, 13, 13, 6, 6, 6, 6, 6, 7, 6)),
-        ("demo", (1, 1, 1, 0, 0, 0, 3, 3, 3, 0, 0, 3, 0, 0, 0)),
-        ("paper", (8, 68, 32, 6, 1, 0, 115, 200, 158, 0, 0, 75, 0, 115, 61)),
-        ("brainwavlm", (3, 18, 0, 1, 0, 0, 20, 24, 0, 0, 0, 0, 0, 0, 0)),
-        ("many", (8, 16, 0, 2, 2, 2, 24, 80, 0, 0, 0, 0, 0, 24, 0)),
+        ("smoke", (1, 5, 1, 2, 1, 0, 13, 13, 6, 6, 6, 2, 2, 6, 6, 7, 6)),
+        ("demo", (1, 1, 1, 0, 0, 0, 3, 3, 3, 0, 0, 0, 0, 3, 0, 0, 0)),
+        ("paper", (8, 68, 32, 6, 1, 0, 115, 200, 158, 0, 0, 0, 0, 75, 0, 115, 61)),
+        ("brainwavlm", (3, 18, 0, 1, 0, 0, 20, 9, 0, 0, 0, 20, 0, 0, 8, 8, 0)),
+        ("brainwavlm_simulation", (3, 14, 0, 1, 0, 0, 16, 9, 0, 0, 0, 16, 0, 0, 8, 8, 0)),
+        ("many", (8, 16, 0, 2, 2, 2, 24, 80, 0, 0, 0, 0, 24, 0, 0, 24, 0)),
+        ("many_simulation", (3, 3, 0, 0, 0, 1, 5, 9, 0, 0, 0, 0, 5, 0, 0, 5, 0)),
     ],
 )
 def test_every_run_is_planned_once_and_after_what_it_needs(profile, counts):
@@ -119,6 +121,15 @@ def test_a_run_reads_what_was_made_for_its_model_participant_and_condition():
     assert read("probes", "pretrained") == [corpora, "probes.json", "models/m.json"]
     assert read("probes", "text-lm") == [*weights("text-lm"), corpora, "probes.json"]
     assert read("probes", "brain-tuned")[:2] == weights("S/brain-tuned")
+    everyone = replace(profile.dataset, participants=("S", "T"))
+    transfer = PlannedRun.of("transfer", "m", "S", "brain-tuned")
+    assert transfer.inputs(replace(profile, models={}, dataset=everyone), parameters) == [
+        f"{root}/m/S/brain-tuned/representations.nc",
+        voxels,
+        f"{root}/T/voxels.nc",
+        "transfer.json",
+    ]
+    assert read("minutes", "pretrained")[0] == f"{root}/m/pretrained/representations.nc"
     assert read("impact", "stimulus-tuned") == [
         f"{root}/m/stimulus-tuned/representations.nc",
         voxels,

@@ -1,7 +1,7 @@
 from claim_results import MODEL, REPOSITORY
 
 from bthelpers.claims.claim import FAMILIES
-from bthelpers.claims.iclr2025 import BIG_TEXT, CLAIMS
+from bthelpers.claims.papers.iclr2025 import BIG_TEXT, CLAIMS
 
 
 def test_every_published_claim_is_tested(published):

@@ -14,7 +14,7 @@ import xarray as xr
 
 from bthelpers.claims import margins
 from bthelpers.claims.claim import Claim, Statement
-from bthelpers.claims.iclr2025 import GAIN, PRIMARY, SELF_SUPERVISED
+from bthelpers.claims.papers.iclr2025 import GAIN, PRIMARY, SELF_SUPERVISED
 from bthelpers.claims.quantities import EARLY_LOW_LEVEL, PROBES, SEMANTIC, Measure
 from bthelpers.results.comparison import estimate
 from bthelpers.results.runs import BASELINE, TUNED

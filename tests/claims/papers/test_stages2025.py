@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from claim_results import MODEL, N_LAYERS, PARTICIPANTS, REGIONS, REPOSITORY
 
-from bthelpers.claims import iclr2025, stages2025
-from bthelpers.claims.stages2025 import BEST_LATE, FIRST, LAST, LATE, LATE_LESS_EARLY, ORDER
+from bthelpers.claims.papers import iclr2025, stages2025
+from bthelpers.claims.papers.stages2025 import BEST_LATE, FIRST, LAST, LATE, LATE_LESS_EARLY, ORDER
 from bthelpers.claims.verdicts import evaluate_claims
 from bthelpers.results.store import read_dataset, write_dataset
 

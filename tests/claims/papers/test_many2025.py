@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from transfer_results import MODEL, minutes, write_minutes
+
+from bthelpers.claims.papers import many2025
+from bthelpers.claims.papers.many2025 import HEARD, UNHEARD, highest_gain, share_of_minutes
+from bthelpers.claims.verdicts import evaluate_claims
+from bthelpers.results.runs import BASELINE
+from bthelpers.results.store import write_dataset
+from bthelpers.results.transfer.minutes import JOINT, NEW, OTHER, OWN, TUNED_TO, load_minutes
+
+
+@pytest.fixture
+def results(tmp_path):
+    return write_minutes(tmp_path / "smoke")
+
+
+@pytest.mark.parametrize("role", [TUNED_TO, NEW])
+def test_shares_of_the_minutes_are_those_of_the_table(results, role):
+    found = share_of_minutes(results, MODEL, role, HEARD)
+    value = found["value"]
+    np.testing.assert_allclose(value.sel(condition=BASELINE), 100)
+    np.testing.assert_allclose(value.sel(condition=JOINT), 12.5)
+    np.testing.assert_allclose(value.sel(condition=OTHER), 50)
+    assert found["draws"].sizes["draw"] == many2025.N_DRAWS
+    assert (found["n_drawn"] == 3).all()
+
+
+def test_resampled_orders_are_means_over_as_many(results):
+    found = highest_gain(results, MODEL, "late_language", NEW, UNHEARD)
+    curves = load_minutes(results, MODEL).sel(stories=UNHEARD, participant="SIM03")
+    best = curves["alignment"].sel(region="late_language", n_stories=8)
+    mean = best.mean("order")
+    expected = 100 * (mean.sel(condition=OWN) / mean.sel(condition=BASELINE) - 1)
+    assert found["value"].sel(condition=OWN).item() == pytest.approx(expected.item())
+    per_order = 100 * (best.sel(condition=OWN) / best.sel(condition=BASELINE) - 1)
+    draws = found["draws"].sel(condition=OWN, participant="SIM03")
+    assert draws.min() >= per_order.min() - 1e-9
+    assert draws.max() <= per_order.max() + 1e-9
+    assert len(np.unique(draws.round(9))) > 3
+
+
+def test_a_curve_that_does_not_get_there_counts_with_all_of_its_minutes(results):
+    low = minutes("other")
+    low["alignment"] *= 0.5
+    write_dataset(low, results.root / MODEL / JOINT / "minutes.nc", {})
+    found = share_of_minutes(results, MODEL, NEW, HEARD)["value"].sel(condition=JOINT)
+    np.testing.assert_allclose(found, 100)
+
+
+def test_verdicts_are_those_of_the_planted_truth(results):
+    claims = {
+        topic: [claim for claim in some if claim.statements[0].measure.evaluation == "minutes"]
+        for topic, some in many2025.CLAIMS.items()
+    }
+    table = evaluate_claims(results, claims).claims.set_index("claim")["verdict"]
+    assert table["It needs less than the pretrained model"] == "holds"
+    assert table["By up to 50 %"] == "cannot be tested"
+    assert table["Alignment with auditory cortex is slightly lower"] == "holds"
+    assert table["So it does on stories that no model has heard"] == "holds"
+    assert len(table) == 7
