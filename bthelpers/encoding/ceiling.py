@@ -12,9 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bthelpers.core.errors import DatasetError, parsing
 from bthelpers.core.provenance import file_digest
-from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
-from bthelpers.data.regions import load_regions
+from bthelpers.data.recordings.opening import region_masks, region_table
 from bthelpers.params.settings import Profile, VoxelSettings
 
 # Voxels handled at once: ten repeats of 300 TRs are then 100 MB in float64.
@@ -287,7 +286,7 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
     if settings.published is not None:
         origin = f"published, {settings.published}"
         ceiling = load_published(f"{settings.published}/{participant}.npy", len(invalid))
-    regions = region_masks(dataset, participant, load_regions(parameters.dataset.regions))
+    regions = region_masks(dataset, participant, region_table(parameters.dataset))
     above = (ceiling > settings.ceiling) & ~invalid
     _require_voxels(participant, regions & above, settings)
     tuned = above & regions.sel(region=list(settings.regions)).any("region").values
