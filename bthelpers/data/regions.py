@@ -48,7 +48,7 @@ def one_electrode(name: str) -> list[str]:
 
 
 def load_regions(
-    path: Path | None = None, members: Callable[[str], list[str]] = glasser_parcels
+    path: Path | None = None, known: Callable[[str], list[str]] = glasser_parcels
 ) -> dict[str, tuple[str, ...]]:
     """Read a region table and resolve regions made of other regions.
 
@@ -59,7 +59,7 @@ def load_regions(
         hemispheres, ``L_A1`` for one, ``L_*`` for a whole hemisphere) or of other regions. A
         minus before a member takes its parcels away from those listed before. Default: the region
         sets of Moussa et al. (ICLR 2025), appendix A.1.
-    members : callable
+    known : callable
         What a name that is no region of the table stands for, or nothing: `glasser_parcels`, or
         `one_electrode`.
 
@@ -87,7 +87,7 @@ def load_regions(
             raise ParameterError(f"{path}: expected lines such as 'primary_auditory: [A1]'")
     # YAML reads areas such as 44 as numbers
     table = {name: [str(member) for member in members] for name, members in table.items()}
-    regions = {name: tuple(_resolve(name, table, path, members)) for name in table}
+    regions = {name: tuple(_resolve(name, table, path, known)) for name in table}
     for name, parcels in regions.items():
         if not parcels:
             raise ParameterError(f"{path}: region {name!r} holds no parcel")
@@ -98,7 +98,7 @@ def _resolve(
     name: str,
     table: dict[str, list[str]],
     path: Path,
-    members: Callable[[str], list[str]],
+    known: Callable[[str], list[str]],
     inside: tuple = (),
 ) -> list[str]:
     """Parcels with hemisphere of a region, a parcel or an area, in order, without repeats."""
@@ -107,13 +107,13 @@ def _resolve(
     if name in table:
         parcels: list[str] = []
         for member in table[name]:
-            named = _resolve(member.removeprefix("-"), table, path, members, (*inside, name))
+            named = _resolve(member.removeprefix("-"), table, path, known, (*inside, name))
             if member.startswith("-"):
                 parcels = [parcel for parcel in parcels if parcel not in named]
             else:
                 parcels += [parcel for parcel in named if parcel not in parcels]
         return parcels
-    if parcels := members(name):
+    if parcels := known(name):
         return parcels
     raise ParameterError(
         f"{path}: {name!r} in region {inside[-1]!r} is neither a parcel of the Glasser atlas nor "

@@ -68,7 +68,7 @@ def read_positions(path: Path) -> xr.DataArray:
     axes = look_up(str(system.get("EEGCoordinateSystem")), AXES, f"coordinate system in {about}")
     unit = look_up(str(system.get("EEGCoordinateUnits")), METRES, f"unit of positions in {about}")
     right_front_top = np.stack([sign * given[:, column] for column, sign in axes], axis=1)
-    coords = {"voxel": table["name"].to_numpy(), "axis": ["right", "front", "top"]}
+    coords = {"voxel": table["name"].to_numpy().astype(str), "axis": ["right", "front", "top"]}
     if repeated := table["name"][table["name"].duplicated()].tolist():
         raise DatasetError(f"{path} names twice: {listed(repeated)}: {REMEDY}")
     return xr.DataArray(unit * right_front_top, coords, ("voxel", "axis"), attrs={"units": "m"})
@@ -105,7 +105,8 @@ def read_channels(path: Path, recording: BrainVision) -> pd.DataFrame:
         )
     if "sampling_frequency" in table:
         rates = read_numbers(path, table, "sampling_frequency")
-        if wrong := sorted({*rates[~np.isclose(rates, recording.rate)]}):
+        differ = np.isfinite(rates) & ~np.isclose(rates, recording.rate)
+        if wrong := sorted({*rates[differ]}):
             raise DatasetError(
                 f"{path} says {listed(f'{rate:g} Hz' for rate in wrong)}, the header of"
                 f" {recording.path} {recording.rate:g} Hz: {REMEDY}"

@@ -53,6 +53,18 @@ def region_table(
     return load_regions(path, glasser_parcels if settings.recording is None else one_electrode)
 
 
+def places(dataset: Dataset, participant: str) -> dict[str, xr.DataArray]:
+    """Names and positions of electrodes, ``electrode`` (voxel) and ``position`` (voxel, axis).
+
+    Nothing where responses are of voxels, whose places are the cortex's.
+    """
+    if not isinstance(dataset, EEGDataset):
+        return {}
+    positions = dataset.positions(participant)
+    electrode = xr.DataArray(positions["voxel"].values, dims="voxel")
+    return {"electrode": electrode, "position": positions.drop_vars("voxel")}
+
+
 def region_masks(
     dataset: Dataset, participant: str, regions: Mapping[str, tuple[str, ...]]
 ) -> xr.DataArray:

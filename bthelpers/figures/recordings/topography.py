@@ -75,7 +75,7 @@ def topographies(maps: Mapping[str, NDArray], positions: xr.DataArray, label: st
     maps : mapping of str to array of shape (electrode,)
         By the panel's title; NaN where there is no value.
     positions : DataArray (voxel, axis)
-        As of `bthelpers.data.recordings.bids.EEGDataset.positions`.
+        In any unit, to the right, front and top.
     label : str
         What the colours are, with its unit.
 
