@@ -46,7 +46,7 @@ def whole_samples(delays: Iterable[float], interval: float) -> tuple[int, ...]:
     return tuple(found)
 
 
-def sample_times(n_samples: int, rate: float) -> NDArray[np.float64]:
+def sample_times(n_samples: int, rate: float, first: float = 0.0) -> NDArray[np.float64]:
     """Times at which features are computed for a recording of so many samples.
 
     As for volumes, `bthelpers.core.timing.trim` leaves those of the recording: ten samples more are
@@ -55,9 +55,11 @@ def sample_times(n_samples: int, rate: float) -> NDArray[np.float64]:
     Parameters
     ----------
     n_samples : int
-        Of the recording; the first is at the onset of the sound.
+        Of the recording.
     rate : float
         Samples per second.
+    first : float
+        Seconds from the onset of the sound to the first sample.
 
     Returns
     -------
@@ -78,4 +80,4 @@ def sample_times(n_samples: int, rate: float) -> NDArray[np.float64]:
     if n_samples < 1:
         raise ValueError("a recording of no sample has no times")
     before, after = TRIM
-    return np.arange(-before, n_samples + after) / rate
+    return first + np.arange(-before, n_samples + after) / rate

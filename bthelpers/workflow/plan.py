@@ -69,7 +69,8 @@ def story_rows(profile: Profile, repository: Path) -> dict[str, int]:
     if settings.simulate is not None:
         minutes = settings.simulate.story_minutes
         if settings.recording is not None:
-            return {story: int(60 * m / settings.interval) for story, m in minutes.items()}
+            rate, skip = settings.recording.rate, settings.recording.skip
+            return {story: int((60 * length - skip) * rate) for story, length in minutes.items()}
         return {story: n_respdict_for(60 * length) - 20 for story, length in minutes.items()}
     if settings.recording is not None:
         dataset = open_dataset(settings, repository)

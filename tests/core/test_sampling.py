@@ -34,6 +34,10 @@ def test_responses_begin_with_the_sound(n_samples, rate):
     np.testing.assert_allclose(np.diff(times), 1 / rate)
 
 
+def test_responses_may_begin_later():
+    np.testing.assert_array_equal(trim(sample_times(3, 4, first=1.5)), [1.5, 1.75, 2])
+
+
 def test_no_sample_is_no_recording():
     with pytest.raises(ValueError, match="no sample"):
         sample_times(0, 64)

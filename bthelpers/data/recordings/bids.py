@@ -57,16 +57,20 @@ class Presentation:
     bad: frozenset[str]
     onset: float
 
-    def read(self, electrodes: list[str], n_samples: int, rate: float) -> np.ndarray:
-        """Samples of electrodes in µV at a rate, float32 (sample, electrode); of bad ones NaN."""
+    def read(self, electrodes: list[str], first: float, n_samples: int, rate: float) -> np.ndarray:
+        """Samples in µV at a rate, from `first` seconds of sound on, float32 (sample, electrode).
+
+        All NaN where an electrode is bad or, in this presentation, one of its samples not finite.
+        """
         own = self.recording.rate
-        start = round(self.onset * own)
+        start = round((self.onset + first) * own)
         stop = min(start + math.ceil((n_samples + 1) * own / rate), self.recording.n_samples)
         samples = self.recording.read(start, stop, [self.channels[one] for one in electrodes])
+        lost = ~np.isfinite(samples).all(axis=0) | [one in self.bad for one in electrodes]
         if own != rate:
             # A mean other than zero would be a step at the beginning, and ring.
             samples = soxr.resample(samples - samples.mean(axis=0), own, rate)
-        samples[:, [one in self.bad for one in electrodes]] = np.nan
+        samples[:, lost] = np.nan
         return samples[:n_samples]
 
 
@@ -80,11 +84,13 @@ class EEGDataset(Dataset):
     rate : float
         Samples per second of the responses. Recordings of a higher rate are resampled, without
         what is above half of it; those of a lower one are an error.
+    skip : float
+        Seconds at the beginning of each story that responses leave out.
     """
 
-    def __init__(self, root: Path | str, rate: float):
+    def __init__(self, root: Path | str, rate: float, skip: float = 0.0):
         super().__init__(root)
-        self.rate = rate
+        self.rate, self.skip = rate, skip
         self._presentations: dict[str, dict[str, list[Presentation]]] = {}
 
     @cached_property
@@ -99,9 +105,9 @@ class EEGDataset(Dataset):
         return [name.removeprefix("sub-") for name in table["participant_id"]]
 
     def n_samples(self, story: str) -> int:
-        """Samples of the responses to a story: those that lie within its sound."""
+        """Samples of the responses to a story: those within its sound, without its beginning."""
         _, duration = wav_header(self.require_audio(story))
-        return math.floor(duration * self.rate + 1e-6)
+        return math.floor((duration - self.skip) * self.rate + 1e-6)
 
     def n_respdict(self, story: str) -> int:
         """Return 20 more than the story's samples, as ``respdict.json`` would count them."""
@@ -109,7 +115,7 @@ class EEGDataset(Dataset):
 
     def tr_times(self, story: str) -> np.ndarray:
         """Return the times at which features are computed, in seconds from the sound's start."""
-        return sample_times(self.n_samples(story), self.rate)
+        return sample_times(self.n_samples(story), self.rate, self.skip)
 
     def response_times(self, story: str) -> np.ndarray:
         """Return the times of the responses' samples (tr,), in seconds."""
@@ -121,14 +127,17 @@ class EEGDataset(Dataset):
         Raises
         ------
         DatasetError
-            If it is missing, truncated or shorter than a second.
+            If it is missing, truncated or, without what is skipped, shorter than a second.
         """
         if story not in self.stories:
             wanted = self.root / "stimuli" / f"{story}.wav"
             raise MissingError(f"{wanted} is missing{did_you_mean(story, self.stories)}")
         path = self.root / "stimuli" / f"{story}.wav"
-        if (duration := wav_header(path)[1]) < 1:
-            raise DatasetError(f"{path} lasts {duration:g} s, too short for a story: {REMEDY}")
+        if (duration := wav_header(path)[1]) < self.skip + 1:
+            raise DatasetError(
+                f"{path} lasts {duration:g} s, too short for a story of which the first"
+                f" {self.skip:g} s are left out (dataset.recording.skip)"
+            )
         return path
 
     def electrodes(self, participant: str) -> list[str]:
@@ -245,9 +254,9 @@ class EEGDataset(Dataset):
                 f"{participant} has {len(names)} electrodes, and the selection does not fit"
                 f" ({error}): it was made for other responses; make it again"
             ) from error
-        n_samples = self.n_samples(story)
         presented = self._of_story(participant, story)
-        return np.stack([one.read(chosen, n_samples, self.rate) for one in presented])
+        cut = self.skip, self.n_samples(story), self.rate
+        return np.stack([one.read(chosen, *cut) for one in presented])
 
     def _of_story(self, participant: str, story: str) -> list[Presentation]:
         self.require_audio(story)
@@ -322,7 +331,8 @@ class EEGDataset(Dataset):
                 f" {duration:.2f} s: {REMEDY}"
             )
         recorded = heard.recording.n_samples / heard.recording.rate
-        if not 0 <= heard.onset <= recorded - self.n_samples(story) / self.rate + 1e-6:
+        latest = recorded - self.skip - self.n_samples(story) / self.rate
+        if not 0 <= heard.onset <= latest + 1e-6:
             raise DatasetError(
                 f"{heard.events}: {story} is heard from {heard.onset:g} s on for {duration:.2f} s,"
                 f" beyond the recording, {heard.recording.path}, which lasts {recorded:.2f} s:"

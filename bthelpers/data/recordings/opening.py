@@ -36,7 +36,9 @@ def dataset_at(
     root: Path, recording: RecordingSettings | None, cache: str | None = None
 ) -> Dataset:
     """Open a folder in the layout of ds003020 or, of recordings of sensors, of BIDS-EEG."""
-    return Dataset(root, cache) if recording is None else EEGDataset(root, recording.rate)
+    if recording is None:
+        return Dataset(root, cache)
+    return EEGDataset(root, recording.rate, recording.skip)
 
 
 def region_table(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -64,7 +63,7 @@ def project(positions: NDArray) -> NDArray[np.float64]:
     return np.column_stack([angle * np.cos(around), angle * np.sin(around)])
 
 
-def topographies(maps: Mapping[str, NDArray], positions: xr.DataArray, label: str) -> Figure:
+def topographies(maps: Mapping[str, NDArray], positions: NDArray, label: str) -> Figure:
     """Draw maps of electrodes' values, with one scale of colours from 0 or below.
 
     Between electrodes, colours are those of a thin plate through the values; electrodes without a
@@ -74,7 +73,7 @@ def topographies(maps: Mapping[str, NDArray], positions: xr.DataArray, label: st
     ----------
     maps : mapping of str to array of shape (electrode,)
         By the panel's title; NaN where there is no value.
-    positions : DataArray (voxel, axis)
+    positions : array of shape (electrode, 3)
         In any unit, to the right, front and top.
     label : str
         What the colours are, with its unit.
@@ -84,7 +83,7 @@ def topographies(maps: Mapping[str, NDArray], positions: xr.DataArray, label: st
     ValueError
         If a map has another number of electrodes, or fewer than four values.
     """
-    places = project(positions.values)
+    places = project(positions)
     for title, values in maps.items():
         if np.shape(values) != (len(places),) or np.isfinite(values).sum() < FEWEST:
             raise ValueError(

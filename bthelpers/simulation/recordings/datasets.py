@@ -110,7 +110,7 @@ def _write_participant(
     seed: list[int],
 ) -> None:
     """Write one participant's recordings, a run for each time that a story is heard, and truth."""
-    rng, shares = np.random.default_rng(seed), electrode_shares(spec)
+    rng, shares = np.random.default_rng(seed), electrode_shares()
     follows = (shares.sel(kind="own") < 0.5).values
     ceilings = planted_ceilings(spec, follows, rng)
     response_of = rng.integers(spec.responses, size=shares.sizes["voxel"])

@@ -97,7 +97,7 @@ def story_latents(
     )
 
 
-def electrode_shares(spec: SimulationSpec) -> xr.DataArray:
+def electrode_shares() -> xr.DataArray:
     """Share of each kind of latent in each electrode's variance, (kind, voxel).
 
     Kinds are those of `bthelpers.simulation.voxels.Latents`.

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,6 @@ from bthelpers.data.inventory import take_inventory
 from bthelpers.data.recordings.bids import EEGDataset
 from bthelpers.data.recordings.opening import open_dataset, region_masks, region_table
 from bthelpers.params.loading import load
-from bthelpers.params.schema import ParameterError
 
 COLUMNS = [NAMES.index(name) for name in EEG]
 START = round(ONSET * RATE)
@@ -88,10 +88,10 @@ def test_one_channel_with_nan_leaves_others_as_they_are(folder):
     write_presentation(folder, 0, "one", samples, 128)
     dataset = EEGDataset(folder.parents[1], RATE)
     whole = dataset.responses("A1", "one")
-    samples[50:60, NAMES.index("Cz")] = np.nan
+    samples[250:260, NAMES.index("Cz")] = np.nan
     write_presentation(folder, 0, "one", samples, 128)
     heard = EEGDataset(folder.parents[1], RATE).responses("A1", "one")
-    assert np.isnan(heard[:, EEG.index("Cz")]).any()
+    assert np.isnan(heard[:, EEG.index("Cz")]).all()
     np.testing.assert_array_equal(heard[:, [0, 2]], whole[:, [0, 2]])
 
 
@@ -129,12 +129,22 @@ def test_stories_without_sound_or_presentation(folder, dataset):
     events = folder / "sub-A1_task-listening_run-0_events.tsv"
     write_table(events, EVENTS, [[0.2, 0, "button", "n/a"]])
     with pytest.raises(MissingError, match=r"has one\.wav as its stim_file.*dataset\.absent"):
-        dataset.responses("A1", "one")
+        EEGDataset(dataset.root, RATE).responses("A1", "one")
     write_table(events, EVENTS, [[0.2, 0, "story", "gone.wav"]])
     with pytest.raises(MissingError, match=r"gone\.wav is missing"):
         EEGDataset(dataset.root, RATE).responses("A1", "one")
     with pytest.raises(DatasetError, match="'B2' is no participant in"):
         dataset.responses("B2", "one")
+
+
+def test_the_beginning_of_stories_may_be_left_out(folder, dataset):
+    later = EEGDataset(dataset.root, RATE, skip=0.75)
+    np.testing.assert_array_equal(
+        later.responses("A1", "one"), dataset.responses("A1", "one")[round(0.75 * RATE) :]
+    )
+    assert later.response_times("one")[0] == 0.75
+    with pytest.raises(DatasetError, match=r"one\.wav lasts 2.5 s, too short .* the first 2 s"):
+        EEGDataset(dataset.root, RATE, skip=2).n_samples("one")
 
 
 def test_tables_beside_the_recording_must_agree_with_it(folder, dataset):
@@ -180,36 +190,13 @@ def test_the_inventory_finds_what_is_missing(folder, dataset):
 def test_regions_are_of_electrodes(dataset, tmp_path):
     table = tmp_path / "regions.yaml"
     table.write_text("front: [Fz]\nmiddle: [front, Cz]\nback: [middle, Pz, -front]\n")
-    settings = replace(load("params/eeg.yaml").dataset, root=str(dataset.root), regions=str(table))
+    settings = replace(
+        load(Path(__file__).parents[3] / "params/eeg.yaml").dataset,
+        root=str(dataset.root),
+        regions=str(table),
+    )
     masks = region_masks(open_dataset(settings), "A1", region_table(settings))
     assert masks.sel(region="back").values.tolist() == [False, True, True]
     table.write_text("front: [Fz, Fp1]\n")
     with pytest.raises(DatasetError, match="region 'front': A1 has no electrode 'Fp1'"):
         region_masks(dataset, "A1", region_table(settings))
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("dataset.recording.rate", 100, r"encoding.delays: 0.0625 s lies between two samples"),
-        ("encoding.delays", None, r"encoding.delays: must be given, in seconds"),
-        ("dataset.regions", None, r"dataset.regions: must name a table of electrodes"),
-        ("dataset.cache", "kept", r"dataset.cache: must be null"),
-        ("representation.stride", 0.1, r"representation.stride: must be at most 0.015625 s"),
-        ("tuning.pooling", "hrf", r"tuning.pooling: must be mean"),
-        ("evaluations", ["impact", "alignment"], r"models: must do without impact"),
-        ("conditions", ["jointly-tuned"], r"models: must do without jointly-tuned"),
-    ],
-)
-def test_settings_that_do_not_go_with_recordings(key, value, message):
-    with pytest.raises(ParameterError, match=message):
-        load("params/eeg.yaml", {key: value})
-
-
-def test_delays_in_seconds_are_samples():
-    profile = load("params/eeg.yaml", {"encoding.delays": [0.125, 0.25]})
-    assert profile.encoding.sampled(profile.dataset.interval).fir_delays == (8, 16)
-    of_volumes = load("params/demo.yaml", {"encoding.delays": [2.0045, 4.009]})
-    assert of_volumes.encoding.sampled(of_volumes.dataset.interval).fir_delays == (1, 2)
-    plain = load("params/demo.yaml")
-    assert plain.encoding.sampled(plain.dataset.interval) is plain.encoding

@@ -1,13 +1,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import xarray as xr
 
 from bthelpers.figures.recordings.topography import project, topographies
 from bthelpers.simulation.recordings.cap import electrodes
 
 PLACES = np.stack([*electrodes().values()])
-POSITIONS = xr.DataArray(PLACES, {"voxel": list(electrodes())}, ("voxel", "axis"))
 SMOOTH = PLACES[:, 1] / PLACES[:, 1].max()
 
 
@@ -41,7 +39,7 @@ def test_electrodes_that_make_no_head(positions, message):
 
 
 def test_colours_pass_through_the_values():
-    figure = topographies({"one": SMOOTH, "other": 2 * SMOOTH}, POSITIONS, "r")
+    figure = topographies({"one": SMOOTH, "other": 2 * SMOOTH}, PLACES, "r")
     one, other = (axes for axes in figure.axes if axes.get_title())
     image = one.images[0]
     assert image.get_clim() == other.images[0].get_clim() == (2 * SMOOTH.min(), 2)
@@ -55,7 +53,7 @@ def test_colours_pass_through_the_values():
 def test_electrodes_without_a_value_are_hollow():
     values = SMOOTH.copy()
     values[::2] = np.nan
-    axes = topographies({"half": values}, POSITIONS, "r").axes[0]
+    axes = topographies({"half": values}, PLACES, "r").axes[0]
     full, hollow = axes.collections
     assert (len(full.get_offsets()), len(hollow.get_offsets())) == (32, 32)
     assert len(hollow.get_facecolors()) == 0
@@ -64,4 +62,4 @@ def test_electrodes_without_a_value_are_hollow():
 @pytest.mark.parametrize("values", [SMOOTH[:-1], np.r_[SMOOTH[:3], np.full(61, np.nan)]])
 def test_too_few_values(values):
     with pytest.raises(ValueError, match=r"few: .* a map needs 4 or more of 64"):
-        topographies({"few": values}, POSITIONS, "r")
+        topographies({"few": values}, PLACES, "r")
