@@ -43,7 +43,7 @@ class RecordingSettings:
     """Recordings of sensors in the layout of BIDS-EEG: electrodes are voxels, and samples TRs."""
 
     rate: Positive  # samples per second to which recordings of a higher rate are brought
-    skip: NonNegative = 1.0  # s at a story's beginning, left out: its onset has a response of its own
+    skip: NonNegative = 1.0  # s of a story left out: its onset has a response of its own
     planted: PlantedLags = PlantedLags()  # what simulated electrodes follow
 
     def problems(

@@ -7,7 +7,6 @@ import xarray as xr
 
 from bthelpers.core.errors import ResultsError
 from bthelpers.data.dataset import Dataset
-from bthelpers.data.recordings.opening import open_dataset
 from bthelpers.encoding.impact import voxel_impact
 from bthelpers.results.comparison import change
 from bthelpers.results.runs import BASELINE, TUNED, over_layers
@@ -125,7 +124,7 @@ def drawing_dataset(results: Results, participant: str) -> Dataset:
     if participant in profile.dataset.participants:
         drawn, shown = (each.voxels(participant)["ceiling"] for each in (current, results))
         if drawn.shape == shown.shape and np.allclose(drawn, shown, rtol=0, atol=CEILING_TOLERANCE):
-            return open_dataset(profile.dataset, "..")
+            return Dataset(f"../{profile.dataset.root}")
     raise ResultsError(
         f"{results.root}: maps of {participant} are drawn on the surfaces of profile"
         f" {profile.name}, which has no participant of that name with the same noise ceilings. Let"
