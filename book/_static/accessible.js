@@ -10,5 +10,5 @@ addEventListener("DOMContentLoaded", () => {
     summary.setAttribute("aria-label", `Pages of ${chapter}`);
   });
   each("th", (head) => { if (!head.textContent.trim()) head.setAttribute("role", "cell"); });
-  each("[role=doc-biblioentry]", (entry) => entry.removeAttribute("role"));
+  each("[role=doc-biblioentry]", (entry) => entry.setAttribute("role", "listitem"));
 });
