@@ -119,7 +119,7 @@ class Catalogue:
         shown = dict.fromkeys(name for model in models for name in profile.participants_of(model))
         return {
             "participants": {name: self._describe_map(name) for name in shown},
-            "runs": self._describe_runs(models),
+            "runs": self._runs,
             "measures": {name: asdict(measure) for name, measure in MEASURES.items()},
             "baseline": BASELINE,
             "smallest_r": SMALLEST_R,
@@ -137,7 +137,7 @@ class Catalogue:
 
         Where that is not there, the page shows the nearest that is.
         """
-        runs = self.description["runs"]
+        runs = self._runs
         conditions = [run["condition"] for run in runs]
         first = runs[0] if runs else {"participant": "", "model": "", "condition": ""}
         return {
@@ -187,9 +187,11 @@ class Catalogue:
             "unseen": raster.unseen,
         }
 
-    def _describe_runs(self, models: list[str]) -> list[dict]:
+    @cached_property
+    def _runs(self) -> list[dict]:
         """Model, participant and condition of each run, and what is there of it."""
         profile, described = self.results.profile(), []
+        models = profile.models_with("alignment")
         for name, participant, condition in profile.runs:
             run = Run(name, participant, condition, "alignment")
             found = dict(self._values(run)) if name in models else {}
