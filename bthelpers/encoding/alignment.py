@@ -27,8 +27,8 @@ from bthelpers.statistics.bootstrap import resampling_counts
 from bthelpers.statistics.correlation import pearson_r
 from bthelpers.statistics.permutation import permutation_p
 
-# Voxels resampled at once: a thousand draws of them are 16 MB in float64.
-_VOXELS_AT_ONCE = 2048
+# Voxels resampled at once: two thousand draws of them are 2 MB in float64, which a cache holds.
+_VOXELS_AT_ONCE = 128
 # Share of (layer, voxel) pairs at an edge of the penalties, above which a warning is given.
 EDGE_LIMIT = 0.02
 

@@ -17,8 +17,8 @@ from bthelpers.core.timing import zscore
 from bthelpers.statistics.correlation import pearson_r
 
 LEVEL = 0.05  # of every test, and of the false discovery rate
-# Voxels handled at once: two thousand draws of them are 16 MB in float64.
-_VOXELS_AT_ONCE = 1024
+# Voxels handled at once: a thousand draws of them are 1 MB in float64, which a cache holds.
+_VOXELS_AT_ONCE = 128
 
 
 def permutation_p(
