@@ -5,7 +5,8 @@ Before any page is read, the workflow makes what is missing or outdated of the p
 
 - Jupyter's execution cache compares a page's code only, so each fingerprint has a cache folder of
   its own. The folder is a configuration value on which Sphinx's reading of every page depends:
-  when it changes, all pages are read, and so executed, again.
+  when it changes, all pages are read, and so executed, again. What it lacks is executed side by
+  side, before Sphinx reads one page after another.
 - The fingerprint is a configuration value on which the writing of every page depends: pages are
   written again until a build with this fingerprint has come to its end.
 - What chapters write for the pages to load goes to a folder of the cache, too.
@@ -19,6 +20,7 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,6 +73,23 @@ def follow_results(app: Sphinx, config: Config) -> None:
     cache = choose_cache(caches, config.results_fingerprint)
     config.nb_execution_cache_path = str(cache)
     serve(cache / "served", config)
+    execute_chapters(Path(app.srcdir), cache, config.nb_execution_timeout)
+
+
+def execute_chapters(book: Path, cache: Path, timeout: float) -> None:
+    """Execute the chapters that a cache lacks, as many at a time as there are processors.
+
+    One that fails is executed again, and its error reported, when its page is read.
+    """
+    chapters = sorted(str(chapter.absolute()) for chapter in book.glob("*.md"))
+    environment = os.environ | {"JUPYTERCACHE": str(cache.absolute())}
+    for words in (
+        ("notebook", "clear", "--force"),  # from the list of those to execute
+        ("notebook", "add", "--reader", "myst_nb_md", *chapters),
+        ("project", "execute", "--executor", "local-parallel", "--timeout", str(int(timeout))),
+    ):
+        jcache = Path(sys.executable).with_name("jcache")
+        run_to_end([str(jcache), *words], env=environment, stdout=subprocess.DEVNULL)
 
 
 def serve(folder: Path, config: Config) -> None:

@@ -78,6 +78,25 @@ def setup(app):
         app.connect("env-check-consistency", lambda app, env: os._exit(9))
 """
 
+# Waits for another chapter, which waits for this one.
+MEETING = """\
+---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {name: python3, display_name: Python 3}
+---
+# OWN
+
+```{code-cell}
+import time
+from pathlib import Path
+Path("OWN").touch()
+give_up = time.monotonic() + 300
+while not Path("OTHER").exists() and time.monotonic() < give_up:
+    time.sleep(0.1)
+print("have met:", Path("OTHER").exists())
+```
+"""
+
 
 class Book:
     """A repository with a book of one chapter."""
@@ -147,6 +166,26 @@ def test_a_page_shows_the_results_that_are_there(tmp_path):
     assert failed.returncode == 1
     assert "workflow.py broken failed (exit status 3)" in failed.stderr.splitlines()[-1]
     assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.skipif(os.cpu_count() < 2, reason="chapters wait for each other: needs two processors")
+def test_chapters_are_executed_side_by_side(tmp_path):
+    book = Book(tmp_path)
+    for own, other in (("one", "two"), ("two", "one")):
+        page = MEETING.replace("OWN", own).replace("OTHER", other)
+        (book.book / f"{own}.md").write_text(page)
+    (book.book / "_toc.yml").write_text("format: jb-book\nroot: one\nchapters: [{file: two}]\n")
+    assert book.build().returncode == 0
+    for name in ("one", "two"):
+        assert "have met: True" in (book.book / f"_build/html/{name}.html").read_text()
+
+
+def test_a_chapter_that_fails_fails_the_build(tmp_path):
+    book = Book(tmp_path)
+    (book.book / "chapter.md").write_text(PAGE.replace("print(", "1 / 0  # print("))
+    failed = book.build()
+    assert failed.returncode != 0
+    assert "ZeroDivisionError" in failed.stderr
 
 
 def test_a_workflow_that_fails_is_named(tmp_path):
