@@ -136,7 +136,7 @@ def one_sided_p(excess: xr.DataArray, uncertain: Spread) -> xr.DataArray:
         From 1e-9; NaN where there is no value or no spread.
     """
     widths = uncertain.half_width(xr.DataArray(TAILS, dims="tail"))
-    reached = (widths <= abs(excess)).sum("tail")
+    reached = (widths < abs(excess)).sum("tail")
     beyond = xr.DataArray(TAILS)[np.maximum(reached - 1, 0)]
     p = xr.where(excess < 0, 1 - beyond, beyond)
     return p.where(excess.notnull() & widths.isel(tail=-1).notnull())

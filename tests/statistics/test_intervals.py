@@ -80,6 +80,12 @@ def test_p_values_are_the_levels_at_which_intervals_leave_out_a_bound(n_particip
         assert one_sided_p(bound - mean, uncertain) == pytest.approx(1 - p)
 
 
+def test_a_value_without_spread_at_its_bound_is_not_beyond_it():
+    exact = spread(estimate([1.0], [[1.0, 1.0, 1.0]], 4))
+    assert one_sided_p(xr.DataArray(0.0), exact) == pytest.approx(0.5)
+    assert one_sided_p(xr.DataArray(1e-3), exact) == pytest.approx(1e-9)
+
+
 def test_without_a_value_or_a_draw_there_is_no_p():
     uncertain = spread(estimate([1.0], [[1.0, 2.0, np.nan]], 4), "participant")
     assert np.isnan(one_sided_p(xr.DataArray(1.0), uncertain))
