@@ -71,5 +71,7 @@ for name, step in STEPS.items():
             mem_mb=step.megabytes,
             runtime=step.minutes,
         shell:
-            "jupytext --quiet --to ipynb --output - {input.notebook:q}"
-            " | papermill --log-output --no-progress-bar {params.named:q} - {log:q}"
+            # Beside the notebook, what is said on the way: a terminal shows its progress.
+            "log={log:q}; (jupytext --quiet --to ipynb --output - {input.notebook:q}"
+            " | papermill --log-output --no-progress-bar {params.named:q} - \"$log\")"
+            " > \"${{log%.ipynb}}.log\" 2>&1"

@@ -51,7 +51,8 @@ class Trial:
         (root / "book").mkdir()
         (root / "bin").mkdir()
         (root / "weights").mkdir()
-        (root / "Snakefile").symlink_to(REPOSITORY / "Snakefile")
+        for name in ("Snakefile", "snakemake_logger_plugin_runs"):
+            (root / name).symlink_to(REPOSITORY / name)
         shutil.copytree(REPOSITORY / "book" / "runs", root / "book" / "runs")
         shutil.copytree(REPOSITORY / "params" / "lexicons", root / "params" / "lexicons")
         for name, script in FAKES.items():

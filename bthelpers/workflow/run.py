@@ -76,6 +76,8 @@ def run_workflow(
         # As text: Snakemake takes 007 for a number.
         command += ["--config", f"profile=!!str {profile}"]
         command += ["--resources", f"gpu={gpus}"] if gpus else []
+        if not {"-n", "--dry-run"} & set(extra):  # of which Snakemake tells by itself
+            command += ["--logger", "runs"]
         # Last, an option without values: what follows may be results to make.
         command += ["--rerun-incomplete", "--keep-incomplete", "--nolock"]
         # A kernel chooses ports that another program may take before it: such a run is begun again.
@@ -89,5 +91,5 @@ def run_workflow(
     if status != 0:
         raise SystemExit(
             f"the workflow failed (exit status {status}); the messages above name the run, and its"
-            f" notebook under {folder} shows where it stopped"
+            f" notebook and log under {folder} show where it stopped"
         )

@@ -131,3 +131,30 @@ def test_options_are_handed_on(commands):
     assert command[-1] == "--dry-run"
     assert command[command.index("--resources") + 1] == "gpu=1"
     assert command[command.index("--cores") + 1] == "2"
+
+
+def test_runs_are_told_as_they_begin_and_end(tmp_path):
+    trial = Trial(tmp_path)
+    trial.write({"conditions": ["pretrained"]})
+    said = trial.snakemake("--logger", "runs")
+    for name in ("voxels SIM01", "alignment mini/SIM01/pretrained"):
+        assert f"{name}: begins\n" in said
+        assert re.search(rf"{name}: done in \d+ s\n", said)
+    assert "rule " not in said
+    assert (tmp_path / "results/smoke/mini/SIM01/pretrained/alignment.log").is_file()
+
+
+def test_of_a_run_that_fails_the_end_of_its_log_is_shown(tmp_path):
+    trial = Trial(tmp_path)
+    (tmp_path / "bin" / "papermill").write_text("#!/bin/bash\necho KeyError: SIM01\nexit 1\n")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--logger", "runs"]
+    failed = subprocess.run(
+        [*command, "--config", "profile=smoke"],
+        cwd=tmp_path,
+        env=trial.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert failed.returncode != 0
+    assert "dataset: failed after 0 s; the end of results/smoke/dataset.log:\n" in failed.stderr
+    assert "  KeyError: SIM01\n" in failed.stderr
