@@ -1,6 +1,7 @@
 # The workflow: parameters -> executed run notebooks -> results. Started by `bthelpers run PROFILE`.
 # Each rule is a step of bthelpers/workflow/steps.py, and executes its notebook of book/runs: the data
 # files that it writes are the rule's output, and the executed notebook is its log.
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import get_args
 
 from bthelpers.params.loading import load
 from bthelpers.params.settings import Condition
+from bthelpers.workflow.notebook import SNAPSHOT
 from bthelpers.workflow.parameters import parameter_files
 from bthelpers.workflow.steps import STEPS, PlannedRun, evaluation_runs
 
@@ -16,6 +18,7 @@ RESULTS = f"results/{profile.name}"
 # One file per step and per model, rewritten only when a parameter of that step changes, or what a
 # file holds that the profile names: weights, lexicon, table of regions.
 PARAMETERS = parameter_files(profile, Path(RESULTS) / "parameters")
+os.environ[SNAPSHOT] = "yes"  # of the profile, which runs read in place of a file that may be edited
 
 
 def inputs(step, wildcards):

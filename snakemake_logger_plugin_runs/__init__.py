@@ -1,6 +1,7 @@
 """How Snakemake tells of the workflow's runs: ``snakemake --logger runs``.
 
-A plugin of Snakemake, which finds it by its name, in the folder that it is started in. What it does not show is in Snakemake's own log.
+A plugin of Snakemake, which finds it by its name, in the folder that it is started in. What it does
+not show is in Snakemake's own log.
 """
 
 import logging

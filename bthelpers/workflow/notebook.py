@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # they take PyTorch along, which voxels and responses do with
 
     from bthelpers.models.speech import SpeechEncoder
     from bthelpers.tuning.brain_tuning import TuningResult
+
+SNAPSHOT = "BRAIN_TUNING_SNAPSHOT"  # set in runs of the workflow
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ class RunContext:
 
     @cached_property
     def parameters(self) -> Profile:
-        """All parameters of the profile."""
+        """All parameters of the profile: in a workflow, as they were when it began."""
+        if SNAPSHOT in os.environ:
+            return self.results.profile()
         return load(f"params/{self.profile}.yaml")
 
     @property

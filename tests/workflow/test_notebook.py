@@ -13,9 +13,10 @@ from bthelpers.core.errors import ResultsError
 from bthelpers.core.provenance import VERSIONS_OF
 from bthelpers.models import devices
 from bthelpers.models.speech import SpeechEncoder
-from bthelpers.params.loading import to_dict
+from bthelpers.params.loading import load, to_dict
 from bthelpers.results.store import read_dataset
-from bthelpers.workflow.notebook import RunContext
+from bthelpers.workflow.notebook import SNAPSHOT, RunContext
+from bthelpers.workflow.parameters import parameter_files
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
 DATASET, ABSENT = "A dataset of no participants", {"SIM02": ["story02"]}
@@ -50,6 +51,18 @@ def test_the_profile_and_what_it_names_are_opened(repository):
     assert run.dataset.name == DATASET
     assert (run.dataset.root, run.dataset.cache) == (Path("data"), Path("cache"))
     assert run.results.root == Path("results/simulated")
+
+
+def test_a_profile_that_is_edited_while_a_workflow_runs_is_that_of_its_beginning(
+    repository, monkeypatch
+):
+    (repository / "params" / "lexicons").symlink_to(SMOKE.parent / "lexicons")
+    results, file = repository / "results/simulated", repository / "params/simulated.yaml"
+    parameter_files(load(file), results / "parameters")
+    file.write_text(file.read_text() + "seed: 5\n")
+    assert RunContext("simulated").parameters.seed == 5
+    monkeypatch.setenv(SNAPSHOT, "yes")
+    assert RunContext("simulated").parameters.seed == 0
 
 
 @pytest.mark.parametrize(
