@@ -146,10 +146,11 @@ def _download(arguments: Namespace) -> bool:
 
 @command("check", "Say what of a profile's dataset is there, missing or malformed.", ROOT, PROFILE)
 def _check(arguments: Namespace) -> bool:
-    from bthelpers.data.dataset import Dataset
     from bthelpers.data.inventory import print_check
+    from bthelpers.data.recordings.opening import dataset_at
 
-    return print_check(Dataset(arguments.root), _profile(arguments.profile))
+    profile = _profile(arguments.profile)
+    return print_check(dataset_at(arguments.root, profile.dataset.recording), profile)
 
 
 @command(

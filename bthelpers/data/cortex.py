@@ -20,10 +20,9 @@ import numpy as np
 import scipy.sparse
 import xarray as xr
 
-from bthelpers.core.errors import DatasetError, listed
 from bthelpers.data.atlas import template_vertices
 from bthelpers.data.dataset import HEMISPHERES, Dataset
-from bthelpers.data.regions import load_regions
+from bthelpers.data.regions import load_regions, masks_of
 
 if TYPE_CHECKING:
     import cortex
@@ -230,12 +229,4 @@ def region_masks(
         If the participant's anatomy is missing, or a region holds no voxel.
     """
     regions = load_regions() if regions is None else regions
-    voxel_parcels = parcels(dataset, participant)
-    masks = np.array([np.isin(voxel_parcels, members) for members in regions.values()])
-    for name, mask in zip(regions, masks, strict=True):
-        if not mask.any():
-            raise DatasetError(
-                f"region {name!r} holds no voxel of {participant}: none lies mostly in one of its "
-                f"parcels ({listed(regions[name])}); add others in the table of regions"
-            )
-    return xr.DataArray(masks, dims=("region", "voxel"), coords={"region": list(regions)})
+    return masks_of(parcels(dataset, participant), regions, participant)

@@ -1,10 +1,17 @@
-"""Region sets: named lists of parcels of the Glasser atlas (HCP-MMP1), or of other regions."""
+"""Region sets: named lists of parcels of the Glasser atlas (HCP-MMP1), or of other regions.
+
+Of recordings of sensors, the members of regions are electrodes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bthelpers.core.errors import did_you_mean
+import numpy as np
+import xarray as xr
+
+from bthelpers.core.errors import DatasetError, did_you_mean, listed
 from bthelpers.params.schema import ParameterError
 from bthelpers.params.yaml_files import read_yaml
 
@@ -26,7 +33,23 @@ GLASSER_AREAS = tuple(
 )
 
 
-def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
+def glasser_parcels(name: str) -> list[str]:
+    """Parcels that a name stands for: of both hemispheres, of one, or all of one; or none."""
+    if name in ("L_*", "R_*"):
+        return [f"{name[0]}_{area}" for area in GLASSER_AREAS]
+    if name in GLASSER_AREAS:
+        return [f"{side}_{name}" for side in "LR"]
+    return [name] if name[:2] in ("L_", "R_") and name[2:] in GLASSER_AREAS else []
+
+
+def one_electrode(name: str) -> list[str]:
+    """The electrode of a name: caps name them as they like."""
+    return [name]
+
+
+def load_regions(
+    path: Path | None = None, known: Callable[[str], list[str]] = glasser_parcels
+) -> dict[str, tuple[str, ...]]:
     """Read a region table and resolve regions made of other regions.
 
     Parameters
@@ -36,6 +59,9 @@ def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
         hemispheres, ``L_A1`` for one, ``L_*`` for a whole hemisphere) or of other regions. A
         minus before a member takes its parcels away from those listed before. Default: the region
         sets of Moussa et al. (ICLR 2025), appendix A.1.
+    known : callable
+        What a name that is no region of the table stands for, or nothing: `glasser_parcels`, or
+        `one_electrode`.
 
     Returns
     -------
@@ -61,33 +87,55 @@ def load_regions(path: Path | None = None) -> dict[str, tuple[str, ...]]:
             raise ParameterError(f"{path}: expected lines such as 'primary_auditory: [A1]'")
     # YAML reads areas such as 44 as numbers
     table = {name: [str(member) for member in members] for name, members in table.items()}
-    regions = {name: tuple(_resolve(name, table, path)) for name in table}
+    regions = {name: tuple(_resolve(name, table, path, known)) for name in table}
     for name, parcels in regions.items():
         if not parcels:
             raise ParameterError(f"{path}: region {name!r} holds no parcel")
     return regions
 
 
-def _resolve(name: str, table: dict[str, list[str]], path: Path, inside: tuple = ()) -> list[str]:
+def _resolve(
+    name: str,
+    table: dict[str, list[str]],
+    path: Path,
+    known: Callable[[str], list[str]],
+    inside: tuple = (),
+) -> list[str]:
     """Parcels with hemisphere of a region, a parcel or an area, in order, without repeats."""
     if name in inside:
         raise ParameterError(f"{path}: region {name!r} contains itself")
     if name in table:
         parcels: list[str] = []
         for member in table[name]:
-            named = _resolve(member.removeprefix("-"), table, path, (*inside, name))
+            named = _resolve(member.removeprefix("-"), table, path, known, (*inside, name))
             if member.startswith("-"):
                 parcels = [parcel for parcel in parcels if parcel not in named]
             else:
                 parcels += [parcel for parcel in named if parcel not in parcels]
         return parcels
-    if name in ("L_*", "R_*"):
-        return [f"{name[0]}_{area}" for area in GLASSER_AREAS]
-    if name in GLASSER_AREAS:
-        return [f"{side}_{name}" for side in "LR"]
-    if name[:2] in ("L_", "R_") and name[2:] in GLASSER_AREAS:
-        return [name]
+    if parcels := known(name):
+        return parcels
     raise ParameterError(
         f"{path}: {name!r} in region {inside[-1]!r} is neither a parcel of the Glasser atlas nor "
         f"a region of this table{did_you_mean(name, [*GLASSER_AREAS, *table])}"
     )
+
+
+def masks_of(
+    labels: np.ndarray, regions: Mapping[str, tuple[str, ...]], participant: str
+) -> xr.DataArray:
+    """Voxels, or electrodes, of each region: bool (region, voxel), by the label of each voxel.
+
+    Raises
+    ------
+    DatasetError
+        If a region holds none.
+    """
+    masks = np.array([np.isin(labels, members) for members in regions.values()])
+    for name, mask in zip(regions, masks, strict=True):
+        if not mask.any():
+            raise DatasetError(
+                f"region {name!r} holds no voxel of {participant}: none lies mostly in one of its "
+                f"parcels ({listed(regions[name])}); add others in the table of regions"
+            )
+    return xr.DataArray(masks, dims=("region", "voxel"), coords={"region": list(regions)})

@@ -12,9 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bthelpers.core.errors import DatasetError, parsing
 from bthelpers.core.provenance import file_digest
-from bthelpers.data.cortex import region_masks
 from bthelpers.data.dataset import Dataset
-from bthelpers.data.regions import load_regions
+from bthelpers.data.recordings.opening import places, region_masks, region_table
 from bthelpers.params.settings import Profile, VoxelSettings
 
 # Voxels handled at once: ten repeats of 300 TRs are then 100 MB in float64.
@@ -268,8 +267,8 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
     Dataset
         ``ceiling`` (voxel), and ``ceiling_half`` (half, voxel) of `split_half`; ``invalid``,
         ``above`` (the threshold) and ``tuned`` (those above it in regions that models are tuned
-        towards), bool (voxel); ``regions``, bool (region, voxel). The attribute ``ceilings`` says
-        where the noise ceilings come from.
+        towards), bool (voxel); ``regions``, bool (region, voxel); of electrodes also ``electrode``
+        and ``position``. The attribute ``ceilings`` says where the noise ceilings come from.
 
     Raises
     ------
@@ -287,16 +286,15 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
     if settings.published is not None:
         origin = f"published, {settings.published}"
         ceiling = load_published(f"{settings.published}/{participant}.npy", len(invalid))
-    regions = region_masks(dataset, participant, load_regions(parameters.dataset.regions))
+    regions = region_masks(dataset, participant, region_table(parameters.dataset))
     above = (ceiling > settings.ceiling) & ~invalid
     _require_voxels(participant, regions & above, settings)
     tuned = above & regions.sel(region=list(settings.regions)).any("region").values
     by_voxel = {"ceiling": ceiling, "invalid": invalid, "above": above, "tuned": tuned}
     voxels = {name: ("voxel", values) for name, values in by_voxel.items()}
     halves = xr.DataArray(halves, {"half": ["odd", "even"]}, ("half", "voxel"))
-    return xr.Dataset(
-        voxels | {"ceiling_half": halves, "regions": regions}, attrs={"ceilings": origin}
-    )
+    voxels |= {"ceiling_half": halves, "regions": regions, **places(dataset, participant)}
+    return xr.Dataset(voxels, attrs={"ceilings": origin})
 
 
 def _require_voxels(participant: str, above: xr.DataArray, settings: VoxelSettings) -> None:

@@ -182,7 +182,7 @@ def read_inputs(
         read(splits.test),
         voxels["ceiling"].values,
         voxels["regions"],
-        parameters.encoding,
+        parameters.encoding.sampled(parameters.dataset.interval),
         parameters.statistics,
         parameters.seed,
         read(splits.validation) if validated else None,

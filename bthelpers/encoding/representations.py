@@ -94,7 +94,10 @@ def window_features(
     times = WindowClock.of(encoder, settings).ends(len(waveform) / SAMPLE_RATE)
     stops = windows(times, settings.window, SAMPLE_RATE)[:, 1]
     token_windows = encoder.token_windows(stops, settings.window)
-    return pooled_windows(encoder, encoder.frames(waveform), token_windows, settings), times
+    # Windows that slide by less than a token can be the same.
+    distinct, which = np.unique(token_windows, axis=0, return_inverse=True)
+    features = pooled_windows(encoder, encoder.frames(waveform), distinct, settings)
+    return (features if len(distinct) == len(times) else features[:, which]), times
 
 
 @torch.no_grad()

@@ -1,23 +1,27 @@
-"""What a profile sets of evaluations beside brain alignment: impact, stages, transfer, tasks."""
+"""What a profile sets of evaluations: the encoding model, impact, stages, transfer, tasks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 from pydantic import StrictInt
 
+from bthelpers.core.sampling import whole_samples
 from bthelpers.params.schema import (
     Count,
     Distinct,
     Grid,
     Line,
     Names,
+    Number,
     Positive,
     Precision,
     Share,
+    at_least,
 )
 
+Chooser = Literal["training", "validation"]
 Split = Literal["train", "validation", "test"]
 STAGE_REGIONS = (
     *("primary_auditory", "early_auditory", "lateral_temporal", "angular_gyrus"),
@@ -33,6 +37,39 @@ LowLevelFeature = Literal[
     "joint",
     "joint_as_published",
 ]
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """The voxelwise encoding model (ICLR paper, section 3.4.1).
+
+    A penalty, which is added to the diagonal of X'X, is one of `alphas` times the number of columns
+    of X: features times delays, standardised. So a grid reaches as far for wide models as for small
+    ones.
+    """
+
+    fir_delays: Distinct[StrictInt]  # TRs
+    alphas: Grid  # ridge penalties per column: log10 of the lowest, log10 of the highest, how many
+    penalties: Chooser  # stories that choose each voxel's penalty; of training, some are left out
+    folds: Annotated[StrictInt, *at_least(2)]  # of training stories, where they choose the penalty
+    skip_test_rows: Annotated[StrictInt, *at_least(0)]  # rows left out at the start of a test story
+    delays: Distinct[Number] | None = None  # s, whole numbers of samples; in place of fir_delays
+
+    def sampled(self, interval: float) -> EncodingSettings:
+        """The same, with delays as whole numbers of samples that are `interval` seconds apart."""
+        if self.delays is None:
+            return self
+        return replace(self, fir_delays=whole_samples(self.delays, interval))
+
+
+@dataclass(frozen=True)
+class StatisticsSettings:
+    """Intervals by block bootstrap over TRs, and p-values by block permutation."""
+
+    bootstrap_draws: Count  # resamplings that an interval is made of
+    block: Count  # TRs that are drawn together
+    permutations: Count  # draws of the null hypothesis
+    permutation_block: Count  # TRs that stay together
 
 
 @dataclass(frozen=True)

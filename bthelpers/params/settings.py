@@ -11,18 +11,21 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, StrictInt
 
+from bthelpers.core.timing import TR
 from bthelpers.params.evaluations import (
+    EncodingSettings,
     ImpactSettings,
     PreferenceSettings,
     ProbeSettings,
     RecognitionSettings,
     StagesSettings,
+    StatisticsSettings,
     TransferSettings,
 )
+from bthelpers.params.recordings.settings import RecordingSettings
 from bthelpers.params.schema import (
     Count,
     Distinct,
-    Grid,
     Line,
     Name,
     Names,
@@ -49,7 +52,6 @@ Condition = Literal[
     "stimulus-tuned",
     "jointly-tuned",
 ]
-Chooser = Literal["training", "validation"]
 OF_RESPONSES = (
     "alignment",
     "impact",
@@ -89,6 +91,7 @@ class DatasetSettings:
     absent: Table[Names] | None  # stories that a participant did not hear, out of the splits
     regions: Line | None  # YAML table of region sets (appendix A.1); null: the package's own
     simulate: SimulationSpec | None  # null: the dataset is there, or downloaded
+    recording: RecordingSettings | None = None  # of sensors; null: fMRI, in the layout of ds003020
 
     def __post_init__(self):
         absent, known = self.absent or {}, set(self.splits.stories)
@@ -101,6 +104,16 @@ class DatasetSettings:
             raise ParameterError(*problems)
         for participant in absent:
             self.splits_of(participant)
+
+    @property
+    def interval(self) -> float:
+        """Seconds from one response to the next."""
+        return TR if self.recording is None else 1 / self.recording.rate
+
+    @property
+    def table(self) -> str:
+        """A file that every dataset of the layout has, from its root."""
+        return "derivative/respdict.json" if self.recording is None else "participants.tsv"
 
     def splits_of(self, participant: str) -> Splits:
         """The splits without the stories that a participant did not hear.
@@ -149,32 +162,6 @@ class RepresentationSettings:
 
 
 @dataclass(frozen=True)
-class EncodingSettings:
-    """The voxelwise encoding model (ICLR paper, section 3.4.1).
-
-    A penalty, which is added to the diagonal of X'X, is one of `alphas` times the number of columns
-    of X: features times delays, standardised. So a grid reaches as far for wide models as for small
-    ones.
-    """
-
-    fir_delays: Distinct[StrictInt]  # TRs
-    alphas: Grid  # ridge penalties per column: log10 of the lowest, log10 of the highest, how many
-    penalties: Chooser  # stories that choose each voxel's penalty; of training, some are left out
-    folds: Annotated[StrictInt, *at_least(2)]  # of training stories, where they choose the penalty
-    skip_test_rows: Annotated[StrictInt, *at_least(0)]  # rows left out at the start of a test story
-
-
-@dataclass(frozen=True)
-class StatisticsSettings:
-    """Intervals by block bootstrap over TRs, and p-values by block permutation."""
-
-    bootstrap_draws: Count  # resamplings that an interval is made of
-    block: Count  # TRs that are drawn together
-    permutations: Count  # draws of the null hypothesis
-    permutation_block: Count  # TRs that stay together
-
-
-@dataclass(frozen=True)
 class Profile:
     """All parameters of a run."""
 
@@ -204,8 +191,27 @@ class Profile:
 
     def __post_init__(self):
         problems = [problem for name in self.models for problem in self._problems_of(name)]
-        if problems := [*problems, *self._missing_targets(), *self._unknown_in_tuning()]:
+        problems += [*self._missing_targets(), *self._unknown_in_tuning()]
+        if problems := [*problems, *self._unfit_recordings()]:
             raise ParameterError(*problems)
+
+    def _unfit_recordings(self) -> Iterator[Problem]:
+        dataset, encoding = self.dataset, self.encoding
+        try:
+            encoding.sampled(dataset.interval)
+        except ValueError as error:
+            yield Problem(str(error), ("encoding", "delays"))
+        if dataset.recording is not None:
+            yield from dataset.recording.problems(
+                {name for run in self.runs for name in (run[2], *self.evaluations_of(run[0]))},
+                {
+                    ("dataset", "regions"): dataset.regions,
+                    ("dataset", "cache"): dataset.cache,
+                    ("encoding", "delays"): encoding.delays,
+                    ("representation", "stride"): self.representation.stride,
+                    ("tuning", "pooling"): self.tuning.pooling,
+                },
+            )
 
     def _unknown_in_tuning(self) -> Iterator[Problem]:
         train = self.dataset.splits.train

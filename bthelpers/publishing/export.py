@@ -39,7 +39,8 @@ def export(repository: Path, profile: str) -> Iterator[Path]:
     atomic_write_text(table, alignment_table(results).to_csv(index=False))
     yield table
     dataset = Dataset(repository / settings.dataset.root)
-    aligned = settings.models_with("alignment")
+    volumes = settings.dataset.recording is None  # electrodes have no place in a brain
+    aligned = settings.models_with("alignment") if volumes else []
     for run in settings.runs:
         if run[0] in aligned:
             yield from write_alignment_images(results, dataset, *run, table.with_name("images"))

@@ -33,10 +33,10 @@ from bthelpers.data.regions import load_regions
 from bthelpers.encoding.acoustics import articulation, log_mel
 from bthelpers.params.simulation import SimulationSpec
 from bthelpers.simulation.anatomy import write_atlas, write_participant_anatomy
-from bthelpers.simulation.espeak import Utterance, restart
+from bthelpers.simulation.espeak import Utterance
 from bthelpers.simulation.lexicon import Lexicon
 from bthelpers.simulation.pronunciation import load_spoken_lexicon, warn_of_telling_phones
-from bthelpers.simulation.stories import random_speaker, tell_story
+from bthelpers.simulation.stories import tell_stories
 from bthelpers.simulation.voxels import (
     PLANTED_REGIONS,
     Latents,
@@ -51,7 +51,6 @@ FRAME_RATE = 25  # latent frames per second
 HRF_SECONDS = 32
 SPECTRAL_BANDS = 8
 LONGEST_WORD = 0.8  # s; a word's meaning is placed at its middle
-SHIFTS = (0.25, 0.75)  # of a story's content words, by which meanings leave their words
 TIME_DIGITS = 6  # of seconds in TextGrids, so that neighbours meet exactly
 RESPONSE_PARAMETERS = ("peak", "dispersion", "undershoot")  # of `double_gamma`
 
@@ -111,9 +110,13 @@ def haemodynamic(frames: np.ndarray, times: np.ndarray, responses: np.ndarray) -
 
 
 def semantic_frames(
-    words: Sequence[Interval], vectors: Mapping[str, np.ndarray], n_frames: int, shift: float = 0
+    words: Sequence[Interval],
+    vectors: Mapping[str, np.ndarray],
+    n_frames: int,
+    shift: float = 0,
+    rate: float = FRAME_RATE,
 ) -> np.ndarray:
-    """Meanings of content words at the middle of each, at `FRAME_RATE`: shape (frame, dimension).
+    """Meanings of content words at the middle of each: shape (frame, dimension).
 
     Parameters
     ----------
@@ -124,13 +127,15 @@ def semantic_frames(
     shift : float
         Share of the story's content words by which meanings are moved on, in a circle: with their
         variance and, as topics stay together, their autocorrelation, but away from their words.
+    rate : float
+        Frames per second.
     """
     frames = np.zeros((n_frames, len(next(iter(vectors.values())))))
     content = [word for word in words if word.label in vectors]
     meant = np.roll([word.label for word in content], round(shift * len(content)))
     for word, label in zip(content, meant, strict=True):
         middle = (word.start + min(word.stop, word.start + LONGEST_WORD)) / 2
-        frames[min(int(middle * FRAME_RATE), n_frames - 1)] += vectors[label]
+        frames[min(int(middle * rate), n_frames - 1)] += vectors[label]
     return frames
 
 
@@ -164,10 +169,10 @@ def _response_times(story: Utterance) -> np.ndarray:
     return response_times(n_respdict_for(story.duration))
 
 
-def write_story(root: Path, name: str, story: Utterance) -> None:
+def write_story(sound: Path, transcription: Path, story: Utterance) -> None:
     """Write the stimulus (44.1 kHz, 16 bit, stereo) and its TextGrid (phone tier, word tier)."""
     stereo = np.stack([story.waveform, story.waveform], axis=1)
-    soundfile.write(root / "stimuli" / f"{name}.wav", stereo, story.rate, subtype="PCM_16")
+    soundfile.write(sound, stereo, story.rate, subtype="PCM_16")
     duration = round(story.duration, TIME_DIGITS)
     grid = textgrid.Textgrid(0, duration)
     for tier, intervals in (("phone", story.phones), ("word", story.words)):
@@ -175,8 +180,7 @@ def write_story(root: Path, name: str, story: Utterance) -> None:
             (round(i.start, TIME_DIGITS), round(i.stop, TIME_DIGITS), i.label) for i in intervals
         ]
         grid.addTier(textgrid.IntervalTier(tier, entries, 0, duration))
-    path = root / "derivative" / "TextGrids" / f"{name}.TextGrid"
-    grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
+    grid.save(str(transcription), format="long_textgrid", includeBlankSpaces=True)
 
 
 def write_responses(path, signals, ceilings, spec, n_repeats, rng) -> None:
@@ -239,22 +243,10 @@ def write_stories(root, spec, seed, responses, progress) -> dict[str, dict[str, 
     lexicons = load_lexicons(spec)
     vectors = {path: planted_meanings(lexicon, spec, seed) for path, lexicon in lexicons.items()}
     latents, respdict = {path: {} for path in lexicons}, {}
-    restart()
-    for number, (name, minutes) in enumerate(spec.story_minutes.items()):
-        rng = np.random.default_rng([seed, 1, number])
-        speaker = random_speaker(spec.voices, spec.rate, spec.pitch, rng)
-        story = tell_story(
-            lexicons[spec.lexicon],
-            speaker,
-            minutes,
-            rng,
-            spec.topic_sentences,
-            spec.topic_probability,
-        )
-        write_story(root, name, story)
+    for name, story, shift, rng in tell_stories(lexicons[spec.lexicon], spec, seed):
+        grid = root / "derivative/TextGrids" / f"{name}.TextGrid"
+        write_story(root / "stimuli" / f"{name}.wav", grid, story)
         respdict[name] = n_respdict_for(story.duration)
-        drawn = np.random.default_rng([seed, 4, number]).uniform(*SHIFTS)
-        shift = {"words": 0, "occurrences": drawn}[spec.meanings]
         semantic = {
             path: semantic_latents(story, meanings, responses, shift)
             for path, meanings in vectors.items()

@@ -6,15 +6,18 @@ changes slowly, as in natural speech, and can be told from the sound of single w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from bthelpers.core.timing import Interval
-from bthelpers.simulation.espeak import Utterance, speak
+from bthelpers.params.simulation import SimulationSpec
+from bthelpers.simulation.espeak import Utterance, restart, speak
 from bthelpers.simulation.lexicon import Lexicon, topic_text
 
 STIMULUS_RATE = 44_100  # Hz, as the stimuli of ds003020
+SHIFTS = (0.25, 0.75)  # of a story's content words, by which meanings leave their words
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,17 @@ def tell_story(
         duration += spoken.duration
     story = Utterance(np.concatenate(waveforms), spoken.rate, words, phones)
     return story.resampled(STIMULUS_RATE)
+
+
+def tell_stories(
+    lexicon: Lexicon, spec: SimulationSpec, seed: int
+) -> Iterator[tuple[str, Utterance, float, np.random.Generator]]:
+    """Each story's name, speech, share by which meanings leave their words, and generator."""
+    restart()
+    for number, (name, minutes) in enumerate(spec.story_minutes.items()):
+        rng = np.random.default_rng([seed, 1, number])
+        speaker = random_speaker(spec.voices, spec.rate, spec.pitch, rng)
+        sentences = spec.topic_sentences, spec.topic_probability
+        story = tell_story(lexicon, speaker, minutes, rng, *sentences)
+        drawn = np.random.default_rng([seed, 4, number]).uniform(*SHIFTS)
+        yield name, story, {"words": 0, "occurrences": drawn}[spec.meanings], rng

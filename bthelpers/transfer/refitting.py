@@ -74,7 +74,7 @@ def validation_inputs(
         read_responses(dataset, participant, list(splits.validation), voxels),
         np.ones(len(voxels)),  # no noise ceiling: r is not divided by it
         xr.DataArray(np.ones((1, len(voxels)), bool), {"region": ["tuned"]}, ("region", "voxel")),
-        parameters.encoding,
+        parameters.encoding.sampled(parameters.dataset.interval),
         parameters.statistics,
         parameters.seed,
     )

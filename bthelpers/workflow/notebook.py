@@ -13,6 +13,7 @@ import xarray as xr
 
 from bthelpers.core.provenance import provenance
 from bthelpers.data.dataset import Dataset
+from bthelpers.data.recordings.opening import open_dataset
 from bthelpers.models.card import model_card
 from bthelpers.params.loading import load, to_dict
 from bthelpers.params.settings import Profile
@@ -67,7 +68,7 @@ class RunContext:
     @cached_property
     def dataset(self) -> Dataset:
         """The dataset, with the profile's cache of responses."""
-        return Dataset(self.parameters.dataset.root, self.parameters.dataset.cache)
+        return open_dataset(self.parameters.dataset)
 
     @property
     def corpora(self) -> str:

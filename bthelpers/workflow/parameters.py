@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import file_digest
+from bthelpers.data.recordings.opening import region_table
 from bthelpers.data.regions import load_regions
 from bthelpers.params.loading import to_dict
 from bthelpers.params.settings import ModelSettings, Profile
@@ -34,7 +35,7 @@ def step_parameters(profile: Profile) -> dict[str, dict]:
         "readout": {key: everything["tuning"][key] for key in ("layer", "unheard")},
         "test_rows": profile.encoding.skip_test_rows,
         "published": _digests(profile.voxels.published, "*.npy"),
-        "regions": load_regions(profile.dataset.regions),
+        "regions": region_table(profile.dataset),
         "others": {name: _model_files(model["path"]) for name, model in others.items() if model},
     }
     return {
@@ -56,12 +57,13 @@ def _refit_parameters(everything: dict) -> dict | None:
 
 
 def _dataset_parameters(profile: Profile) -> dict:
-    root, simulate = profile.dataset.root, to_dict(profile)["dataset"]["simulate"]
+    settings = to_dict(profile)["dataset"]
+    simulate, recording = settings["simulate"], settings["recording"]
+    read = {"root": settings["root"]} | ({} if recording is None else {"recording": recording})
     if simulate is None:
-        return {"root": root}
+        return read
     lexicons = (simulate["lexicon"], *(simulate["other_lexicons"] or ()))
-    return {
-        "root": root,
+    return read | {
         "simulate": simulate,
         "lexicons": {lexicon: file_digest(lexicon) for lexicon in lexicons},
         "regions": load_regions(),  # in which the truth is planted

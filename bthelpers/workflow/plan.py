@@ -25,6 +25,7 @@ from bthelpers.core.errors import look_up
 from bthelpers.core.files import free_bytes
 from bthelpers.core.timing import SAMPLE_RATE, TR, n_respdict_for, response_times
 from bthelpers.data.files import read_table
+from bthelpers.data.recordings.opening import open_dataset
 from bthelpers.encoding.representations import WINDOWS_PER_BATCH, pooled_windows
 from bthelpers.models.devices import claim_device
 from bthelpers.models.speech import SpeechEncoder
@@ -67,8 +68,14 @@ def story_rows(profile: Profile, repository: Path) -> dict[str, int]:
     settings = profile.dataset
     if settings.simulate is not None:
         minutes = settings.simulate.story_minutes
+        if settings.recording is not None:
+            rate, skip = settings.recording.rate, settings.recording.skip
+            return {story: int((60 * length - skip) * rate) for story, length in minutes.items()}
         return {story: n_respdict_for(60 * length) - 20 for story, length in minutes.items()}
-    own = repository / settings.root / "derivative/respdict.json"
+    if settings.recording is not None:
+        dataset = open_dataset(settings, repository)
+        return {story: len(dataset.response_times(story)) for story in settings.splits.stories}
+    own = repository / settings.root / settings.table
     respdict = read_table(own if own.is_file() else PUBLISHED_LENGTHS)
     return {story: look_up(story, respdict, "story") - 20 for story in settings.splits.stories}
 
@@ -78,9 +85,9 @@ def noise(seconds: float) -> np.ndarray:
     return np.random.default_rng(0).normal(size=round(seconds * SAMPLE_RATE)).astype(np.float32)
 
 
-def noise_story(n_trs: int, n_voxels: int) -> TuningStory:
-    """Noise in place of sound and of the responses to it."""
-    times = response_times(20 + n_trs)
+def noise_story(n_trs: int, n_voxels: int, interval: float = TR) -> TuningStory:
+    """Noise in place of sound and of the responses to it, `interval` seconds apart."""
+    times = response_times(20 + n_trs)[0] + interval * np.arange(n_trs)
     responses = np.random.default_rng(1).normal(size=(n_trs, n_voxels)).astype(np.float32)
     return TuningStory("noise", noise(times[-1] + 1), times, responses)
 
@@ -90,14 +97,17 @@ def trs_per_segment(settings: TuningSettings) -> int:
     return settings.chunk_trs if settings.sharing == "chunk" else 1
 
 
-def tuning_seconds(encoder: SpeechEncoder, settings: TuningSettings, n_voxels: int) -> float:
+def tuning_seconds(
+    encoder: SpeechEncoder, settings: TuningSettings, n_voxels: int, interval: float = TR
+) -> float:
     """Time per TR of an optimiser step, measured on noise.
 
     A step with one forward and backward pass is timed, and one with two: the difference is what
     each further pass of a whole step takes.
     """
     trs_per_pass = trs_per_segment(settings) * settings.stretches_at_once
-    story = noise_story(2 * trs_per_pass + math.ceil(settings.window / TR), n_voxels)
+    n_trs = 2 * trs_per_pass + math.ceil(settings.window / interval)
+    story = noise_story(n_trs, n_voxels, interval)
     stories = {"noise": [story]}
     run = BrainTuning(encoder, stories, stories, settings, seed=0)
     segments, rng = run.training.segments([0]), np.random.default_rng(0)
@@ -151,9 +161,9 @@ def tuning_passes(profile: Profile, model: str, rows: dict[str, int]) -> dict[st
         for condition, number in epochs.items()
     }
     passes["jointly-tuned"] += (len(profile.jointly) - 1) * tuning.epochs * train
-    n_trs = trs_per_segment(tuning)
-    heard = (tuning.window + (n_trs - 1) * TR) / n_trs  # seconds that go through for a TR
-    stimulus = profile.stimulus.epochs * (train + validation / 3) * TR / heard
+    n_trs, interval = trs_per_segment(tuning), profile.dataset.interval
+    heard = (tuning.window + (n_trs - 1) * interval) / n_trs  # seconds that go through for a TR
+    stimulus = profile.stimulus.epochs * (train + validation / 3) * interval / heard
     return passes | {"stimulus-tuned": stimulus}
 
 
@@ -166,9 +176,10 @@ def model_costs(
     hangs on the processor, is not estimated.
     """
     splits, tuning = profile.dataset.splits, profile.tuning_of(model)
-    seconds = tuning_seconds(encoder, tuning, n_voxels)
+    interval = profile.dataset.interval
+    seconds = tuning_seconds(encoder, tuning, n_voxels, interval)
     n_rows, n_stories = sum(rows[story] for story in splits.stories), len(splits.stories)
-    windows = (n_rows + 10 * n_stories) * TR / profile.representation.stride
+    windows = (n_rows + 10 * n_stories) * interval / profile.representation.stride
     n_layers = encoder.n_layers + 1
     features = (n_rows + 15 * n_stories) * n_layers * encoder.hidden_size
     return {

@@ -11,7 +11,7 @@ from bthelpers.core.errors import DatasetError, did_you_mean
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import refuse_to_replace
 from bthelpers.data.inventory import take_inventory
-from bthelpers.data.regions import load_regions
+from bthelpers.data.recordings.opening import open_dataset, region_masks, region_table
 from bthelpers.encoding.ceiling import load_published
 from bthelpers.params.schema import ParameterError
 from bthelpers.params.settings import CorporaSettings, DatasetSettings, ModelSettings, Profile
@@ -63,9 +63,8 @@ def _error_of(key: str, look: Callable[[], object]) -> list[str]:
 
 
 def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
-    table = profile.dataset.regions
     try:
-        known = load_regions(repository / table if table else None)
+        known = region_table(profile.dataset, repository)
     except (OSError, ValueError) as error:
         return [f"dataset.regions: {error}"]
     wanted = {"voxels.regions": profile.voxels.regions}
@@ -90,10 +89,8 @@ def _unknown_regions(profile: Profile, repository: Path) -> list[str]:
 
 def _empty_regions(dataset: Dataset, settings: DatasetSettings, repository: Path) -> list[str]:
     """Regions without a voxel, looked for once the participants' files are known to be there."""
-    from bthelpers.data.cortex import region_masks  # slow, and needed for real datasets only
-
     try:
-        regions = load_regions(repository / settings.regions if settings.regions else None)
+        regions = region_table(settings, repository)
     except (OSError, ValueError):
         return []  # reported with the regions
     return [
@@ -108,7 +105,7 @@ def _unusable_ceilings(profile: Profile, repository: Path) -> list[str]:
     folder, found = profile.voxels.published, []
     if folder is None or profile.dataset.simulate is not None:
         return found
-    dataset = Dataset(repository / profile.dataset.root)
+    dataset = open_dataset(profile.dataset, repository, cached=False)
     for participant in profile.dataset.participants:
         try:
             n_voxels = dataset.n_voxels(participant)
@@ -137,15 +134,15 @@ def _missing_model(name: str, model: ModelSettings, repository: Path) -> list[st
 def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
     spec = settings.simulate
     if spec is None:
-        if not (repository / settings.root / "derivative/respdict.json").is_file():
+        if not (repository / settings.root / settings.table).is_file():
             return [
                 f"dataset.root: {repository / settings.root} holds no dataset"
-                " (derivative/respdict.json is missing);"
+                f" ({settings.table} is missing);"
                 f" `bthelpers download {repository / settings.root}` gets OpenNeuro ds003020; or"
                 " name the folder that holds it"
             ]
         try:
-            dataset = Dataset(repository / settings.root)
+            dataset = open_dataset(settings, repository, cached=False)
             found = take_inventory(
                 dataset,
                 settings.participants,

@@ -299,8 +299,9 @@ class PlannedRun:
     def outputs(self, profile: Profile) -> list[str]:
         """Its data files, from the repository's root."""
         if STEPS[self.step].per == "profile":
-            root = getattr(profile, self.step).root
-            return [f"{root}/{file}" for file in STEPS[self.step].writes]
+            section = getattr(profile, self.step)
+            written = [section.table] if self.step == "dataset" else STEPS[self.step].writes
+            return [f"{section.root}/{file}" for file in written]
         return [f"results/{profile.name}/{file}" for file in self.files]
 
     def inputs(self, profile: Profile, parameters: Mapping[str, str]) -> list[str]:

@@ -74,8 +74,11 @@ def naive_features(model, waveform, window, stride, pooling):
 
 
 @pytest.mark.parametrize("pooling", POOLING)
-@pytest.mark.parametrize(("window", "stride", "seconds"), [(2.0, 0.3, 5.0), (0.7, 0.05, 2.4)])
+@pytest.mark.parametrize(
+    ("window", "stride", "seconds"), [(2.0, 0.3, 5.0), (0.7, 0.05, 2.4), (0.5, 1 / 64, 1.1)]
+)
 def test_features_are_those_of_each_window_by_itself(pooling, window, stride, seconds):
+    """Also where windows slide by less than a token, and several are the same."""
     model, waveform = tiny_model(), sound(seconds)
     encoder = SpeechEncoder(copy.deepcopy(model))
     settings = replace(SETTINGS, window=window, stride=stride, pooling=pooling)

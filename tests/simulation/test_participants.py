@@ -27,7 +27,7 @@ from bthelpers.simulation import participants as simulate
 from bthelpers.simulation.espeak import Utterance
 from bthelpers.simulation.lexicon import load_lexicon, sentence
 from bthelpers.simulation.participants import make_dataset, make_surfaces, word_vectors
-from bthelpers.simulation.stories import Speaker, tell_story
+from bthelpers.simulation.stories import SHIFTS, Speaker, tell_story
 
 REPOSITORY = Path(__file__).parents[2]
 TR = 2.0045
@@ -332,7 +332,7 @@ def test_occurrences_have_the_statistics_of_words_and_nothing_to_learn():
     canonical = np.array([[5, 1, 1 / 6]])
     words = [simulate.semantic_latents(story, one_hots, canonical)[0] for story in stories]
     words = [rows - rows.mean(axis=0) for rows in words]
-    shifts = np.random.default_rng(1).uniform(*simulate.SHIFTS, len(stories))
+    shifts = np.random.default_rng(1).uniform(*SHIFTS, len(stories))
     found = {}
     for name, moved in {"words": 0 * shifts, "occurrences": shifts}.items():
         meant = [

@@ -111,6 +111,7 @@ CHOICES = {
     "tuning.sharing": ("window", "chunk"),
     "representation.pooling": ("last", "mean"),
     "encoding.fir_delays": ([1, 2],),
+    "encoding.delays": ([2.0045],),
     "encoding.alphas": ([1, 4, 5],),
     "encoding.penalties": ("training", "validation"),
 }
@@ -156,6 +157,7 @@ def other(key, value, folder):
 PROFILE = load(REPOSITORY / "params" / "smoke.yaml")
 LEAVES = dict(leaves(to_dict(PROFILE)))
 del LEAVES["dataset.simulate.other_lexicons"]  # takes a second participant
+del LEAVES["dataset.recording"]  # takes electrodes, and delays in seconds
 
 
 @pytest.fixture

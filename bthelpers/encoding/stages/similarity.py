@@ -185,7 +185,7 @@ def read_repeated_story(
         story,
         dataset.repeats(participant, story, voxels["voxel"].values),
         voxels["regions"].astype(bool),
-        parameters.encoding,
+        parameters.encoding.sampled(parameters.dataset.interval),
         parameters.statistics,
         parameters.seed,
     )

@@ -1,0 +1,1 @@
+"""Parameters of recordings of sensors. Imports modules of `bthelpers.params` and below."""
