@@ -98,7 +98,7 @@ class WorkShown:
     def end(self, number: int) -> None:
         """A piece of work has ended well."""
         name, seconds = self._removed(number)
-        self.say(f"{name}: done in {seconds:.0f} s")
+        self.say(f"{name}: done in {seconds:.0f} s, {self.done + 1} of {self.total}")
 
     def fail(self, number: int) -> None:
         """A piece of work has failed: show the end of its log."""

@@ -52,7 +52,7 @@ def test_runs_begin_go_on_and_end(shown, console, tmp_path):
     shown.expect(3, done=1)
     shown.close()
     printed = console.file.getvalue()
-    assert "tuning [of] SIM01: done in 0 s" in printed
+    assert "tuning [of] SIM01: done in 0 s, 1 of 3" in printed
     assert ("tuning [of] SIM01: begins" in printed) == (not console.is_terminal)
 
 
