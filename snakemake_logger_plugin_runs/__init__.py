@@ -26,7 +26,6 @@ class LogHandler(LogHandlerBase):
         """Begin to show."""
         logging.Handler.__init__(self)
         self.shown = WorkShown()
-        self.begun = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show what an event says of a run."""
@@ -39,13 +38,10 @@ class LogHandler(LogHandlerBase):
                 run = record.wildcards.get("run", "")
                 name = f"{record.rule_name} {run}".strip()
                 self.shown.begin(record.jobid, name, Path(record.log[0]).with_suffix(".log"))
-                self.begun.add(record.jobid)
-            case LogEvent.JOB_FINISHED if record.job_id in self.begun:
+            case LogEvent.JOB_FINISHED if record.job_id in self.shown:
                 self.shown.end(record.job_id)
-                self.begun.remove(record.job_id)
-            case LogEvent.JOB_ERROR if record.jobid in self.begun:
+            case LogEvent.JOB_ERROR if record.jobid in self.shown:
                 self.shown.fail(record.jobid)
-                self.begun.remove(record.jobid)
             case None | LogEvent.ERROR if record.levelno >= logging.WARNING:
                 self.shown.say(self.format(record))
 

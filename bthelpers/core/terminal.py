@@ -77,6 +77,10 @@ class WorkShown:
         self._looking = threading.Thread(target=self._look, daemon=True)
         self._looking.start()
 
+    def __contains__(self, number: int) -> bool:
+        """Whether the piece of work of this number has begun, and not ended."""
+        return number in self._running
+
     def expect(self, total: int, done: int = 0) -> None:
         """So many pieces there are, of which so many are done."""
         self.total, self.done = total, done
