@@ -43,9 +43,10 @@ from bthelpers.encoding.inputs import at_trs
 from bthelpers.encoding.representations import WindowClock
 
 COLUMNS_AT_ONCE = 512  # that are filtered: bounds memory
+TRS_AT_ONCE = 16  # of which the spectra are computed: bounds memory
 
 
-def sound_segments(waveform: np.ndarray, rate: int, tr_times: np.ndarray) -> list[np.ndarray]:
+def sound_segments(waveform: np.ndarray, rate: int, tr_times: np.ndarray) -> np.ndarray:
     """Cut the sound of the TR before each time, silent where there is none.
 
     Parameters
@@ -58,12 +59,12 @@ def sound_segments(waveform: np.ndarray, rate: int, tr_times: np.ndarray) -> lis
 
     Returns
     -------
-    list of n_trs arrays of shape (n_segment_samples,)
+    array of shape (n_trs, n_segment_samples)
     """
     ranges = windows(tr_times, TR, rate)
     before, after = max(0, -ranges.min()), max(0, ranges.max() - len(waveform))
     padded = np.pad(waveform, (before, after))
-    return [padded[start:stop] for start, stop in ranges + before]
+    return np.stack([padded[start:stop] for start, stop in ranges + before])
 
 
 def shares(
@@ -120,8 +121,7 @@ def _occurrence_on_clock(
     intervals: list[Interval], labels: list[str], dataset: Dataset, story: str, clock: WindowClock
 ) -> np.ndarray:
     """How long labels are heard, at TRs."""
-    waveform, rate = dataset.audio(story)
-    share, ends = _pooled(intervals, labels, len(waveform) / rate, clock)
+    share, ends = _pooled(intervals, labels, dataset.duration(story), clock)
     blocks = [
         lanczos_downsample(
             share[:, first : first + COLUMNS_AT_ONCE].toarray(), ends, dataset.tr_times(story)
@@ -160,9 +160,10 @@ def _spectrum_of_tr(
     waveform: np.ndarray, rate: int, tr_times: np.ndarray, clock: WindowClock
 ) -> np.ndarray:
     """Power spectrum of the TR before each, as published."""
-    return np.stack(
-        [power_spectrum(segment, rate) for segment in sound_segments(waveform, rate, tr_times)]
-    )
+    segments = sound_segments(waveform, rate, tr_times)
+    batches = range(0, len(segments), TRS_AT_ONCE)
+    spectra = [power_spectrum(segments[first : first + TRS_AT_ONCE], rate) for first in batches]
+    return np.concatenate(spectra)
 
 
 def _labelled(dataset: Dataset, rows: dict[str, np.ndarray], columns: list[str]) -> xr.DataArray:

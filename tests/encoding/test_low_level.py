@@ -46,6 +46,9 @@ class Spoken:
         n_samples = int(self.tr_times(story)[-1] * self.rate)
         return np.random.default_rng(len(story)).normal(0, 0.1, n_samples), self.rate
 
+    def duration(self, story):
+        return len(self.audio(story)[0]) / self.rate
+
     def waveform(self, story, rate):
         return Spoken(rate).audio(story)[0]
 

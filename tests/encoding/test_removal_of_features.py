@@ -61,6 +61,9 @@ class Speech:
             self.sounds[story] = _sound(self.spoken[story], self.gains, n_samples)
         return self.sounds[story], RATE
 
+    def duration(self, story):
+        return 60.0 * minutes(story)
+
     def phones(self, story):
         return self.spoken[story]
 

@@ -110,8 +110,7 @@ class EEGDataset(Dataset):
 
     def n_samples(self, story: str) -> int:
         """Samples of the responses to a story: those within its sound, without its beginning."""
-        _, duration = wav_header(self.require_audio(story))
-        return math.floor((duration - self.skip) * self.rate + 1e-6)
+        return math.floor((self.duration(story) - self.skip) * self.rate + 1e-6)
 
     def n_respdict(self, story: str) -> int:
         """Return 20 more than the story's samples, as ``respdict.json`` would count them."""
@@ -329,7 +328,7 @@ class EEGDataset(Dataset):
 
     def _require_recorded(self, story: str, heard: Presentation, said: float) -> None:
         """Raise a DatasetError if an event is not that of its sound, or not all was recorded."""
-        _, duration = wav_header(self.require_audio(story))
+        duration = self.duration(story)
         if abs(said - duration) > LATEST:
             raise DatasetError(
                 f"{heard.events}: {story} is said to last {said:g} s, and {story}.wav lasts"
