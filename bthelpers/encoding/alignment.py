@@ -34,36 +34,40 @@ EDGE_LIMIT = 0.02
 
 
 def layer_alignment(
-    predicted: np.ndarray, actual: np.ndarray, inputs: EncodingInputs
+    predicted: np.ndarray, actual: np.ndarray, inputs: EncodingInputs, tested: bool
 ) -> xr.Dataset:
     """Brain alignment of one prediction.
 
     Returns
     -------
     Dataset
-        ``r`` and its ``p`` (voxel), ``alignment`` (region) and its ``draws`` (region, draw).
+        ``r`` and, if it is to be tested, its ``p`` (voxel), ``alignment`` (region) and its
+        ``draws`` (region, draw).
     """
     ceiling, regions, seed = inputs.ceiling, inputs.regions, inputs.seed
     statistics = inputs.statistics
     r = pearson_r(predicted, actual)
-    p = permutation_p(
-        predicted, actual, statistics.permutation_block, statistics.permutations, seed
-    )
     draws = bootstrap_alignment(
         predicted, actual, ceiling, regions, statistics.block, statistics.bootstrap_draws, seed
     )
     alignment = [normalized_alignment(r, ceiling, mask) for mask in regions.values]
-    return xr.Dataset(
+    found = xr.Dataset(
         {
             "r": ("voxel", r.astype(np.float32)),
-            "p": ("voxel", p.astype(np.float32)),
             "alignment": ("region", alignment),
             "draws": draws.astype(np.float32),
         }
     )
+    if not tested:
+        return found
+    block, n_permutations = statistics.permutation_block, statistics.permutations
+    p = permutation_p(predicted, actual, block, n_permutations, seed)
+    return found.assign(p=("voxel", p.astype(np.float32)))
 
 
-def evaluate_layers(representations: xr.DataArray, inputs: EncodingInputs) -> xr.Dataset:
+def evaluate_layers(
+    representations: xr.DataArray, inputs: EncodingInputs, tested: bool = True
+) -> xr.Dataset:
     """Brain alignment of every layer (equation 1), with bootstrap draws.
 
     Parameters
@@ -72,13 +76,15 @@ def evaluate_layers(representations: xr.DataArray, inputs: EncodingInputs) -> xr
         At all TRs, with the coordinate ``story``.
     inputs : EncodingInputs
         Responses, voxels and settings, as of `bthelpers.encoding.inputs.read_inputs`.
+    tested : bool, optional
+        Whether every voxel's correlation is tested by permutation of blocks of TRs.
 
     Returns
     -------
     Dataset
-        ``r``, its ``p`` and ``alpha``, the penalty per column (layer, voxel), ``alignment``
-        (layer, region), ``draws`` (layer, region, draw), and ``edge_share`` (layer, edge), as of
-        `bthelpers.encoding.ridge.edge_shares`. Voxels have the labels that `inputs` has.
+        ``r``, its ``p`` if tested, and ``alpha``, the penalty per column (layer, voxel),
+        ``alignment`` (layer, region), ``draws`` (layer, region, draw), and ``edge_share`` (layer,
+        edge), as of `bthelpers.encoding.ridge.edge_shares`. Voxels are labelled as in `inputs`.
 
     Warns
     -----
@@ -126,7 +132,7 @@ def evaluate_layers(representations: xr.DataArray, inputs: EncodingInputs) -> xr
         model, predicted, actual = _predicted(features, inputs)
         n_columns = len(model.coef_)
         alphas = n_columns * np.logspace(*inputs.encoding.alphas)
-        layer = layer_alignment(predicted, actual, inputs)
+        layer = layer_alignment(predicted, actual, inputs, tested)
         alpha = (model.best_alphas_ / n_columns).astype(np.float32)
         edge_share = ("edge", edge_shares(model, alphas))
         layers.append(layer.assign(alpha=("voxel", alpha), edge_share=edge_share))

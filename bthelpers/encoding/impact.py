@@ -234,7 +234,7 @@ def _without(
     found = _without_alignment(residual["layer"], inputs)
     left = residual.any(("tr", "feature")).values
     if left.any():
-        evaluated = evaluate_layers(residual.isel(layer=left), inputs)
+        evaluated = evaluate_layers(residual.isel(layer=left), inputs, tested=False)
         for variable in found:
             found[variable].loc[{"layer": evaluated["layer"]}] = evaluated[variable]
     return found, removal
