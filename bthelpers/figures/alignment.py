@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from bthelpers.data.dataset import Dataset
 from bthelpers.figures.flatmap import flatmap, symmetric_limits
 from bthelpers.figures.style import (
+    STYLES,
     condition_curves,
     grouped_bars,
     panel_grid,
@@ -255,4 +258,30 @@ def _impact_bars(
     for of_condition, floor in zip(bars, floors.values, strict=True):
         left = np.array([bar.get_x() for bar in of_condition])
         axes.hlines(floor, left, left + of_condition[0].get_width(), "red", linewidth=1.5, zorder=3)
+    return figure
+
+
+def replication_intervals(changes: xr.Dataset) -> Figure:
+    """Draw changes from pretrained with their intervals, a panel per measure and a line per run.
+
+    Parameters
+    ----------
+    changes : Dataset
+        As of `bthelpers.results.impact.replication_changes`.
+    """
+    runs, conditions = changes["participant"].values, changes["condition"].values
+    figure, grid = panels(1, changes.sizes["measure"], 12, 0.34 * len(runs) + 1.4, sharey=True)
+    for axes, measure in zip(grid.flat, changes["measure"].values, strict=True):
+        for place, condition in enumerate(conditions):
+            shown = changes.sel(measure=measure, condition=condition)
+            lines = np.arange(len(runs)) + 0.3 * (place - (len(conditions) - 1) / 2)
+            middle, half = (shown["low"] + shown["high"]) / 2, (shown["high"] - shown["low"]) / 2
+            look = {key: STYLES[condition][key] for key in ("color", "marker")}
+            axes.errorbar(middle, lines, xerr=half, fmt="none", ecolor=look["color"], capsize=2)
+            axes.plot(shown["change"], lines, linestyle="", markersize=5, label=condition, **look)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_xlabel("\n".join(wrap(f"Change of {measure}", 22)))
+    grid[0, 0].set_yticks(range(len(runs)), runs)
+    grid[0, 0].invert_yaxis()
+    shared_legend(figure, grid.flat)
     return figure

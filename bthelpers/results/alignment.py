@@ -186,18 +186,23 @@ def _shared(profile: Profile, models: Sequence[str]) -> tuple[list[str], list[st
     return participants, conditions
 
 
-def change_table(alignments: xr.Dataset, region: str) -> pd.DataFrame:
-    """Change in percent per participant, condition and choice of layers, with 95 % intervals.
+def layer_changes(alignments: xr.Dataset, region: str) -> xr.Dataset:
+    """Change from pretrained in percent, with 95 % intervals (layers, condition, participant).
 
     The intervals are of a block bootstrap over the test story's TRs, with the same blocks drawn for
-    both conditions.
+    both conditions; ``layers`` are the choices of `bthelpers.results.runs.LAYERS`.
     """
     chosen = estimate(alignments.sel(region=region, drop=True), "alignment")
     means = xr.concat(
         [chosen.isel(layer=layers).mean("layer") for layers in LAYERS.values()],
         pd.Index(LAYERS, name="layers"),
     )
-    table = compare(*tuned_and_pretrained(means), "percent").rename(change="change (%)")
+    return compare(*tuned_and_pretrained(means), "percent")
+
+
+def change_table(alignments: xr.Dataset, region: str) -> pd.DataFrame:
+    """`layer_changes` as a table: a row per condition, choice of layers and participant."""
+    table = layer_changes(alignments, region).rename(change="change (%)")
     rows = ["condition", "layers", "participant"]
     return table[["change (%)", "low", "high"]].to_dataframe(rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -10,7 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from bthelpers.encoding.impact import low_level_impact
-from bthelpers.results.comparison import compare, estimate
+from bthelpers.results.alignment import layer_changes, load_alignment
+from bthelpers.results.comparison import compare, estimate, tuned_and_pretrained
 from bthelpers.results.maps import voxel_impacts
 from bthelpers.results.runs import BASELINE, TUNED, in_all, over_layers, over_runs
 from bthelpers.results.store import Results
@@ -22,6 +23,19 @@ from bthelpers.statistics.wilcoxon import (
 )
 
 SINGLE = ("power_spectrum", "diphones", "triphones", "articulation")  # removed one by one
+REPLICATED = (
+    ("late_language", "mean over layers"),
+    ("late_language", "last layer"),
+    ("primary_auditory", "mean over layers"),
+    ("early_auditory", "mean over layers"),
+)
+_MEASURES = pd.Index(
+    [
+        *(f"alignment, {region.replace('_', ' ')}, {layers} (%)" for region, layers in REPLICATED),
+        "low-level impact, late language (points)",
+    ],
+    name="measure",
+)
 
 
 def load_impacts(results: Results, model: str) -> xr.Dataset:
@@ -103,6 +117,37 @@ def load_family_impacts(results: Results, models: Sequence[str], feature: str) -
         for model in models
     ]
     return xr.concat(families, pd.Index(models, name="model"), join="outer")
+
+
+def replication_changes(replications: Mapping[str, Results]) -> xr.Dataset:
+    """What tuning changes in simulations that differ in one thing each.
+
+    Parameters
+    ----------
+    replications : mapping of str to Results
+        By what is different. Of each, the first model whose low-level impact was evaluated.
+
+    Returns
+    -------
+    Dataset
+        ``baseline``, ``value``, their ``change`` and the ends of its 95 % interval, ``low`` and
+        ``high`` (measure, condition, participant). Changes from pretrained: of alignment in
+        percent, of the impact of all four low-level features on late language regions in points.
+    """
+    runs = []
+    for name, results in replications.items():
+        model = results.profile().models_with("impact")[0]
+        alignments = load_alignment(results, model)
+        changes = [
+            layer_changes(alignments, region).sel(layers=layers, drop=True)
+            for region, layers in REPLICATED
+        ]
+        impacts = load_impacts(results, model).sel(region="late_language", feature="joint")
+        impact = estimate(impacts.drop_vars(["region", "feature"]), "impact")
+        changes.append(compare(*tuned_and_pretrained(impact)))
+        labels = [f"{name}, {participant}" for participant in impact["participant"].values]
+        runs.append(xr.concat(changes, _MEASURES).assign_coords(participant=labels))
+    return xr.concat(runs, "participant")
 
 
 def impact_p(results: Results, model: str, participants: Sequence[str] = ()) -> xr.DataArray:

@@ -18,6 +18,7 @@ from bthelpers.figures.alignment import (
     impact_bars,
     layer_curves,
     region_title,
+    replication_intervals,
     standard_error,
 )
 from bthelpers.results.impact import load_impacts
@@ -246,3 +247,25 @@ def test_a_condition_without_a_ratio_has_no_bar(tmp_path):
     }
     assert np.isnan(heights["block-permuted"]).all()
     assert np.isfinite([heights["pretrained"], heights["brain-tuned"]]).all()
+
+
+def test_replications_have_a_line_each_in_every_panel():
+    change = xr.DataArray(
+        [[[1.0, 2.0], [0.0, -1.0], [3.0, np.nan]]] * 2,
+        {
+            "measure": ["alignment, all layers (%)", "impact (points)"],
+            "participant": ["one, SIM01", "two, SIM01", "two, SIM02"],
+            "condition": ["brain-tuned", "block-permuted"],
+        },
+    )
+    ends = {"change": change, "low": change - 0.5, "high": change + 1}
+    figure = drawn(replication_intervals(xr.Dataset(ends).transpose("condition", ...)))
+    for axes, name in zip(figure.axes, ("alignment", "impact"), strict=True):
+        assert axes.get_xlabel().startswith(f"Change of {name}")
+        (_, errors), points = bars_and_errors(axes), axes.get_lines()
+        assert len(errors) == 2
+        values = {line.get_label(): line.get_xdata() for line in points}
+        for condition in change["condition"].values:
+            np.testing.assert_array_equal(values[condition], change[0].sel(condition=condition))
+    ticks = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert ticks == list(change["participant"].values)

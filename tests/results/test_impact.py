@@ -1,5 +1,6 @@
 from itertools import product
 
+import impact_results
 import numpy as np
 import pytest
 import xarray as xr
@@ -28,6 +29,7 @@ from bthelpers.results.impact import (
     load_family_impacts,
     load_impacts,
     published_coding_table,
+    replication_changes,
     with_mean,
 )
 from bthelpers.results.store import write_dataset
@@ -205,3 +207,43 @@ def test_regions_that_may_not_be_aligned_have_a_remark(recwarn):
     remarks = impact_table(original, residual)["remark"].tolist()
     assert remarks == ["", "no ratio: original alignment not above 0 in 3 of 40 draws", "", ""]
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_replications_change_as_their_runs_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(impact_results, "REGIONS", [*REGIONS, "early_auditory"])
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    written = {name: write_results(tmp_path / name) for name in ("one", "two")}
+    found = replication_changes({name: results for name, (results, _) in written.items()})
+    assert list(found["participant"].values) == [
+        f"{name}, {participant}" for name in written for participant in PARTICIPANTS
+    ]
+    measures = [
+        ("late_language", slice(1, None)),
+        ("late_language", slice(-1, None)),
+        ("primary_auditory", slice(1, None)),
+        ("early_auditory", slice(1, None)),
+    ]
+    tuned = [condition for condition in CONDITIONS if condition != "pretrained"]
+    assert found.sizes == {"measure": 5, "condition": 2, "participant": 4}
+    for (name, (_, runs)), participant, condition in product(written.items(), PARTICIPANTS, tuned):
+        changes = found.sel(participant=f"{name}, {participant}", condition=condition)
+        pair = [runs[participant, which] for which in (condition, "pretrained")]
+        for (region, layers), change in zip(measures, changes["change"].values[:4], strict=True):
+            new, old = (
+                original["alignment"].sel(region=region).values[layers].mean()
+                for original, _ in pair
+            )
+            assert change == pytest.approx(100 * (new / old - 1))
+        new, old = (
+            drop_in_percent(
+                original["alignment"].sel(region="late_language").values[1:].mean(),
+                residual["alignment"]
+                .sel(region="late_language", feature="joint")
+                .values[1:]
+                .mean(),
+            )
+            for original, residual in pair
+        )
+        assert changes["change"].values[4] == pytest.approx(new - old)
+        assert (changes["low"] <= changes["high"]).all()
