@@ -16,6 +16,7 @@ from bthelpers.params.schema import ParameterError
 from bthelpers.params.yaml_files import read_yaml
 
 REGIONS = Path(__file__).with_name("regions.yaml")
+DEEPEST = 100  # levels of regions in regions
 
 # The areas of Glasser et al. (Nature 2016), each in both hemispheres.
 GLASSER_AREAS = tuple(
@@ -87,7 +88,8 @@ def load_regions(
             raise ParameterError(f"{path}: expected lines such as 'primary_auditory: [A1]'")
     # YAML reads areas such as 44 as numbers
     table = {name: [str(member) for member in members] for name, members in table.items()}
-    regions = {name: tuple(_resolve(name, table, path, known)) for name in table}
+    resolved: dict[str, list[str]] = {}
+    regions = {name: tuple(_resolve(name, table, path, known, resolved)) for name in table}
     for name, parcels in regions.items():
         if not parcels:
             raise ParameterError(f"{path}: region {name!r} holds no parcel")
@@ -99,19 +101,28 @@ def _resolve(
     table: dict[str, list[str]],
     path: Path,
     known: Callable[[str], list[str]],
+    resolved: dict[str, list[str]],
     inside: tuple = (),
 ) -> list[str]:
-    """Parcels with hemisphere of a region, a parcel or an area, in order, without repeats."""
-    if name in inside:
-        raise ParameterError(f"{path}: region {name!r} contains itself")
+    """Parcels with hemisphere of a region, a parcel or an area, in order, without repeats.
+
+    Regions are kept in `resolved`: those of the same ones twice, level upon level, would double
+    the work with each.
+    """
+    if name in resolved:
+        return resolved[name]
+    if name in inside or len(inside) > DEEPEST:
+        raise ParameterError(f"{path}: region {name!r} contains itself, or is nested too deeply")
     if name in table:
         parcels: list[str] = []
         for member in table[name]:
-            named = _resolve(member.removeprefix("-"), table, path, known, (*inside, name))
+            one, within = member.removeprefix("-"), (*inside, name)
+            named = _resolve(one, table, path, known, resolved, within)
             if member.startswith("-"):
                 parcels = [parcel for parcel in parcels if parcel not in named]
             else:
                 parcels += [parcel for parcel in named if parcel not in parcels]
+        resolved[name] = parcels
         return parcels
     if parcels := known(name):
         return parcels

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import espeakng_loader
 import numpy as np
@@ -183,7 +183,7 @@ _engine = functools.cache(_Engine)
 def _has_variant(voice: str) -> bool:
     """Whether what follows the ``+`` is there: espeak-ng would leave it out without a word."""
     _, plus, variant = voice.partition("+")
-    return not plus or (Path(espeakng_loader.get_data_path()) / "voices/!v" / variant).is_file()
+    return not plus or variant in os.listdir(f"{espeakng_loader.get_data_path()}/voices/!v")
 
 
 def restart() -> None:

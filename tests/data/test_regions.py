@@ -64,6 +64,7 @@ def test_own_region_table(tmp_path, text, expected):
         ("a: [A1, -STSdq]", "'STSdq' in region 'a'.*nearest is 'STSdp'"),
         ("a: [b]\nb: [a]", "'a' contains itself"),
         ("a: [A1, -a]", "'a' contains itself"),
+        ("\n".join(f"r{k}: [r{k + 1}]" for k in range(200)), "is nested too deeply"),
         ("a: []", "'a' holds no parcel"),
         ("a: [A1, -L_A1, -R_A1]", "'a' holds no parcel"),
         ("a: A1", "expected lines such as"),
@@ -76,3 +77,10 @@ def test_wrong_region_table(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as caught:
         load_regions(tmp_path / "regions.yaml")
     assert "regions.yaml" in str(caught.value)
+
+
+def test_regions_that_double_with_each_level_take_no_time(tmp_path):
+    """Resolved one by one, these would be 2 ** 60."""
+    doubling = [f"r{k}: [r{k - 1}, r{k - 1}]" for k in range(1, 61)]
+    (tmp_path / "regions.yaml").write_text("\n".join(["r0: [A1]", *doubling]))
+    assert load_regions(tmp_path / "regions.yaml")["r60"] == ("L_A1", "R_A1")

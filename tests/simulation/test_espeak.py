@@ -242,7 +242,9 @@ def test_voices_differ():
 # What cannot be spoken
 
 
-@pytest.mark.parametrize("voice", ["nosuch", "", "en-us+zz9", "en-us+"])
+@pytest.mark.parametrize(
+    "voice", ["nosuch", "", "en-us+zz9", "en-us+", "en-us+/etc/passwd", "en-us+../!v/f4"]
+)
 def test_unknown_voice_is_an_error(voice):
     with pytest.raises(ValueError, match=re.escape(f"no voice {voice!r}")):
         speak("the dog", voice)
