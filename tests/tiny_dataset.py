@@ -68,8 +68,9 @@ def write_silence(path, duration, rate=44_100, channels=2, bits=16):
 def write_transcription(path, duration):
     grid = textgrid.Textgrid()
     phones = [(0.0, 0.5, "sp"), (0.5, 0.75, "K"), (0.75, 1.0, "AE1"), (1.0, 1.25, "T")]
-    grid.addTier(textgrid.IntervalTier("phone", phones, 0, duration))
-    grid.addTier(textgrid.IntervalTier("word", [(0.5, 1.25, "cat")], 0, duration))
+    words, rest = [(0.5, 1.25, "cat")], (1.25, duration, "sp")
+    grid.addTier(textgrid.IntervalTier("phone", [*phones, rest], 0, duration))
+    grid.addTier(textgrid.IntervalTier("word", [*words, rest], 0, duration))
     grid.save(str(path), "short_textgrid", includeBlankSpaces=True)
 
 

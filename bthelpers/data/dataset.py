@@ -24,16 +24,14 @@ from bthelpers.data.atlas import count_vertices, require_surfaces, vertex_parcel
 from bthelpers.data.files import (
     RESTORE,
     Sound,
-    column_numbers,
     existing,
     open_responses,
-    read_columns,
     read_table,
-    read_tiers,
+    read_transcription,
     read_volume,
     wav_header,
 )
-from bthelpers.data.response_cache import cached
+from bthelpers.data.response_cache import cached, column_numbers, read_columns
 
 TIERS = ("phone", "word")
 # Labels of the word tier that are no words, without braces: silence, breath, laughter, lip smack,
@@ -329,8 +327,9 @@ class Dataset:
         return np.concatenate(parcels)
 
     def _tiers(self, story: str) -> tuple[dict[str, list[Interval]], int]:
-        self.n_respdict(story)
-        return read_tiers(self.root / "derivative/TextGrids" / f"{story}.TextGrid", TIERS)
+        last = self.response_times(story)[-1]
+        path = self.root / "derivative/TextGrids" / f"{story}.TextGrid"
+        return read_transcription(path, TIERS, last)
 
     def _open_responses(
         self, participant: str, story: str, repeated: bool = False

@@ -26,8 +26,11 @@ from bthelpers.core.files import parse_json
 from bthelpers.core.timing import Interval
 
 RESTORE = "download it again (`bthelpers download`), or make the simulated dataset again"
-BLOCK_BYTES = 6_000_000  # of a response array in memory as float64: what a processor's cache holds
 LARGEST_OVERLAP = 1e-3  # s, of neighbouring intervals; below it, they are clipped
+# Where the last label of a story's transcription may end, by the time of its last response: sounds
+# end some seconds after that, and may begin and end without speech.
+EARLIEST_END, LATEST_END = 0.75, 1.25
+LONGER_SOUND = 20.0  # s
 # Of praat's text files, texts and numbers that stand free count, and no other words.
 PRAAT = re.compile(
     r'"(?P<text>(?:[^"]|"")*+)"|!.*|<[^>]*>'
@@ -167,6 +170,37 @@ def read_tiers(path: Path, names: Iterable[str]) -> tuple[dict[str, list[Interva
     return tiers, n_overlaps
 
 
+def read_transcription(
+    path: Path, names: Iterable[str], last_response: float
+) -> tuple[dict[str, list[Interval]], int]:
+    """Read the tiers of a story's TextGrid, as `read_tiers` does, and compare them with its length.
+
+    Parameters
+    ----------
+    path : Path
+    names : iterable of str
+    last_response : float
+        Seconds from the beginning of the sound to the last response to it.
+
+    Raises
+    ------
+    DatasetError
+        As `read_tiers`; or if a tier has no label, or ends far from where the story does, as one of
+        another story does, or one in milliseconds.
+    """
+    tiers, n_overlaps = read_tiers(path, names)
+    for name, intervals in tiers.items():
+        end = intervals[-1].stop if intervals else 0.0
+        latest = LATEST_END * last_response + LONGER_SOUND
+        if not EARLIEST_END * last_response <= end <= latest:
+            raise DatasetError(
+                f"{path}, tier {name!r}: its labels end at {end:.1f} s, but the responses to the"
+                f" story last until {last_response:.1f} s; it is of another story, in another unit"
+                f" of time, or not complete: {RESTORE}"
+            )
+    return tiers, n_overlaps
+
+
 def _clipped(tier: Tier, where: str) -> tuple[list[Interval], int]:
     """Labelled intervals of a tier, and how many overlaps with the next one were clipped."""
     intervals = [Interval(start, stop, label.strip()) for start, stop, label in tier.entries]
@@ -285,62 +319,3 @@ def _checked_array(file: h5py.File, key: str, shape: tuple[int | None, ...]) -> 
                 f"{file.filename}: {key!r} has {found} {name}, expected {length}: {RESTORE}"
             )
     return array
-
-
-def column_numbers(array: h5py.Dataset, voxels: np.ndarray | None) -> np.ndarray:
-    """Number the columns that a selection (bool mask, integers, or None for all) takes.
-
-    Raises
-    ------
-    ValueError
-        If the selection is of an array with another number of columns.
-    """
-    n_columns = array.shape[-1]
-    try:
-        return np.arange(n_columns)[slice(None) if voxels is None else voxels]
-    except IndexError as error:
-        raise ValueError(
-            f"{array.file.filename} has {n_columns} voxels, and the selection does not fit "
-            f"({error}): it was made for other responses; make it again"
-        ) from error
-
-
-def read_columns(array: h5py.Dataset, columns: np.ndarray) -> np.ndarray:
-    """Read columns of an array as float32, a few rows of float64 at a time.
-
-    No more than the span from the first column to the last is read, so that the array can also be
-    read by blocks of neighbouring columns.
-
-    Parameters
-    ----------
-    array : h5py.Dataset of shape (..., tr, voxel)
-    columns : int array of shape (column,)
-
-    Returns
-    -------
-    float32 array of shape (..., tr, column)
-
-    Raises
-    ------
-    DatasetError
-        If the file is damaged.
-    """
-    selected = np.empty((*array.shape[:-1], len(columns)), np.float32)
-    if not selected.size:
-        return selected
-    first, last = columns.min(), columns.max()
-    for rows in _row_blocks(array, n_columns=last - first + 1):
-        with parsing(array.file.filename, "HDF5", RESTORE):
-            block = array[(*rows, slice(first, last + 1))]
-        selected[rows] = np.take(block, columns - first, axis=-1)
-        del block  # before the next one is read
-    return selected
-
-
-def _row_blocks(array: h5py.Dataset, n_columns: int) -> Iterator[tuple[slice, ...]]:
-    """Cut all axes but the last into blocks of about BLOCK_BYTES, or of whole chunks if larger."""
-    steps = list(array.chunks[:-1] if array.chunks else [1] * (array.ndim - 1))
-    steps[-1] *= max(1, BLOCK_BYTES // (math.prod(steps) * n_columns * array.dtype.itemsize))
-    starts = (range(0, n, step) for n, step in zip(array.shape, steps, strict=False))
-    for block in itertools.product(*starts):
-        yield tuple(slice(start, start + step) for start, step in zip(block, steps, strict=True))

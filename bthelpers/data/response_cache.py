@@ -1,4 +1,4 @@
-"""Selected responses on disk as float32, mapped into memory by whoever reads them again.
+"""Selected responses as float32: read by blocks, and kept on disk for whoever reads them again.
 
 An entry is a ``.npy`` file of one response file and selection of voxels, 4 bytes per row and voxel:
 2 GB for the papers' 27 stories and 50,732 voxels of one participant. When a response file is
@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from tokenize import TokenError
@@ -21,9 +23,11 @@ import h5py
 import numpy as np
 from filelock import FileLock
 
-from bthelpers.core.errors import ResultsError
+from bthelpers.core.errors import ResultsError, parsing
 from bthelpers.core.files import atomic_path
-from bthelpers.data.files import read_columns
+from bthelpers.data.files import RESTORE
+
+BLOCK_BYTES = 6_000_000  # of a response array in memory as float64: what a processor's cache holds
 
 
 def cached(folder: Path, array: h5py.Dataset, columns: np.ndarray) -> np.ndarray:
@@ -100,3 +104,62 @@ def _mapped(entry: Path, shape: tuple[int, int]) -> np.ndarray | None:
     except (OSError, ValueError, TokenError):  # the last: of a damaged header
         return None
     return kept.view(np.ndarray) if (kept.dtype, kept.shape) == (np.float32, shape) else None
+
+
+def column_numbers(array: h5py.Dataset, voxels: np.ndarray | None) -> np.ndarray:
+    """Number the columns that a selection (bool mask, integers, or None for all) takes.
+
+    Raises
+    ------
+    ValueError
+        If the selection is of an array with another number of columns.
+    """
+    n_columns = array.shape[-1]
+    try:
+        return np.arange(n_columns)[slice(None) if voxels is None else voxels]
+    except IndexError as error:
+        raise ValueError(
+            f"{array.file.filename} has {n_columns} voxels, and the selection does not fit "
+            f"({error}): it was made for other responses; make it again"
+        ) from error
+
+
+def read_columns(array: h5py.Dataset, columns: np.ndarray) -> np.ndarray:
+    """Read columns of an array as float32, a few rows of float64 at a time.
+
+    No more than the span from the first column to the last is read, so that the array can also be
+    read by blocks of neighbouring columns.
+
+    Parameters
+    ----------
+    array : h5py.Dataset of shape (..., tr, voxel)
+    columns : int array of shape (column,)
+
+    Returns
+    -------
+    float32 array of shape (..., tr, column)
+
+    Raises
+    ------
+    DatasetError
+        If the file is damaged.
+    """
+    selected = np.empty((*array.shape[:-1], len(columns)), np.float32)
+    if not selected.size:
+        return selected
+    first, last = columns.min(), columns.max()
+    for rows in _row_blocks(array, n_columns=last - first + 1):
+        with parsing(array.file.filename, "HDF5", RESTORE):
+            block = array[(*rows, slice(first, last + 1))]
+        selected[rows] = np.take(block, columns - first, axis=-1)
+        del block  # before the next one is read
+    return selected
+
+
+def _row_blocks(array: h5py.Dataset, n_columns: int) -> Iterator[tuple[slice, ...]]:
+    """Cut all axes but the last into blocks of about BLOCK_BYTES, or of whole chunks if larger."""
+    steps = list(array.chunks[:-1] if array.chunks else [1] * (array.ndim - 1))
+    steps[-1] *= max(1, BLOCK_BYTES // (math.prod(steps) * n_columns * array.dtype.itemsize))
+    starts = (range(0, n, step) for n, step in zip(array.shape, steps, strict=False))
+    for block in itertools.product(*starts):
+        yield tuple(slice(start, start + step) for start, step in zip(block, steps, strict=True))

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 import soundfile
-from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
+from tiny_dataset import RESPDICT, copy_tree, write_silence, write_transcription, write_tree
 
 from bthelpers.core.errors import DatasetError
 from bthelpers.core.timing import Interval, response_times
@@ -135,9 +135,10 @@ def test_waveform_is_resampled(tone):
 
 def test_transcription_keeps_silences_and_drops_blanks(intact):
     dataset = Dataset(intact)
-    assert [i.label for i in dataset.phones("avatar")] == ["sp", "K", "AE1", "T"]
-    (word,) = dataset.words("avatar")
+    assert [i.label for i in dataset.phones("avatar")] == ["sp", "K", "AE1", "T", "sp"]
+    word, silence = dataset.words("avatar")  # before the word, the tier is blank
     assert (word.start, word.stop, word.label) == (0.5, 1.25, "cat")
+    assert (silence.start, silence.label) == (1.25, "sp")
 
 
 def test_silences_and_noises_are_no_words():
@@ -292,6 +293,10 @@ BREAKS = {
     "TextGrid empty": (
         lambda root: (root / "derivative/TextGrids/avatar.TextGrid").write_text(""),
         ["avatar.TextGrid", "is truncated or no TextGrid"],
+    ),
+    "TextGrid of another story": (
+        lambda root: write_transcription(root / "derivative/TextGrids/avatar.TextGrid", 99_000.0),
+        ["avatar.TextGrid", "labels end at 99000.0 s", "of another story"],
     ),
     "TextGrid without word tier": (
         lambda root: rename_tier(root / "derivative/TextGrids/avatar.TextGrid"),

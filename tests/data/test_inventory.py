@@ -10,7 +10,7 @@ from textgrids import INTERVALS, POINTS, praat_bytes, praat_text
 from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
 
 from bthelpers.cli import main
-from bthelpers.data import files as formats
+from bthelpers.data import response_cache
 from bthelpers.data.dataset import Dataset, spoken
 from bthelpers.data.inventory import print_check, take_inventory
 from bthelpers.encoding.acoustics import articulation_table, phone_name
@@ -306,7 +306,7 @@ def test_a_selection_is_read_at_full_size_by_small_blocks(full_size, monkeypatch
     voxels = np.random.default_rng(0).permutation(94_251)[:50_732]
     responses = Dataset(full_size).responses("UTS02", "itsabox", np.sort(voxels))
     assert responses.shape == (RESPDICT["itsabox"] - 20, 50_732)
-    assert max(shapes) <= formats.BLOCK_BYTES
+    assert max(shapes) <= response_cache.BLOCK_BYTES
     block = Dataset(full_size).repeats("UTS02", "wheretheressmoke", np.arange(800, 1000))
     assert block.shape == (10, 291, 200)
     assert sum(shapes) <= responses.shape[0] * 94_251 * 8 + block.size * 8

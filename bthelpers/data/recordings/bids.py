@@ -22,7 +22,7 @@ from bthelpers.core.errors import DatasetError, MissingError, did_you_mean, list
 from bthelpers.core.sampling import sample_times
 from bthelpers.core.timing import Interval, trim
 from bthelpers.data.dataset import TIERS, Dataset
-from bthelpers.data.files import existing, read_table, read_tiers, wav_header
+from bthelpers.data.files import existing, read_table, read_transcription, wav_header
 from bthelpers.data.recordings.brainvision import open_recording, read_microvolts
 from bthelpers.data.recordings.electrodes import (
     REMEDY,
@@ -245,7 +245,8 @@ class EEGDataset(Dataset):
         return np.array(self.electrodes(participant))
 
     def _tiers(self, story: str) -> tuple[dict[str, list[Interval]], int]:
-        return read_tiers(self.require_audio(story).with_suffix(".TextGrid"), TIERS)
+        path = self.require_audio(story).with_suffix(".TextGrid")
+        return read_transcription(path, TIERS, self.response_times(story)[-1])
 
     def _read(self, participant: str, story: str, voxels: np.ndarray | None) -> np.ndarray:
         """Responses to each presentation of a story, float32 (repeat, tr, voxel)."""
