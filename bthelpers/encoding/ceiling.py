@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from bthelpers.core.errors import DatasetError, parsing
 from bthelpers.core.provenance import file_digest
 from bthelpers.data.dataset import Dataset
+from bthelpers.data.files import RESTORE
 from bthelpers.data.recordings.opening import places, region_masks, region_table
+from bthelpers.encoding.inputs import invalid_voxels
 from bthelpers.params.settings import Profile, VoxelSettings
 
 # Voxels handled at once: ten repeats of 300 TRs are then 100 MB in float64.
@@ -222,30 +224,26 @@ def published_counts() -> xr.DataArray:
     )
 
 
-def invalid_voxels(responses: np.ndarray) -> np.ndarray:
-    """Find the voxels that cannot be modelled: not finite, or constant in time.
-
-    Parameters
-    ----------
-    responses : array of shape (..., tr, voxel)
-        Of one story; leading dimensions such as repeats are looked at one by one.
-
-    Returns
-    -------
-    bool array of shape (voxel,)
-        True where any value is NaN or infinite, or any time course is constant.
-    """
-    over = tuple(range(responses.ndim - 1))
-    unfinite = ~np.isfinite(responses).all(axis=over)
-    varies = (responses != responses[..., :1, :]).any(axis=-2)
-    return unfinite | ~varies.all(axis=over[:-1])
-
-
 def invalid_in_stories(
     dataset: Dataset, participant: str, stories: Sequence[str]
 ) -> NDArray[np.bool_]:
-    """Voxels of a participant (voxel,) that cannot be modelled in one of the stories."""
-    found = [invalid_voxels(dataset.responses(participant, story)) for story in stories]
+    """Voxels of a participant (voxel,) that cannot be modelled in one of the stories.
+
+    Raises
+    ------
+    DatasetError
+        If a row of a story has no finite value, by which it would be all of them.
+    """
+    found = []
+    for story in stories:
+        responses = dataset.responses(participant, story)
+        if len(lost := np.flatnonzero(~np.isfinite(responses).any(axis=1))):
+            raise DatasetError(
+                f"{dataset.response_folder(participant)}: the responses to {story!r} have"
+                f" {len(lost)} of {len(responses)} rows without a finite value, the first of them"
+                f" {lost[0]}, counted from 0: {RESTORE}"
+            )
+        found.append(invalid_voxels(responses))
     return np.any(found, axis=0)
 
 
@@ -288,7 +286,7 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
         ceiling = load_published(f"{settings.published}/{participant}.npy", len(invalid))
     regions = region_masks(dataset, participant, region_table(parameters.dataset))
     above = (ceiling > settings.ceiling) & ~invalid
-    _require_voxels(participant, regions & above, settings)
+    _require_voxels(participant, regions & above, settings, invalid)
     tuned = above & regions.sel(region=list(settings.regions)).any("region").values
     by_voxel = {"ceiling": ceiling, "invalid": invalid, "above": above, "tuned": tuned}
     voxels = {name: ("voxel", values) for name, values in by_voxel.items()}
@@ -297,13 +295,16 @@ def participant_voxels(dataset: Dataset, participant: str, parameters: Profile) 
     return xr.Dataset(voxels, attrs={"ceilings": origin})
 
 
-def _require_voxels(participant: str, above: xr.DataArray, settings: VoxelSettings) -> None:
+def _require_voxels(
+    participant: str, above: xr.DataArray, settings: VoxelSettings, invalid: NDArray[np.bool_]
+) -> None:
     """Refuse regions of which too few voxels are above the threshold, bool (region, voxel)."""
     counts = above.sum("voxel").to_series()
     if few := counts[counts < settings.minimum].to_dict():
         told = ", ".join(f"{region} has {count}" for region, count in few.items())
         raise ValueError(
-            f"{participant}: of voxels with a noise ceiling above {settings.ceiling}, {told};"
+            f"{participant}: of voxels with a noise ceiling above {settings.ceiling}, {told}"
+            f" ({invalid.sum()} of {invalid.size} voxels are masked as NaN or constant);"
             f" voxels.minimum asks for {settings.minimum}: lower voxels.ceiling, leave the region"
             " out of dataset.regions, or, of simulated participants, lower simulate.voxel_size_mm"
             " or raise simulate.planted_ceiling_bonus"
@@ -321,6 +322,12 @@ def _from_repeats(
         return np.vstack([noise_ceiling(repeats), split_half(repeats)])
 
     by_story = [np.hstack([ceilings(story, block) for block in blocks]) for story in stories]
+    for story, (of_all, *_) in zip(stories, by_story, strict=True):
+        if not of_all.any():
+            raise DatasetError(
+                f"{dataset.response_folder(participant)}: the repeats of {story!r} are NaN"
+                f" somewhere or unlike each other in every voxel: {RESTORE}"
+            )
     return np.mean(by_story, axis=0)
 
 

@@ -187,3 +187,22 @@ def read_inputs(
         parameters.seed,
         read(splits.validation) if validated else None,
     )
+
+
+def invalid_voxels(responses: np.ndarray) -> np.ndarray:
+    """Find the voxels that cannot be modelled: not finite, or constant in time.
+
+    Parameters
+    ----------
+    responses : array of shape (..., tr, voxel)
+        Of one story; leading dimensions such as repeats are looked at one by one.
+
+    Returns
+    -------
+    bool array of shape (voxel,)
+        True where any value is NaN or infinite, or any time course is constant.
+    """
+    over = tuple(range(responses.ndim - 1))
+    unfinite = ~np.isfinite(responses).all(axis=over)
+    varies = (responses != responses[..., :1, :]).any(axis=-2)
+    return unfinite | ~varies.all(axis=over[:-1])

@@ -5,8 +5,17 @@ import numpy as np
 import pytest
 import xarray as xr
 from delayed_stories import invented_representations, naive_features, zscored
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from bthelpers.encoding.inputs import at_trs, delayed_features, read_inputs, read_responses
+from bthelpers.encoding.inputs import (
+    at_trs,
+    delayed_features,
+    invalid_voxels,
+    read_inputs,
+    read_responses,
+)
 from bthelpers.params.loading import load
 from bthelpers.params.splits import Splits
 
@@ -94,3 +103,22 @@ def test_features_are_delayed_before_they_are_trimmed(representations, delays):
 def test_a_story_that_is_not_represented_is_an_error(representations):
     with pytest.raises(ValueError, match="the representation lacks the stories e, f"):
         delayed_features(representations.sel(layer=0), ["a", "f", "e"], (1,))
+
+
+@given(
+    arrays(
+        float,
+        st.tuples(st.integers(1, 3), st.integers(2, 5), st.integers(1, 6)),
+        elements=st.sampled_from([0.0, 1.0, np.nan, np.inf]),
+    )
+)
+def test_invalid_voxels_by_loop(responses):
+    expected = [
+        any(
+            not np.isfinite(repeat[:, voxel]).all() or len(set(repeat[:, voxel])) == 1
+            for repeat in responses
+        )
+        for voxel in range(responses.shape[-1])
+    ]
+    np.testing.assert_array_equal(invalid_voxels(responses), expected)
+    np.testing.assert_array_equal(invalid_voxels(responses[0]), invalid_voxels(responses[:1]))

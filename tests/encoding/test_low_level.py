@@ -249,7 +249,7 @@ def test_a_folder_in_the_published_layout_is_read(tmp_path):
     found = low_level_features(Dataset(tmp_path), ["dog", "cat"], names, CLOCK, (0,))
     for joint in found.values():
         assert joint.sizes == {"tr": 23 + 21, "feature": 448 + 2 + 1 + 22}
-        assert joint.attrs == {"bands_beyond_the_sound": "0 of 448", "not_phones": "sp (2)"}
+        assert joint.attrs == {"bands_beyond_the_sound": "0 of 448", "not_phones": "sp (4)"}
     joint = found["joint_as_published"]
     assert (joint.sel(feature="K-AE-T") == (np.abs(joint["time"] - 2) < 0.5)).all()
     assert (joint.isel(feature=slice(448)) == -140).all()
