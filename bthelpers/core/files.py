@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from safetensors import SafetensorError
 
 from bthelpers.core.errors import ResultsError
@@ -25,9 +27,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         If the file cannot be written, as on a full disk. What was under ``path`` is still there.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _beside(path, "part")
         try:
             yield temporary
             _flush(temporary)
@@ -46,11 +48,10 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         As `atomic_path`.
     """
     path = Path(path)
-    temporary, replaced = (path.with_name(f".{path.name}.{end}") for end in ("part", "old"))
     with _explained(path):
-        for left_over in (temporary, replaced):  # by a run that was killed
-            shutil.rmtree(left_over, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary, replaced = (_beside(path, end) for end in ("part", "old"))
+        temporary.mkdir()
         try:
             yield temporary
             for file in temporary.rglob("*"):
@@ -62,6 +63,18 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(replaced, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """A hidden name beside a path, of this process alone; what killed ones left is removed."""
+    for other in path.parent.iterdir():
+        match = re.fullmatch(rf"\.{re.escape(path.name)}\.(\d+)\.{ending}", other.name)
+        if match and (int(match[1]) == os.getpid() or not psutil.pid_exists(int(match[1]))):
+            if other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)
+            else:
+                other.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
 
 
 @contextmanager

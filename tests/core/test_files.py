@@ -1,6 +1,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -37,15 +39,43 @@ def test_an_error_of_the_caller_is_passed_on_and_leaves_nothing(tmp_path):
 
 
 def test_what_a_killed_run_left_is_replaced(tmp_path):
-    (tmp_path / ".a.txt.part").write_text("hal")
-    (tmp_path / ".model.part").mkdir()
-    (tmp_path / ".model.part" / "half").write_text("hal")
-    (tmp_path / ".model.old").mkdir()
+    killed, alive = subprocess.Popen(["true"]), os.getppid()
+    killed.wait()
+    for pid in (killed.pid, alive):
+        (tmp_path / f".a.txt.{pid}.part").write_text("hal")
+        (tmp_path / f".model.{pid}.part").mkdir()
+        (tmp_path / f".model.{pid}.part" / "half").write_text("hal")
+        (tmp_path / f".model.{pid}.old").mkdir()
     atomic_write_text(tmp_path / "a.txt", "whole")
     with atomic_folder(tmp_path / "model") as temporary:
         (temporary / "config.json").write_text("{}")
-    assert names(tmp_path) == ["a.txt", "model"]
+    # What another process is writing is left alone.
+    others = [f".a.txt.{alive}.part", f".model.{alive}.old", f".model.{alive}.part"]
+    assert names(tmp_path) == [*others, "a.txt", "model"]
     assert names(tmp_path / "model") == ["config.json"]
+
+
+WRITER = """
+import sys
+from bthelpers.core.files import atomic_path
+letter, path = sys.argv[1:]
+for _ in range(200):
+    with atomic_path(path) as temporary, temporary.open("w") as file:
+        for _ in range(20):
+            file.write(letter * 100)
+            file.flush()
+"""
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path):
+    path = tmp_path / "a.txt"
+    command = [sys.executable, "-c", WRITER]
+    writers = [subprocess.Popen([*command, letter, path]) for letter in "xy"]
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            assert path.read_text() in ("x" * 2000, "y" * 2000)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert names(tmp_path) == ["a.txt"]
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path):
