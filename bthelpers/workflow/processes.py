@@ -1,19 +1,53 @@
-"""Commands that end with this process, together with all that they have started."""
+"""Commands that end with this process, and folders in which one workflow is at work at a time."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 15.0  # seconds to end by itself, before it is killed
 POLL = 0.1  # seconds
+
+
+@contextmanager
+def alone_in(folders: Iterable[Path]) -> Iterator[list[int]]:
+    """Be the only workflow at work in folders, by locks that lie beside them.
+
+    Not by filelock's: who is handed the open files holds the locks as well, and may outlive this
+    process where that is killed outright.
+
+    Yields
+    ------
+    list of int
+        Descriptors of the open files.
+
+    Raises
+    ------
+    SystemExit
+        If another one is at work in one of them.
+    """
+    with ExitStack() as stack:
+        locks = []
+        for folder in sorted({folder.resolve() for folder in folders}):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(folder.with_name(f".{folder.name}.lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SystemExit(
+                    f"another workflow is at work in {folder}: wait for it, or end it first"
+                ) from None
+            locks.append(lock.fileno())
+        yield locks
 
 
 def run_to_end(command: Sequence[str], **options) -> int:

@@ -191,10 +191,8 @@ def verify(repository: Path, run: Run) -> dict[str, float]:
             f"{recorded.root}: params/{PROFILE}.yaml has changed since; make its results again and"
             f" `make record PROFILE={PROFILE}`"
         )
-    results = repository / "results" / VERIFY
-    shutil.rmtree(results, ignore_errors=True)
     target = f"results/{VERIFY}/{_file(run)}"
-    run_workflow(repository, VERIFY, None, None, [target])
+    run_workflow(repository, VERIFY, None, None, [target], anew=True)
     return differences(recorded.open(*run), compact(read_dataset(repository / target)))
 
 

@@ -6,7 +6,6 @@ atomically, so that after any interruption the same command goes on.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -14,8 +13,10 @@ import sys
 from pathlib import Path
 
 from bthelpers.params.loading import load
+from bthelpers.params.settings import Profile
 from bthelpers.workflow import preflight
-from bthelpers.workflow.processes import run_to_end
+from bthelpers.workflow.processes import alone_in, run_to_end
+from bthelpers.workflow.steps import STEPS, planned_runs
 
 RUNS_AT_ONCE = 4  # unless told otherwise: a run of the demo holds up to 1.5 GB
 
@@ -31,8 +32,24 @@ def visible_gpus() -> int:
     return len(listed.stdout.splitlines())
 
 
+def made_data(profile: Profile, repository: Path) -> list[Path]:
+    """Folders of simulated data that runs of a profile make, and make again."""
+    read = {name for run in planned_runs(profile) for name in STEPS[run.step].reads}
+    parts = {"dataset": profile.dataset, "corpora": profile.corpora}
+    return [
+        repository / part.root
+        for name, part in parts.items()
+        if name in read and part.simulate is not None
+    ]
+
+
 def run_workflow(
-    repository: Path, profile: str, cores: int | None, gpus: int | None, extra: list[str]
+    repository: Path,
+    profile: str,
+    cores: int | None,
+    gpus: int | None,
+    extra: list[str],
+    anew: bool = False,
 ) -> None:
     """Run Snakemake on a profile; its progress goes to standard error.
 
@@ -49,29 +66,27 @@ def run_workflow(
         are visible.
     extra : list of str
         Further options of Snakemake.
+    anew : bool
+        Whether results that are there are removed first.
 
     Raises
     ------
     ParameterError
         If a parameter, a name or a file is wrong, before any work.
     SystemExit
-        If a run fails; Snakemake has said which, and its notebook shows why.
+        If another workflow is at work on these results or on the data that are simulated for them;
+        or if a run fails: Snakemake has said which, and its notebook shows why.
     """
-    preflight.require(load(repository / "params" / f"{profile}.yaml"), repository)
+    parameters = load(repository / "params" / f"{profile}.yaml")
+    preflight.require(parameters, repository)
     folder = repository / "results" / profile
-    folder.mkdir(parents=True, exist_ok=True)
     gpus = visible_gpus() if gpus is None else gpus
     if cores is None:  # a GPU's next run is prepared while it works
         cores = min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
-    # Not filelock's: Snakemake holds the lock as well, for it outlives this process where that is
-    # killed outright; its open file is what is handed on.
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SystemExit(
-                f"another workflow is at work in {folder}: wait for it, or end it first"
-            ) from None
+    with alone_in([folder, *made_data(parameters, repository)]) as locks:
+        if anew:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
         # As text: Snakemake takes 007 for a number.
         command += ["--config", f"profile=!!str {profile}"]
@@ -87,7 +102,7 @@ def run_workflow(
         # Models of the hub have just been fetched: runs need not ask for them again.
         environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
         command += extra
-        status = run_to_end(command, cwd=repository, env=environment, pass_fds=[lock.fileno()])
+        status = run_to_end(command, cwd=repository, env=environment, pass_fds=locks)
     if status != 0:
         raise SystemExit(
             f"the workflow failed (exit status {status}); the messages above name the run, and its"

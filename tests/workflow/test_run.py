@@ -1,4 +1,3 @@
-import fcntl
 import re
 import shutil
 import subprocess
@@ -7,17 +6,20 @@ from pathlib import Path
 
 import pytest
 from snakemake.cli import parse_config
-from trial_repository import Trial
+from trial_repository import REPOSITORY, Trial
 
 from bthelpers.cli import main
+from bthelpers.params.loading import load
 from bthelpers.workflow import run as workflow
-from bthelpers.workflow.run import run_workflow
+from bthelpers.workflow.processes import alone_in
+from bthelpers.workflow.run import made_data, run_workflow
 
 
 @pytest.fixture
-def commands(monkeypatch, tmp_path):
+def commands(monkeypatch, tmp_path, tiny_encoder_folder):
     """Commands that a workflow would start, of a repository where all that it needs is there."""
     Trial(tmp_path).write({"conditions": ["pretrained"]})
+    shutil.copytree(tiny_encoder_folder, tmp_path / "weights", dirs_exist_ok=True)
     started = []
 
     def run(command, **options):
@@ -51,14 +53,40 @@ def test_a_failed_run_is_an_error(commands, tmp_path, monkeypatch):
 
 
 def test_a_second_workflow_at_the_same_time_is_refused(commands, tmp_path):
-    (tmp_path / "results" / "smoke").mkdir(parents=True)
-    with (tmp_path / "results" / "smoke" / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    kept = tmp_path / "results/smoke/kept"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    with alone_in([kept.parent]):
         with pytest.raises(SystemExit, match=r"another workflow is at work in .*results/smoke"):
-            run_workflow(tmp_path, "smoke", 1, 0, [])
+            run_workflow(tmp_path, "smoke", 1, 0, [], anew=True)
+        assert kept.exists()
     assert commands == []
     run_workflow(tmp_path, "smoke", 1, 0, [])
-    assert len(commands) == 1
+    assert kept.exists()
+    run_workflow(tmp_path, "smoke", 1, 0, [], anew=True)
+    assert not kept.exists()
+    assert len(commands) == 2
+
+
+@pytest.mark.parametrize("data", ["data/smoke", "data/smoke_corpora"])
+def test_a_workflow_of_another_profile_on_the_same_simulated_data_is_refused(
+    commands, tmp_path, data
+):
+    shutil.copy(tmp_path / "params" / "smoke.yaml", tmp_path / "params" / "other.yaml")
+    told = rf"another workflow is at work in .*{data}"
+    with alone_in([tmp_path / data]), pytest.raises(SystemExit, match=told):
+        run_workflow(tmp_path, "other", 1, 0, [])
+    assert commands == []
+
+
+def test_data_that_are_there_or_are_not_read_may_be_read_by_several():
+    def made(name):
+        return made_data(load(REPOSITORY / f"params/{name}.yaml"), REPOSITORY)
+
+    data = REPOSITORY / "data"
+    assert made("paper") == []
+    assert made("demo") == [data / "demo"]  # it has no evaluation on corpora
+    assert made("english") == [data / "english", data / "english_corpora"]
 
 
 def test_snakemake_that_outlives_the_workflow_keeps_others_out(commands, tmp_path, monkeypatch):
@@ -92,7 +120,7 @@ def test_an_unknown_profile_is_an_error_before_any_work(commands, tmp_path, caps
 def test_a_missing_model_is_an_error_before_any_work(commands, tmp_path, capsys):
     (tmp_path / "weights" / "config.json").unlink()
     assert main(["run", "smoke"]) == 1
-    assert "weights holds no model" in capsys.readouterr().err
+    assert "weights: no model here" in capsys.readouterr().err
     assert commands == []
     assert not (tmp_path / "results").exists()
 
