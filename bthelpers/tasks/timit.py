@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from bthelpers.core.errors import DatasetError
@@ -153,6 +154,11 @@ def _read_clip(root: Path, part: str, speaker: str, sentence: str, files: dict) 
             raise DatasetError(
                 f"{files[ending]} goes on to {labels[-1].stop:.3f} s, {files['.TXT']} ends at"
                 f" {text[-1].stop:.3f} s: get {SOURCE}"
+            )
+    for earlier, later in pairwise(phones):
+        if 2 * later.start < earlier.start + earlier.stop:
+            raise DatasetError(
+                f"{files['.PHN']}: {later} begins in the first half of {earlier}: get {SOURCE}"
             )
     for phone in phones:
         require_label(phone.label, FOLDING, "phone of TIMIT", str(files[".PHN"]), SOURCE)

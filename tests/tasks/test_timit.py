@@ -180,6 +180,7 @@ def without_dialects(root):
         (write(f"{TRAIN}/SA1.PHN", "0 1000\n"), ["line 1", "first_sample last_sample label"]),
         (write(f"{TRAIN}/SA1.PHN", "-5 1000 h#\n"), ["line 1", "'-5 1000 h#'"]),
         (write(f"{TRAIN}/SA1.PHN", "1000 0 h#\n"), ["line 1", "'1000 0 h#'"]),
+        (write(f"{TRAIN}/SA1.PHN", "0 800 h#\n200 900 d\n"), ["SA1.PHN", "in the first half of"]),
         (write(f"{TRAIN}/SA1.PHN", ""), ["SA1.PHN is empty"]),
         (write(f"{TRAIN}/SA1.PHN", "0 9 axh\n"), ["SA1.PHN", "'axh'", "nearest is 'ax-h'"]),
         (write(f"{TRAIN}/SA1.WRD", "one two three\n"), ["SA1.WRD, line 1"]),
