@@ -36,6 +36,7 @@ def write_tree(root, stories, participants, write_responses):
     for folder in ("stimuli", "derivative/TextGrids"):
         (root / folder).mkdir(parents=True)
     transforms = {participant: f"{participant}_auto" for participant in participants}
+    (root / "dataset_description.json").write_text('{"Name": "Nearly empty"}')
     (root / "derivative/respdict.json").write_text(json.dumps(stories))
     (root / "derivative/subject_xfms.json").write_text(json.dumps(transforms))
     for story, n in stories.items():

@@ -24,8 +24,9 @@ class Problem:
     Parameters
     ----------
     part : str
-        ``story`` or ``participant`` where the dataset knows none of that name; else ``audio``,
-        ``TextGrid``, ``responses``, ``repeats``, ``anatomy`` or ``annotation``.
+        ``dataset``, of which all is; ``story`` or ``participant`` where the dataset knows none of
+        that name; else ``audio``, ``TextGrid``, ``responses``, ``repeats``, ``anatomy`` or
+        ``annotation``.
     message : str
         What is wrong, in which file, and what to do.
     missing : bool
@@ -158,6 +159,7 @@ def take_inventory(
     test_stories = tuple(dict.fromkeys(test_stories))
     wanted = tuple(dict.fromkeys([*stories, *test_stories]))
     participants = tuple(dict.fromkeys(participants))
+    attempt(getattr, dataset, "name", part="dataset")
     known = [
         story
         for story in wanted

@@ -139,8 +139,9 @@ Band = Annotated[
     *_list("2 entries", 2, 2),
     *_rule("be [low, high] with 0 < low <= high", lambda x: 0 < x[0] <= x[1]),
 ]
+Exponent = Annotated[Number, *from_to(-30, 30)]  # of 10; float32 holds little more
 Grid = Annotated[
-    tuple[Number, Number, Count],
+    tuple[Exponent, Exponent, Count],
     *_list("3 entries", 3, 3),
     *_rule("be [low, high, number]", lambda x: x[0] <= x[1]),
 ]

@@ -192,15 +192,18 @@ class Profile:
     def __post_init__(self):
         problems = [problem for name in self.models for problem in self._problems_of(name)]
         problems += [*self._missing_targets(), *self._unknown_in_tuning()]
-        if problems := [*problems, *self._unfit_recordings()]:
+        if problems := [*problems, *self._unfit_responses()]:
             raise ParameterError(*problems)
 
-    def _unfit_recordings(self) -> Iterator[Problem]:
+    def _unfit_responses(self) -> Iterator[Problem]:
         dataset, encoding = self.dataset, self.encoding
         try:
             encoding.sampled(dataset.interval)
         except ValueError as error:
             yield Problem(str(error), ("encoding", "delays"))
+        if self.representation.stride > dataset.interval:
+            text = f"must be at most {dataset.interval:g} s, the time between responses"
+            yield Problem(text, ("representation", "stride"))
         if dataset.recording is not None:
             yield from dataset.recording.problems(
                 {name for run in self.runs for name in (run[2], *self.evaluations_of(run[0]))},
@@ -208,7 +211,6 @@ class Profile:
                     ("dataset", "regions"): dataset.regions,
                     ("dataset", "cache"): dataset.cache,
                     ("encoding", "delays"): encoding.delays,
-                    ("representation", "stride"): self.representation.stride,
                     ("tuning", "pooling"): self.tuning.pooling,
                 },
             )

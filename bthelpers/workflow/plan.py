@@ -21,11 +21,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bthelpers.core.errors import look_up
 from bthelpers.core.files import free_bytes
-from bthelpers.core.timing import SAMPLE_RATE, TR, n_respdict_for, response_times
-from bthelpers.data.files import read_table
-from bthelpers.data.recordings.opening import open_dataset
+from bthelpers.core.timing import SAMPLE_RATE, TR, response_times
 from bthelpers.encoding.representations import WINDOWS_PER_BATCH, pooled_windows
 from bthelpers.models.devices import claim_device
 from bthelpers.models.speech import SpeechEncoder
@@ -41,7 +38,6 @@ ASSUMED_VOXELS = 50_000  # that a participant's model is tuned towards, until th
 BYTES = 4  # of float32
 # Tuning keeps weights, best weights and the optimiser's two moments of all of them.
 CHECKPOINT_COPIES = 4
-PUBLISHED_LENGTHS = Path(__file__).parents[1] / "data/ds003020/respdict.json"
 
 
 @dataclass(frozen=True)
@@ -61,23 +57,6 @@ class Cost:
 
 
 UNKNOWN = Cost(math.nan, math.nan)
-
-
-def story_rows(profile: Profile, repository: Path) -> dict[str, int]:
-    """Response rows of each story, from the dataset or, before it is there, as it will be."""
-    settings = profile.dataset
-    if settings.simulate is not None:
-        minutes = settings.simulate.story_minutes
-        if settings.recording is not None:
-            rate, skip = settings.recording.rate, settings.recording.skip
-            return {story: int((60 * length - skip) * rate) for story, length in minutes.items()}
-        return {story: n_respdict_for(60 * length) - 20 for story, length in minutes.items()}
-    if settings.recording is not None:
-        dataset = open_dataset(settings, repository)
-        return {story: len(dataset.response_times(story)) for story in settings.splits.stories}
-    own = repository / settings.root / settings.table
-    respdict = read_table(own if own.is_file() else PUBLISHED_LENGTHS)
-    return {story: look_up(story, respdict, "story") - 20 for story in settings.splits.stories}
 
 
 def noise(seconds: float) -> np.ndarray:
@@ -261,7 +240,7 @@ def print_plan(profile: Profile, repository: Path) -> bool:
         print(f"measuring {name}", file=sys.stderr, flush=True)
         path = model.path if model.revision else repository / model.path
         try:
-            rows = story_rows(profile, repository)
+            rows = preflight.story_rows(profile, repository)
             encoder = SpeechEncoder.load(path, model.revision, device)
             costs[name] = model_costs(encoder, profile, name, rows, n_voxels)
         except ValueError as error:

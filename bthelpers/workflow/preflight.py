@@ -7,9 +7,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bthelpers.core.errors import DatasetError, did_you_mean
+from bthelpers.core.errors import DatasetError, did_you_mean, look_up
+from bthelpers.core.timing import n_respdict_for
 from bthelpers.data.dataset import Dataset
-from bthelpers.data.files import refuse_to_replace
+from bthelpers.data.files import read_table, refuse_to_replace
 from bthelpers.data.inventory import take_inventory
 from bthelpers.data.recordings.opening import open_dataset, region_masks, region_table
 from bthelpers.encoding.ceiling import load_published
@@ -20,6 +21,8 @@ from bthelpers.workflow.steps import STEPS, planned_runs
 
 # What the paper does with self-supervised models only: Whisper has neither losses nor letters.
 NOT_OF_WHISPER = {"recognition", "stimulus-tuned"}
+FEWEST_ROWS = 10  # of a test story: what fewer correlate by is chance
+PUBLISHED_LENGTHS = Path(__file__).parents[1] / "data/ds003020/respdict.json"
 
 
 def problems(profile: Profile, repository: Path) -> list[str]:
@@ -38,10 +41,11 @@ def problems(profile: Profile, repository: Path) -> list[str]:
         *(
             problem
             for name, model in profile.models.items()
-            for problem in _missing_model(name, model, repository)
+            for problem in _unusable_model(name, model, repository)
         ),
         *_unusable_ceilings(profile, repository),
         *_dataset_problems(profile.dataset, repository),
+        *_unfit_lengths(profile, repository),
         *evaluation_problems(profile, repository),
     ]
 
@@ -116,19 +120,16 @@ def _unusable_ceilings(profile: Profile, repository: Path) -> list[str]:
     return found
 
 
-def _missing_model(name: str, model: ModelSettings, repository: Path) -> list[str]:
-    """What is wrong with a model; of a folder here, only whether it holds one."""
-    if model.revision is not None:
-        from bthelpers.models.speech import SpeechEncoder  # slow, and rarely needed here
+def _unusable_model(name: str, model: ModelSettings, repository: Path) -> list[str]:
+    """What is wrong with a model, which is loaded as runs will."""
+    from transformers.utils import logging
 
-        load = partial(SpeechEncoder.load, model.path, model.revision)
-        return _error_of(f"models.{name}", load)
-    if not (repository / model.path / "config.json").is_file():
-        return [
-            f"models.{name}.path: {repository / model.path} holds no model (config.json is"
-            f" missing); `bthelpers miniature speech --output {model.path}` makes a miniature"
-        ]
-    return []
+    from bthelpers.models.speech import SpeechEncoder  # slow
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # of weights that a model has beyond these
+    source = repository / model.path if model.revision is None else model.path
+    return _error_of(f"models.{name}", partial(SpeechEncoder.load, source, model.revision))
 
 
 def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
@@ -165,6 +166,54 @@ def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:
             if name not in simulated
         ]
     return found
+
+
+def story_rows(profile: Profile, repository: Path) -> dict[str, int]:
+    """Response rows of each story, from the dataset or, before it is there, as it will be."""
+    settings = profile.dataset
+    if settings.simulate is not None:
+        minutes = settings.simulate.story_minutes
+        if settings.recording is not None:
+            rate, skip = settings.recording.rate, settings.recording.skip
+            return {story: int((60 * length - skip) * rate) for story, length in minutes.items()}
+        return {story: n_respdict_for(60 * length) - 20 for story, length in minutes.items()}
+    if settings.recording is not None:
+        dataset = open_dataset(settings, repository)
+        return {story: len(dataset.response_times(story)) for story in settings.splits.stories}
+    own = repository / settings.root / settings.table
+    respdict = read_table(own if own.is_file() else PUBLISHED_LENGTHS)
+    return {story: look_up(story, respdict, "story") - 20 for story in settings.splits.stories}
+
+
+def _unfit_lengths(profile: Profile, repository: Path) -> list[str]:
+    """Training stories that are too few for folds, and test stories too short for statistics."""
+    try:
+        rows = story_rows(profile, repository)
+    except (OSError, ValueError):
+        return []  # reported with the dataset
+    if not set(profile.dataset.splits.stories) <= set(rows):
+        return []  # as well
+    encoding, block, found = profile.encoding, profile.statistics.block, []
+    for participant in profile.dataset.participants:
+        splits = profile.dataset.splits_of(participant)
+        left = {story: rows[story] - encoding.skip_test_rows for story in splits.test}
+        found += [
+            f"encoding.skip_test_rows: leaves {max(n_rows, 0)} rows of {story!r}: leave out fewer,"
+            f" {FEWEST_ROWS} are needed"
+            for story, n_rows in left.items()
+            if n_rows < FEWEST_ROWS
+        ]
+        if round(sum(left.values()) / block) < 2:
+            found.append(
+                f"statistics.block: fewer than two blocks of {block} TRs are in the"
+                f" {sum(left.values())} rows of test stories of {participant}: use shorter blocks"
+            )
+        if encoding.penalties == "training" and encoding.folds > len(splits.train):
+            found.append(
+                f"encoding.folds: must be at most {len(splits.train)}, the training stories of"
+                f" {participant}"
+            )
+    return list(dict.fromkeys(found))
 
 
 def _missing_lexicon(

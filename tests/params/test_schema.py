@@ -51,6 +51,8 @@ def test_whole_numbers_are_taken_for_numbers(demo):
         ("encoding", "fir_delays", [1, 1], "encoding.fir_delays: must be free of repetitions"),
         ("encoding", "alphas", [0, 5], "encoding.alphas: must be a list of 3 entries, not [0, 5]"),
         ("encoding", "alphas", [5, 0, 2], "encoding.alphas: must be [low, high, number]"),
+        ("encoding", "alphas", [0, 400, 2], "encoding.alphas[1]: must be from -30 to 30, not 400"),
+        ("representation", "stride", 1e9, "representation.stride: must be at most 2.0045 s"),
         ("dataset", "participants", "SIM01", "dataset.participants: must be a list"),
         ("dataset", "participants", ["A", "A"], "dataset.participants: must be free of repet"),
         ("dataset", "participants", [1], "dataset.participants[0]: must be text, not 1; quote it"),

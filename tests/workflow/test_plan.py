@@ -16,7 +16,7 @@ from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
 from bthelpers.params.settings import ModelSettings
 from bthelpers.workflow import plan
-from bthelpers.workflow.plan import Cost, model_costs, plan_table, print_plan, story_rows
+from bthelpers.workflow.plan import Cost, model_costs, plan_table, print_plan
 from bthelpers.workflow.steps import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -43,19 +43,6 @@ def test_what_is_done_is_not_counted_again(smoke, tmp_path):
     after = plan_table(smoke, costs, tmp_path).set_index(["model", "step"]).loc["hubert-mini"]
     assert after.loc["tuning", figures].tolist() == [1, 0, 0, 0]
     assert after.loc["representations", "hours"] == 6.0
-
-
-def test_rows_of_stories_that_are_not_simulated_yet_follow_from_their_length(smoke):
-    rows = story_rows(smoke, ROOT)
-    # five TRs at each end are trimmed
-    assert rows["story01"] == pytest.approx(60 / 2.0045 - 10, abs=1)
-    assert rows["story05"] == pytest.approx(90 / 2.0045 - 10, abs=1)
-
-
-def test_rows_of_a_dataset_that_is_not_there_yet_are_the_published_ones(tmp_path):
-    rows = story_rows(load(ROOT / "params/paper.yaml"), tmp_path)
-    assert len(rows) == 27
-    assert rows["wheretheressmoke"] == 291
 
 
 def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypatch):

@@ -1,5 +1,7 @@
 """A profile's names and files are checked before any work."""
 
+import functools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,10 +10,19 @@ import numpy as np
 import pytest
 from transformers import AutoConfig
 
+from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
 from bthelpers.workflow import preflight
 
 ROOT = Path(__file__).parents[2]
+
+
+LOADED = functools.cache(SpeechEncoder.load)
+
+
+@pytest.fixture(autouse=True)
+def each_model_is_loaded_once(monkeypatch):
+    monkeypatch.setattr(SpeechEncoder, "load", LOADED)
 
 
 def problems(overrides, profile="smoke"):
@@ -33,7 +44,11 @@ def test_profiles_can_be_run_or_say_what_is_missing(profile):
     [
         ("voxels.regions", ["late_langage"], "'late_langage'; the nearest is 'late_language'"),
         ("dataset.regions", "params/none.yaml", "none.yaml"),
-        ("models.hubert-mini.path", "models/none", "models/none holds no model"),
+        (
+            "models.hubert-mini.path",
+            "models/none",
+            "models/none: no model here (config.json is missing)",
+        ),
         (
             "dataset.participants",
             ["SIM01", "SIM1"],
@@ -87,6 +102,47 @@ def test_published_ceilings_must_be_there_and_fit(small_dataset, tmp_path):
     assert f"shape ({small_dataset.n_voxels(participant)},)" in problems(overrides)
     np.save(array, np.full(small_dataset.n_voxels(participant), 0.5))
     assert "voxels.published" not in problems(overrides)
+
+
+def test_models_are_loaded_before_any_work(tiny_encoder_folder, tmp_path):
+    broken = shutil.copytree(tiny_encoder_folder, tmp_path / "broken")
+    (broken / "config.json").write_text('{"model_type": "hubert", "hidden_size": 31}')
+    assert f"models.hubert-mini: {broken} cannot be loaded" in problems(
+        {"models.hubert-mini.path": str(broken)}
+    )
+
+
+def test_rows_of_stories_that_are_not_simulated_yet_follow_from_their_length():
+    rows = preflight.story_rows(load(ROOT / "params/smoke.yaml"), ROOT)
+    # five TRs at each end are trimmed
+    assert rows["story01"] == pytest.approx(60 / 2.0045 - 10, abs=1)
+    assert rows["story05"] == pytest.approx(90 / 2.0045 - 10, abs=1)
+
+
+def test_rows_of_a_dataset_that_is_not_there_yet_are_the_published_ones(tmp_path):
+    rows = preflight.story_rows(load(ROOT / "params/paper.yaml"), tmp_path)
+    assert len(rows) == 27
+    assert rows["wheretheressmoke"] == 291
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("encoding.folds", 100, "encoding.folds: must be at most 3, the training stories of SIM01"),
+        ("encoding.skip_test_rows", 30, r"encoding.skip_test_rows: leaves 5 rows of 'story05'"),
+        ("encoding.skip_test_rows", 99, r"encoding.skip_test_rows: leaves 0 rows of 'story05'"),
+        ("statistics.block", 24, "statistics.block: fewer than two blocks of 24 TRs are in the 35"),
+    ],
+)
+def test_lengths_that_fold_and_blocks_do_not_go_with(key, value, message):
+    assert message in problems({key: value})
+
+
+def test_as_many_folds_and_as_long_blocks_as_there_can_be_are_no_problem():
+    limits = {"encoding.folds": 3, "encoding.skip_test_rows": 25, "statistics.block": 6}
+    preflight.require(load(ROOT / "params/smoke.yaml", limits), ROOT)
+    chosen = {"encoding.folds": 100, "encoding.penalties": "validation"}
+    preflight.require(load(ROOT / "params/smoke.yaml", chosen), ROOT)
 
 
 # What evaluations need.

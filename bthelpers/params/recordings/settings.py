@@ -61,10 +61,6 @@ FITTING: dict[tuple[str, str], tuple[Callable[[Any, float], bool], str]] = {
         lambda delays, _: delays is not None,
         "must be given, in seconds: fir_delays are of TRs",
     ),
-    ("representation", "stride"): (
-        lambda stride, rate: stride * rate <= 1,
-        "must be at most {interval:g} s: windows are as dense as samples, or denser",
-    ),
     ("tuning", "pooling"): (
         lambda pooling, _: pooling == "mean",
         "must be mean: the others are for haemodynamic responses",
