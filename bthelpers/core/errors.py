@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LONGEST_NAME = 100  # characters of what a file names
 LONGEST_REASON = 600  # characters of what a parser says: it may quote the file
 
 
@@ -26,7 +27,7 @@ def listed(names: Iterable[str]) -> str:
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """End an error message about an unknown name with the nearest valid one."""
     nearest = difflib.get_close_matches(name, list(valid), n=1, cutoff=0)
-    return f"; the nearest is {nearest[0]!r}" if nearest else ""
+    return f"; the nearest is {nearest[0][:LONGEST_NAME]!r}" if nearest else ""
 
 
 def look_up(name: str, table: dict, what: str):

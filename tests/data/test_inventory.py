@@ -195,8 +195,15 @@ def test_without_its_table_of_stories_nothing_of_stories_is_looked_at(broken):
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     messages = inventory(tmp_path / "none").messages
-    assert len(messages) == 2
+    assert len(messages) == 3  # its name, its stories, its participants
     assert all(str(tmp_path / "none") in message for message in messages)
+
+
+def test_a_dataset_without_a_name_is_told_before_any_work(broken):
+    (broken / "dataset_description.json").write_text("{}")
+    [problem] = inventory(broken).problems
+    assert problem.part == "dataset"
+    assert "dataset_description.json has no 'Name'" in problem.message
 
 
 # The published dataset

@@ -105,6 +105,11 @@ PAST = {
     "folder as a transcription": ("TIMIT", f"{STEM}.PHN", folder),
     "phones out of order": ("TIMIT", f"{STEM}.PHN", replaced(b"600 1600 h#\n0 600 d\n")),
     "phones beyond the sentence": ("TIMIT", f"{STEM}.PHN", replaced(b"0 600 d\n600 99999 h#\n")),
+    "participant of 3,000 letters": (
+        "recordings",
+        "participants.tsv",
+        replaced(b"participant_id\nsub-" + 3000 * b"A"),
+    ),
     "deep parameters": ("results", "profile.json", replaced(b"[" * 100_000)),
     "pipe as parameters": ("results", "profile.json", fifo),
     "number of a result": ("results", RESULT, flipped_number),

@@ -158,7 +158,7 @@ def test_a_plan_lists_all_that_is_missing(runnable, capsys, monkeypatch, tmp_pat
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=-1))
     assert not print_plan(replace(runnable, models=models, dataset=dataset), ROOT)
     problems = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
-    assert any("holds no model" in line for line in problems)
+    assert any("no model here" in line for line in problems)
     assert any("holds no dataset" in line for line in problems)
     assert any("GB are free: make room" in line for line in problems)
 
