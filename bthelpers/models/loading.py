@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,11 @@ def explained(source: str | Path, revision: str | None, maker: str) -> Iterator[
         yield {"revision": revision, "trust_remote_code": False}
     except ModelError as error:
         raise ModelError(f"{source} cannot be loaded: {error}") from error
+    except pickle.UnpicklingError:  # PyTorch would advise to execute it
+        raise ModelError(
+            f"{source} cannot be loaded: its weights are truncated, or hold other things than"
+            " tensors, which are never executed; get it with its weights as safetensors"
+        ) from None
     except Exception as error:  # transformers fails in many ways on a malformed file
         if revision is None or not isinstance(error, OSError):
             raise ModelError(f"{source} cannot be loaded: {reason(error)}: {SAVED}") from error

@@ -230,6 +230,12 @@ def resave(path, shape):
     nibabel.save(nibabel.Nifti1Image(np.ones(shape, np.uint8), np.eye(4)), path)
 
 
+def with_lost_points(path):
+    surface = nibabel.load(path)
+    surface.get_arrays_from_intent("pointset")[0].data[1, 0] = np.nan
+    nibabel.save(surface, path)
+
+
 def rename_tier(path):
     path.write_text(path.read_text().replace('"word"', '"sentence"'))
 
@@ -402,6 +408,13 @@ BREAKS = {
         lambda root: (root / SUBJECT / "surfaces/flat_rh.gii").unlink(),
         ["flat_rh.gii", "missing"],
     ),
+    **{
+        f"{name} of points that are not finite": (
+            lambda root, name=name: with_lost_points(root / SUBJECT / f"surfaces/{name}_lh.gii"),
+            [f"{name}_lh.gii is no surface of triangles between finite points", "delete it"],
+        )
+        for name in ("flat", "inflated")
+    },
     "annotation missing": (
         lambda root: (
             root / "derivative/freesurfer_subjdir/UTS01/label/rh.HCP-MMP1.annot"
@@ -483,6 +496,11 @@ def test_reading_says_the_same(broken, name, read):
     with pytest.raises(DatasetError) as caught:
         read(Dataset(broken))
     assert all(part in str(caught.value) for part in fragments)
+
+
+def test_a_story_that_is_silent_throughout_is_none(intact):
+    with pytest.raises(DatasetError, match=r"stimuli/avatar\.wav is silent throughout"):
+        Dataset(intact).waveform("avatar")
 
 
 def test_stimuli_that_are_published_in_one_channel_are_so_expected(tmp_path):

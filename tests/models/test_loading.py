@@ -1,6 +1,8 @@
 import os
+from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import errors as hub
 from safetensors import SafetensorError
 
@@ -43,6 +45,15 @@ def test_what_is_wrong_in_a_folder_is_said_with_its_name(tmp_path, error):
     expected = f"{tmp_path} cannot be loaded: {error.__name__}: cut off: copy"
     with pytest.raises(ModelError, match=expected), explained(tmp_path, None, "some.maker"):
         raise error("cut off")
+
+
+def test_weights_that_hold_code_are_refused_without_advice_to_execute_it(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    torch.save({"weight": Path("code")}, tmp_path / "pytorch_model.bin")
+    expected = f"{tmp_path} cannot be loaded: .* other things than tensors, .* as safetensors$"
+    with pytest.raises(ModelError, match=expected) as caught, explained(tmp_path, None, "speech"):
+        torch.load(tmp_path / "pytorch_model.bin")
+    assert "weights_only" not in str(caught.value)
 
 
 def test_what_cannot_be_read_of_the_hub_is_said_with_its_name():

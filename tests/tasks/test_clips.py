@@ -92,8 +92,8 @@ def riff(samples):
     return b"RIFF" + len(body).to_bytes(4, "little") + body
 
 
-def flac(samples, path):
-    soundfile.write(path, samples, 16_000, format="flac")
+def written(samples, path, form):
+    soundfile.write(path, samples, 16_000, format=form)
     return path.read_bytes()
 
 
@@ -113,7 +113,9 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
         (lambda s, _: nist(s)[:-2], "is truncated"),
         (lambda s, _: nist(s)[:1024], "is truncated"),
         (lambda s, _: nist(s)[:600], "is truncated"),
-        (lambda s, p: flac(s, p)[:900], "is truncated or no sound"),
+        (lambda s, p: written(s, p, "flac")[:900], "is truncated or no sound"),
+        (lambda s, p: written(s, p, "aiff")[:-2], "is truncated"),
+        (lambda s, p: written(s, p, "rf64")[:-2], "is truncated"),
         (lambda s, _: nist(s, "-s26 pcm,embedded-shorten-v2.00"), "sph2pipe"),
     ],
 )
@@ -125,7 +127,8 @@ def test_broken_sound_is_named_with_the_remedy(path, samples, content, fragment)
 
 
 def test_intact_sounds_are_not_truncated(path, samples):
-    for content in (riff(samples), nist(samples)):
+    forms = (written(samples, path, form) for form in ("flac", "aiff", "rf64"))
+    for content in (riff(samples), nist(samples), *forms):
         path.write_bytes(content)
         assert len(read_waveform(path)) == len(samples)
 
