@@ -93,7 +93,7 @@ def test_snakemake_that_outlives_the_workflow_keeps_others_out(commands, tmp_pat
     orphans = []
 
     def run(command, pass_fds=(), **options):
-        orphans.append(subprocess.Popen(["sleep", "60"], pass_fds=pass_fds))
+        orphans.append(subprocess.Popen(["sleep", "600"], pass_fds=pass_fds))
         return 0
 
     monkeypatch.setattr(workflow, "run_to_end", run)
