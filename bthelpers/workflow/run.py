@@ -31,8 +31,27 @@ def visible_gpus() -> int:
     return len(listed.stdout.splitlines())
 
 
+def local_options(cores: int | None, gpus: int | None) -> list[str]:
+    """Options with which Snakemake runs on this machine; the last takes the configuration."""
+    gpus = visible_gpus() if gpus is None else gpus
+    if cores is None:  # a GPU's next run is prepared while it works
+        cores = min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
+    return [
+        *("--cores", str(cores)),
+        *(("--resources", f"gpu={gpus}") if gpus else ()),
+        # A kernel chooses ports that another program may take before it: such a run is begun again.
+        *("--retries", "1"),
+        "--config",
+    ]
+
+
 def run_workflow(
-    repository: Path, profile: str, cores: int | None, gpus: int | None, extra: list[str]
+    repository: Path,
+    profile: str,
+    cores: int | None,
+    gpus: int | None,
+    extra: list[str],
+    cluster: str | None = None,
 ) -> None:
     """Run Snakemake on a profile; its progress goes to standard error.
 
@@ -43,12 +62,14 @@ def run_workflow(
     profile : str
         Name of a file in ``params/``.
     cores : int or None
-        Runs at a time; None for as many as the machine takes.
+        Runs at a time; None for as many as the machine takes, or the cluster's file says.
     gpus : int or None
         Runs at a time that use a GPU; where there is none, 0: they use the CPU. None for all that
         are visible.
     extra : list of str
         Further options of Snakemake.
+    cluster : str, optional
+        A folder of ``profiles/``, whose scheduler runs are sent to; by default they run here.
 
     Raises
     ------
@@ -57,12 +78,16 @@ def run_workflow(
     SystemExit
         If a run fails; Snakemake has said which, and its notebook shows why.
     """
-    preflight.require(load(repository / "params" / f"{profile}.yaml"), repository)
+    parameters = load(repository / "params" / f"{profile}.yaml")
+    if cluster is None:
+        options = local_options(cores, gpus)
+    else:
+        from bthelpers.workflow.cluster.options import cluster_options  # its plugin looks for SLURM
+
+        options = cluster_options(parameters, repository, cluster, cores, gpus)
+    preflight.require(parameters, repository)
     folder = repository / "results" / profile
     folder.mkdir(parents=True, exist_ok=True)
-    gpus = visible_gpus() if gpus is None else gpus
-    if cores is None:  # a GPU's next run is prepared while it works
-        cores = min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
     # Not filelock's: Snakemake holds the lock as well, for it outlives this process where that is
     # killed outright; its open file is what is handed on.
     with (folder / ".lock").open("w") as lock:
@@ -72,16 +97,12 @@ def run_workflow(
             raise SystemExit(
                 f"another workflow is at work in {folder}: wait for it, or end it first"
             ) from None
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
         # As text: Snakemake takes 007 for a number.
-        command += ["--config", f"profile=!!str {profile}"]
-        command += ["--resources", f"gpu={gpus}"] if gpus else []
+        command = [sys.executable, "-m", "snakemake", *options, f"profile=!!str {profile}"]
         if not {"-n", "--dry-run"} & set(extra):  # of which Snakemake tells by itself
             command += ["--logger", "runs"]
         # Last, an option without values: what follows may be results to make.
         command += ["--rerun-incomplete", "--keep-incomplete", "--nolock"]
-        # A kernel chooses ports that another program may take before it: such a run is begun again.
-        command += ["--retries", "1"]
         # Notebooks run by the same Python, whether or not its environment is activated.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # Models of the hub have just been fetched: runs need not ask for them again.
