@@ -4,7 +4,6 @@
 import os
 import re
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import get_args
 
@@ -36,9 +35,13 @@ def named(step, wildcards):
 MOST = config.get("most", {})
 
 
+def granted(step, resource, amount):
+    return min(amount, int(MOST.get(step, {}).get(resource, amount)))
+
+
 def doubled(step, resource, amount, wildcards, attempt):
-    """What a run is to be granted: at each further attempt twice as much, up to what there is."""
-    return min(amount * 2 ** (attempt - 1), MOST.get(step, {}).get(resource, inf))
+    """What a run asks for: at each further attempt twice as much, up to what there is."""
+    return granted(step, resource, amount * 2 ** (attempt - 1))
 
 
 def one_of(names):
@@ -81,7 +84,7 @@ for name, step in STEPS.items():
         priority: step.priority
         threads: step.threads if MOST else 1
         resources:
-            gpu=min(int(step.gpu), MOST.get(name, {}).get("gpu", inf)),
+            gpu=granted(name, "gpu", int(step.gpu)),
             mem_mb=partial(doubled, name, "mem_mb", step.megabytes),
             runtime=partial(doubled, name, "runtime", step.minutes),
         shell:

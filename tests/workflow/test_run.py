@@ -11,6 +11,7 @@ from trial_repository import Trial
 
 from bthelpers.cli import main
 from bthelpers.workflow import run as workflow
+from bthelpers.workflow.cluster import options as cluster_options
 from bthelpers.workflow.run import run_workflow
 
 
@@ -123,6 +124,45 @@ def test_unless_told_a_run_has_what_the_machine_has(commands, tmp_path, monkeypa
     text = " ".join(commands[0][0])
     assert f"--cores {cores} " in text
     assert (f"--resources gpu={gpus} " in text) == (gpus > 0)
+
+
+def test_on_a_cluster_its_file_and_what_it_grants_go_to_snakemake(commands, tmp_path, monkeypatch):
+    asked = []
+
+    def options(*given):
+        asked.append(given[1:])
+        return ["--workflow-profile", "profiles/slurm", "--config", "most={}"]
+
+    monkeypatch.setattr(cluster_options, "cluster_options", options)
+    words = ["run", "smoke", "--cluster", "slurm", "--cores", "7", "--gpus", "0"]
+    assert main([*words, "--", "--dry-run"]) == 0
+    assert asked == [(tmp_path, "slurm", 7, 0)]
+    [(command, _)] = commands
+    text = " ".join(command)
+    assert "--workflow-profile profiles/slurm --config most={} profile=!!str smoke " in text
+    assert "--cores" not in text
+    assert "--retries" not in text
+    assert command[-1] == "--dry-run"
+
+
+def test_an_unknown_cluster_is_an_error_before_any_work(commands, tmp_path, capsys):
+    (tmp_path / "profiles/slurm").mkdir(parents=True)
+    (tmp_path / "profiles/slurm/config.yaml").touch()
+    assert main(["run", "smoke", "--cluster", "slrum"]) == 1
+    assert "no cluster 'slrum'; the nearest is 'slurm'" in capsys.readouterr().err
+    assert commands == []
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "least"), [(["--cores", "0"], 1), (["--cores", "-1"], 1), (["--gpus", "x"], 0)]
+)
+def test_a_number_of_runs_that_is_none_is_refused(commands, capsys, words, least):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "smoke", "=".join(words)])
+    assert stop.value.code == 2
+    assert f"{words[1]!r} is no whole number of {least} or more" in capsys.readouterr().err
+    assert commands == []
 
 
 def test_options_are_handed_on(commands):

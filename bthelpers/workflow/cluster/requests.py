@@ -16,6 +16,7 @@ from bthelpers.params.settings import Profile
 from bthelpers.workflow.steps import STEPS, Step, planned_runs
 
 FOLDER = "profiles"  # each folder in it is a cluster's
+PLACES = ("slurm_partition", "slurm_account")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,12 @@ def requests(profile: Profile, file: Path, gpus: bool = True) -> dict[str, Reque
     """
     with parsing(file, "profile of Snakemake", "mend it", ParameterError):
         options = yaml.safe_load(file.read_text())
-        of_all = options.get("default-resources") or {}
+        # Not what the table says of each step: that goes before defaults.
+        of_all = {
+            key: value
+            for key, value in (options.get("default-resources") or {}).items()
+            if key in PLACES
+        }
         of_step = {
             name: {**values} for name, values in (options.get("set-resources") or {}).items()
         }
@@ -103,7 +109,7 @@ def _request(step: Step, gpus: bool, said: dict, place: str) -> Request:
     """What a run of a step asks for where a cluster's file says this of its resources."""
     asked = Request(step.threads, step.megabytes, step.minutes, int(step.gpu and gpus))
     known = {key: value for key, value in said.items() if hasattr(asked, key)}
-    for key in ("slurm_partition", "slurm_account"):
+    for key in PLACES:
         # Snakemake would evaluate what is not quoted twice.
         known[key] = str(known.get(key, "")).strip("\"'")
     for key in ("threads", "mem_mb", "runtime", "gpu"):
