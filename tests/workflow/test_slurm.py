@@ -105,12 +105,13 @@ def results(root):
 
 
 def granted(root, step):
-    """Cores, memory, minutes and GPUs of each attempt at a step."""
+    """What each attempt at a step was granted, and how often SLURM had begun it before."""
     told = (root / f"granted-{step}").read_text().splitlines()
     patterns = {
         "cores": r"CPUs/Task=(\d+)",
         "memory": r"MinMemoryNode=(\S+)",
         "time": r"TimeLimit=(\S+)",
+        "tasks": r"NumTasks=(\d+)",
         "gpus": r"TresPerJob=gres:gpu:(\d+)",
         "requeued": r"Restarts=(\d+)",
     }
@@ -179,6 +180,26 @@ def local(tmp_path_factory):
     return results(root)
 
 
+def await_run(root, workflow, step):
+    """Wait until a step that is to be held is at work; returns the node that it is on."""
+    node = root / f"node-{step}"
+    eventually(lambda: node.exists() or workflow.poll() is not None)
+    assert node.exists(), (root / "said").read_text()
+    return node.read_text()
+
+
+def test_a_workflow_that_is_ended_takes_its_jobs_out_of_the_queue(slurm, tmp_path):
+    root = repository(tmp_path / "repository")
+    (root / "hold-dataset").touch()
+    workflow = start(root, slurm.environment, "--cluster", "slurm")
+    try:
+        await_run(root, workflow, "dataset")
+    finally:
+        workflow.terminate()
+    workflow.wait(60)
+    eventually(lambda: slurm.ask("squeue", "--noheader") == "")
+
+
 def test_results_are_those_of_one_machine_though_a_node_disappears(slurm, local, tmp_path):
     root = repository(tmp_path / "repository")
     (root / "hold-representations").touch()
@@ -186,10 +207,7 @@ def test_results_are_those_of_one_machine_though_a_node_disappears(slurm, local,
     often = ("--slurm-init-seconds-before-status-checks", "1")
     workflow = start(root, slurm.environment, "--cluster", "slurm", "--", *often)
     try:
-        waiting = root / "node-representations"
-        eventually(lambda: waiting.exists() or workflow.poll() is not None)
-        assert waiting.exists(), (root / "said").read_text()
-        slurm.lose(waiting.read_text())
+        slurm.lose(await_run(root, workflow, "representations"))
         (root / "hold-representations").unlink()
         assert workflow.wait(600) == 0, (root / "said").read_text()
     finally:
@@ -199,8 +217,8 @@ def test_results_are_those_of_one_machine_though_a_node_disappears(slurm, local,
     first, second = granted(root, "representations")
     assert (first["requeued"], second["requeued"]) == ("0", "1")
     assert first | {"requeued": "1"} == second
-    assert (first["cores"], first["memory"], first["gpus"]) == ("4", "16000M", "1")
-    assert first["time"] == "04:00:00"
+    assert (first["tasks"], first["cores"], first["gpus"]) == ("1", "4", "1")
+    assert (first["memory"], first["time"]) == ("16000M", "04:00:00")
     # Of a run that has failed, the next attempt is granted twice as much.
     first, second = granted(root, "dataset")
     assert (first["memory"], second["memory"]) == ("16000M", "32000M")
