@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,12 @@ def run_workflow(
         # Models of the hub have just been fetched: runs need not ask for them again.
         environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
         command += extra
-        status = run_to_end(command, cwd=repository, env=environment, pass_fds=[lock.fileno()])
+        # At SIGTERM, Snakemake waits for its runs. Here they end with it; those of a cluster only
+        # as it takes them out of the queue.
+        ending = signal.SIGTERM if cluster is None else signal.SIGINT
+        status = run_to_end(
+            command, ending, cwd=repository, env=environment, pass_fds=[lock.fileno()]
+        )
     if status != 0:
         raise SystemExit(
             f"the workflow failed (exit status {status}); the messages above name the run, and its"

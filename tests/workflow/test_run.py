@@ -1,6 +1,7 @@
 import fcntl
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,8 @@ def commands(monkeypatch, tmp_path):
     Trial(tmp_path).write({"conditions": ["pretrained"]})
     started = []
 
-    def run(command, **options):
-        started.append((command, options))
+    def run(command, ending, **options):
+        started.append((command, options | {"ending": ending}))
         return 0
 
     monkeypatch.setattr(workflow, "run_to_end", run)
@@ -40,6 +41,7 @@ def test_snakemake_is_started_with_this_python(commands, tmp_path):
     assert "--config profile=!!str smoke " in text
     assert command[-1] == "--quiet"
     assert options["cwd"] == tmp_path
+    assert options["ending"] == signal.SIGTERM
     assert options["env"]["PATH"].startswith(str(Path(sys.executable).parent))
     run_workflow(tmp_path, "smoke", 1, 0, [])
     assert "--resources" not in commands[1][0]
@@ -65,7 +67,7 @@ def test_a_second_workflow_at_the_same_time_is_refused(commands, tmp_path):
 def test_snakemake_that_outlives_the_workflow_keeps_others_out(commands, tmp_path, monkeypatch):
     orphans = []
 
-    def run(command, pass_fds=(), **options):
+    def run(command, ending, pass_fds=(), **options):
         orphans.append(subprocess.Popen(["sleep", "60"], pass_fds=pass_fds))
         return 0
 
@@ -137,7 +139,8 @@ def test_on_a_cluster_its_file_and_what_it_grants_go_to_snakemake(commands, tmp_
     words = ["run", "smoke", "--cluster", "slurm", "--cores", "7", "--gpus", "0"]
     assert main([*words, "--", "--dry-run"]) == 0
     assert asked == [(tmp_path, "slurm", 7, 0)]
-    [(command, _)] = commands
+    [(command, options)] = commands
+    assert options["ending"] == signal.SIGINT
     text = " ".join(command)
     assert "--workflow-profile profiles/slurm --config most={} profile=!!str smoke " in text
     assert "--cores" not in text
