@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 import psutil
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "sinfo", "scontrol")
-PATIENCE = 120  # seconds; machines may be busy
+PATIENCE = 300  # seconds; machines may be busy
 NODES = ("gpu1", "gpu2", "plain1")
 # Nodes say that they have more than there is: what runs ask for is that of the table of steps. A
 # node that is silent for some seconds is down, and its runs begin again after some more.
