@@ -6,7 +6,8 @@ override PYTHON := $(value PYTHON)
 override PROFILE := $(value PROFILE)
 override CORES := $(value CORES)
 override GPUS := $(value GPUS)
-export PYTHON PROFILE CORES GPUS
+override CLUSTER := $(value CLUSTER)
+export PYTHON PROFILE CORES GPUS CLUSTER
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -15,7 +16,7 @@ INSTALLED := .venv/installed
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z]+:.*## /{printf "  %-11s%s\n", $$1, $$2}' Makefile
-	@printf '\nPROFILE=NAME chooses params/NAME.yaml (now: %s); CORES=N and GPUS=N limit what runs at a time.\n' "$$PROFILE"
+	@printf '\nPROFILE=NAME chooses params/NAME.yaml (now: %s); CORES=N and GPUS=N limit what runs at a time.\nCLUSTER=slurm sends runs to a cluster, as profiles/slurm/config.yaml says.\n' "$$PROFILE"
 
 named:
 	@case "$$PROFILE" in ''|[!A-Za-z0-9]*|*[!A-Za-z0-9_.+-]*|*..*|*.) \
@@ -56,7 +57,7 @@ plan: known $(INSTALLED)  ## say what PROFILE would compute, what that takes and
 	@exec $(BIN)/bthelpers plan "$$PROFILE"
 
 results: known $(INSTALLED)  ## make the results of PROFILE, without the book
-	exec $(BIN)/bthelpers run "$$PROFILE" $${CORES:+--cores "$$CORES"} $${GPUS:+--gpus "$$GPUS"}
+	exec $(BIN)/bthelpers run "$$PROFILE" $${CORES:+--cores "$$CORES"} $${GPUS:+--gpus "$$GPUS"} $${CLUSTER:+--cluster "$$CLUSTER"}
 
 record: known $(INSTALLED)  ## keep a compact copy of the results of PROFILE in book/recorded
 	exec $(BIN)/bthelpers record "$$PROFILE"

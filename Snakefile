@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from bthelpers.params.loading import load
 from bthelpers.params.settings import Condition
-from bthelpers.workflow.notebook import SNAPSHOT
+from bthelpers.workflow.notebook import SNAPSHOT, RunContext
 from bthelpers.workflow.parameters import parameter_files
 from bthelpers.workflow.steps import STEPS, PlannedRun, evaluation_runs
 
-profile = load(Path("params") / f"{config.get('profile', 'demo')}.yaml")
+# A job on a cluster opens this file again: it reads the profile as it was when the workflow began.
+profile = RunContext(config.get("profile", "demo")).parameters
 RESULTS = f"results/{profile.name}"
 # One file per step and per model, rewritten only when a parameter of that step changes, or what a
 # file holds that the profile names: weights, lexicon, table of regions.
@@ -29,6 +29,19 @@ def named(step, wildcards):
     """Parameters of the notebook: -r, as text also where a name is a number."""
     names = {"profile": profile.name, **PlannedRun(step, wildcards.get("run", "")).names}
     return [word for key, name in names.items() for word in ("-r", key, name)]
+
+
+# What a cluster grants a run at most, by step; nothing on one machine, where a run has one core.
+MOST = config.get("most", {})
+
+
+def granted(step, resource, amount):
+    return min(amount, int(MOST.get(step, {}).get(resource, amount)))
+
+
+def doubled(step, resource, amount, wildcards, attempt):
+    """What a run asks for: at each further attempt twice as much, up to what there is."""
+    return granted(step, resource, amount * 2 ** (attempt - 1))
 
 
 def one_of(names):
@@ -69,10 +82,11 @@ for name, step in STEPS.items():
         wildcard_constraints:
             run=folders(step),
         priority: step.priority
+        threads: step.threads if MOST else 1
         resources:
-            gpu=int(step.gpu),
-            mem_mb=step.megabytes,
-            runtime=step.minutes,
+            gpu=granted(name, "gpu", int(step.gpu)),
+            mem_mb=partial(doubled, name, "mem_mb", step.megabytes),
+            runtime=partial(doubled, name, "runtime", step.minutes),
         shell:
             # Beside the notebook, what is said on the way: a terminal shows its progress.
             "log={log:q}; (jupytext --quiet --to ipynb --output - {input.notebook:q}"

@@ -86,6 +86,17 @@ def profile_name(text: str) -> str:
     return text
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """Refuse what is no number of runs at a time."""
+
+    def number(text: str) -> int:
+        if not re.fullmatch("[0-9]+", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+        return int(text)
+
+    return number
+
+
 def _profile(name: str) -> Profile:
     """Read ``params/NAME.yaml`` of the current folder, or the file of that name."""
     return load(name if name.endswith(".yaml") else Path.cwd() / "params" / f"{name}.yaml")
@@ -168,13 +179,23 @@ def _plan(arguments: Namespace) -> bool:
     "run",
     "Make what is missing or outdated of a profile's results. What follows -- goes to Snakemake.",
     PROFILE_NAME,
-    argument("--cores", type=int, metavar="N", help="runs at a time (default: what fits)"),
-    argument("--gpus", type=int, metavar="N", help="runs that use a GPU (default: one for each)"),
+    argument("--cores", type=at_least(1), metavar="N", help="runs at a time (default: what fits)"),
+    argument(
+        "--gpus", type=at_least(0), metavar="N", help="runs that use a GPU (default: one for each)"
+    ),
+    argument("--cluster", metavar="NAME", help="send runs to a cluster: a folder in profiles/"),
 )
 def _run(arguments: Namespace) -> bool:
     from bthelpers.workflow.run import run_workflow
 
-    run_workflow(Path.cwd(), arguments.profile, arguments.cores, arguments.gpus, arguments.further)
+    run_workflow(
+        Path.cwd(),
+        arguments.profile,
+        arguments.cores,
+        arguments.gpus,
+        arguments.further,
+        arguments.cluster,
+    )
     return True
 
 

@@ -41,7 +41,7 @@ def repository(tmp_path):
 
 def make(repository, *words, **environment):
     inherited = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-    for name in ("PROFILE", "CORES", "GPUS"):
+    for name in ("PROFILE", "CORES", "GPUS", "CLUSTER"):
         inherited.pop(name, None)
     return subprocess.run(
         ["make", *words],
@@ -86,6 +86,7 @@ def test_what_is_well_is_handed_on(repository):
     for target in ("results", "results CORES=2 GPUS=1", "plan", "record", "book", "lab", "pdf"):
         assert make(repository, *target.split(), f"PROFILE={name}").returncode == 0
     assert make(repository, "results", PROFILE="x", CORES="3").returncode == 0
+    assert make(repository, "results", PROFILE="x", CLUSTER="slurm").returncode == 0
     assert (repository / "calls").read_text().splitlines() == [
         f"<bthelpers><run><{name}> PROFILE={name}",
         f"<bthelpers><run><{name}><--cores><2><--gpus><1> PROFILE={name}",
@@ -99,6 +100,7 @@ def test_what_is_well_is_handed_on(repository):
         "<python><-m><bthelpers.publishing.pdf>"
         f"<book/_build/singlehtml/01_introduction.html><book/_build/book.pdf> PROFILE={name}",
         "<bthelpers><run><x><--cores><3> PROFILE=x",
+        "<bthelpers><run><x><--cluster><slurm> PROFILE=x",
     ]
 
 

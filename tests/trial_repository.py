@@ -83,10 +83,10 @@ class Trial:
         other.root = root
         return other
 
-    def snakemake(self, *options):
+    def snakemake(self, *options, config=()):
         command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", *options]
         done = subprocess.run(
-            [*command, "--config", "profile=smoke"],
+            [*command, "--config", "profile=smoke", *config],
             cwd=self.root,
             env=self.environment,
             stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -50,17 +51,19 @@ def alone_in(folders: Iterable[Path]) -> Iterator[list[int]]:
         yield locks
 
 
-def run_to_end(command: Sequence[str], **options) -> int:
+def run_to_end(command: Sequence[str], ending: signal.Signals = signal.SIGTERM, **options) -> int:
     """Run a command; where a signal ends this process, nothing that it has started stays.
 
-    At Ctrl-C, SIGTERM and SIGHUP, the command's processes get SIGTERM. What is still there after
-    `GRACE` seconds, or at a second signal, is killed, also where it has left the command's process
-    group, as kernels of notebooks do. Then the signal takes its usual effect on this process.
+    At Ctrl-C, SIGTERM and SIGHUP, the command's processes get the signal that ends them. What is
+    still there after `GRACE` seconds, or at a second signal, is killed, also where it has left the
+    command's process group, as kernels of notebooks do. Then the signal takes its usual effect on
+    this process.
     Signals that are ignored, as under ``nohup``, stay ignored.
 
     Parameters
     ----------
     command : sequence of str
+    ending : Signals
     **options
         Of `subprocess.Popen`.
 
@@ -83,12 +86,18 @@ def run_to_end(command: Sequence[str], **options) -> int:
     status = None
     try:
         # A session of its own: Ctrl-C reaches this process alone, which ends the others.
-        process = psutil.Popen(command, start_new_session=True, **options)
+        # It heeds Ctrl-C also where this process was told not to, as a job in the background is.
+        process = psutil.Popen(
+            command,
+            start_new_session=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+            **options,
+        )
         while status is None and not received:
             with suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
                 status = process.wait(POLL)
         if received:
-            _end(process, received)
+            _end(process, ending, received)
             status = process.wait()
     finally:
         for number, handler in usual.items():
@@ -98,11 +107,11 @@ def run_to_end(command: Sequence[str], **options) -> int:
     return status
 
 
-def _end(process: psutil.Popen, received: list[int]) -> None:
+def _end(process: psutil.Popen, ending: signal.Signals, received: list[int]) -> None:
     """End a process, the leader of its group, and its descendants in this and other groups."""
     family = _with_descendants({process})
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, ending)
     deadline = time.monotonic() + GRACE
     while family and len(received) == 1 and time.monotonic() < deadline:
         time.sleep(POLL)

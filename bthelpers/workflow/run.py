@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,12 +44,27 @@ def made_data(profile: Profile, repository: Path) -> list[Path]:
     ]
 
 
+def local_options(cores: int | None, gpus: int | None) -> list[str]:
+    """Options with which Snakemake runs on this machine; the last takes the configuration."""
+    gpus = visible_gpus() if gpus is None else gpus
+    if cores is None:  # a GPU's next run is prepared while it works
+        cores = min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
+    return [
+        *("--cores", str(cores)),
+        *(("--resources", f"gpu={gpus}") if gpus else ()),
+        # A kernel chooses ports that another program may take before it: such a run is begun again.
+        *("--retries", "1"),
+        "--config",
+    ]
+
+
 def run_workflow(
     repository: Path,
     profile: str,
     cores: int | None,
     gpus: int | None,
     extra: list[str],
+    cluster: str | None = None,
     anew: bool = False,
 ) -> None:
     """Run Snakemake on a profile; its progress goes to standard error.
@@ -60,12 +76,14 @@ def run_workflow(
     profile : str
         Name of a file in ``params/``.
     cores : int or None
-        Runs at a time; None for as many as the machine takes.
+        Runs at a time; None for as many as the machine takes, or the cluster's file says.
     gpus : int or None
         Runs at a time that use a GPU; where there is none, 0: they use the CPU. None for all that
         are visible.
     extra : list of str
         Further options of Snakemake.
+    cluster : str, optional
+        A folder of ``profiles/``, whose scheduler runs are sent to; by default they run here.
     anew : bool
         Whether results that are there are removed first.
 
@@ -78,31 +96,33 @@ def run_workflow(
         or if a run fails: Snakemake has said which, and its notebook shows why.
     """
     parameters = load(repository / "params" / f"{profile}.yaml")
+    if cluster is None:
+        options = local_options(cores, gpus)
+    else:
+        from bthelpers.workflow.cluster.options import cluster_options  # its plugin looks for SLURM
+
+        options = cluster_options(parameters, repository, cluster, cores, gpus)
     preflight.require(parameters, repository)
     folder = repository / "results" / profile
-    gpus = visible_gpus() if gpus is None else gpus
-    if cores is None:  # a GPU's next run is prepared while it works
-        cores = min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
     with alone_in([folder, *made_data(parameters, repository)]) as locks:
         if anew:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
         # As text: Snakemake takes 007 for a number.
-        command += ["--config", f"profile=!!str {profile}"]
-        command += ["--resources", f"gpu={gpus}"] if gpus else []
+        command = [sys.executable, "-m", "snakemake", *options, f"profile=!!str {profile}"]
         if not {"-n", "--dry-run"} & set(extra):  # of which Snakemake tells by itself
             command += ["--logger", "runs"]
         # Last, an option without values: what follows may be results to make.
         command += ["--rerun-incomplete", "--keep-incomplete", "--nolock"]
-        # A kernel chooses ports that another program may take before it: such a run is begun again.
-        command += ["--retries", "1"]
         # Notebooks run by the same Python, whether or not its environment is activated.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # Models of the hub have just been fetched: runs need not ask for them again.
         environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
         command += extra
-        status = run_to_end(command, cwd=repository, env=environment, pass_fds=locks)
+        # At SIGTERM, Snakemake waits for its runs. Here they end with it; those of a cluster only
+        # as it takes them out of the queue.
+        ending = signal.SIGTERM if cluster is None else signal.SIGINT
+        status = run_to_end(command, ending, cwd=repository, env=environment, pass_fds=locks)
     if status != 0:
         raise SystemExit(
             f"the workflow failed (exit status {status}); the messages above name the run, and its"

@@ -46,8 +46,8 @@ class Step:
     priority : int
         Of runs that could begin, those that most of the others wait for are taken first.
     gpu : bool
-    megabytes, minutes : int
-        Main memory and time that a cluster's scheduler has to grant a run.
+    threads, megabytes, minutes : int
+        Cores, main memory and time that a cluster's scheduler has to grant a run.
     """
 
     name: str
@@ -61,13 +61,15 @@ class Step:
     variant_of: str | None = None
     priority: int = 0
     gpu: bool = True
+    threads: int = 4
     megabytes: int = 16_000
     minutes: int = 240
 
 
 # Memory and minutes are upper estimates for base-sized models and one participant of ds003020. Only
 # the 20 GB that tuning holds are measured; 9,000 TRs of 50,000 voxels are 1.8 GB, and a model's
-# representations of them 0.4 GB. They are for a cluster: on one machine nothing follows from them.
+# representations of them 0.4 GB. They are for a cluster: on one machine nothing follows from them,
+# nor from threads.
 TUNING = Step(
     "tuning",
     reads=("pretrained", "voxels"),

@@ -1,5 +1,6 @@
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from trial_repository import REPOSITORY, Trial
 from bthelpers.cli import main
 from bthelpers.params.loading import load
 from bthelpers.workflow import run as workflow
+from bthelpers.workflow.cluster import options as cluster_options
 from bthelpers.workflow.processes import alone_in
 from bthelpers.workflow.run import made_data, run_workflow
 
@@ -22,8 +24,8 @@ def commands(monkeypatch, tmp_path, tiny_encoder_folder):
     shutil.copytree(tiny_encoder_folder, tmp_path / "weights", dirs_exist_ok=True)
     started = []
 
-    def run(command, **options):
-        started.append((command, options))
+    def run(command, ending, **options):
+        started.append((command, options | {"ending": ending}))
         return 0
 
     monkeypatch.setattr(workflow, "run_to_end", run)
@@ -41,6 +43,7 @@ def test_snakemake_is_started_with_this_python(commands, tmp_path):
     assert "--config profile=!!str smoke " in text
     assert command[-1] == "--quiet"
     assert options["cwd"] == tmp_path
+    assert options["ending"] == signal.SIGTERM
     assert options["env"]["PATH"].startswith(str(Path(sys.executable).parent))
     run_workflow(tmp_path, "smoke", 1, 0, [])
     assert "--resources" not in commands[1][0]
@@ -92,7 +95,7 @@ def test_data_that_are_there_or_are_not_read_may_be_read_by_several():
 def test_snakemake_that_outlives_the_workflow_keeps_others_out(commands, tmp_path, monkeypatch):
     orphans = []
 
-    def run(command, pass_fds=(), **options):
+    def run(command, ending, pass_fds=(), **options):
         orphans.append(subprocess.Popen(["sleep", "600"], pass_fds=pass_fds))
         return 0
 
@@ -151,6 +154,46 @@ def test_unless_told_a_run_has_what_the_machine_has(commands, tmp_path, monkeypa
     text = " ".join(commands[0][0])
     assert f"--cores {cores} " in text
     assert (f"--resources gpu={gpus} " in text) == (gpus > 0)
+
+
+def test_on_a_cluster_its_file_and_what_it_grants_go_to_snakemake(commands, tmp_path, monkeypatch):
+    asked = []
+
+    def options(*given):
+        asked.append(given[1:])
+        return ["--workflow-profile", "profiles/slurm", "--config", "most={}"]
+
+    monkeypatch.setattr(cluster_options, "cluster_options", options)
+    words = ["run", "smoke", "--cluster", "slurm", "--cores", "7", "--gpus", "0"]
+    assert main([*words, "--", "--dry-run"]) == 0
+    assert asked == [(tmp_path, "slurm", 7, 0)]
+    [(command, options)] = commands
+    assert options["ending"] == signal.SIGINT
+    text = " ".join(command)
+    assert "--workflow-profile profiles/slurm --config most={} profile=!!str smoke " in text
+    assert "--cores" not in text
+    assert "--retries" not in text
+    assert command[-1] == "--dry-run"
+
+
+def test_an_unknown_cluster_is_an_error_before_any_work(commands, tmp_path, capsys):
+    (tmp_path / "profiles/slurm").mkdir(parents=True)
+    (tmp_path / "profiles/slurm/config.yaml").touch()
+    assert main(["run", "smoke", "--cluster", "slrum"]) == 1
+    assert "no cluster 'slrum'; the nearest is 'slurm'" in capsys.readouterr().err
+    assert commands == []
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "least"), [(["--cores", "0"], 1), (["--cores", "-1"], 1), (["--gpus", "x"], 0)]
+)
+def test_a_number_of_runs_that_is_none_is_refused(commands, capsys, words, least):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "smoke", "=".join(words)])
+    assert stop.value.code == 2
+    assert f"{words[1]!r} is no whole number of {least} or more" in capsys.readouterr().err
+    assert commands == []
 
 
 def test_options_are_handed_on(commands):

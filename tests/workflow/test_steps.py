@@ -166,12 +166,29 @@ def test_every_run_is_executed_once_with_its_parameters(trial):
         }
 
 
-def test_a_cluster_is_told_what_a_run_takes(trial):
+def tuning_run(trial, *options, **more):
+    """What Snakemake says of the run that brain-tunes, whose parameters have changed."""
     trial.write({"tuning.epochs": 4})
-    jobs = trial.snakemake("-n").split("\n\n")
+    jobs = trial.snakemake("-n", *options, **more).split("\n\n")
     [tuning] = [job for job in jobs if "mini/SIM01/brain-tuned/tuning.ipynb" in job]
+    return tuning
+
+
+def test_a_cluster_is_told_what_a_run_takes(trial):
+    tuning = tuning_run(trial)
     assert "priority: 2" in tuning
+    assert "threads: " not in tuning  # one, on this machine
     assert re.search(r"resources: .*gpu=1, mem_mb=24000, .*runtime=2880", tuning)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "memory", "minutes"), [(1, 24_000, 2880), (2, 48_000, 4000), (3, 50_000, 4000)]
+)
+def test_further_attempts_get_twice_as_much_up_to_what_there_is(trial, attempt, memory, minutes):
+    most = "most={tuning: {gpu: 0, mem_mb: 50000, runtime: 4000}}"
+    tuning = tuning_run(trial, "--cores=8", f"--attempt={attempt}", config=[most])
+    assert "threads: 4" in tuning
+    assert re.search(rf"gpu=0, mem_mb={memory}, .*runtime={minutes}", tuning)
 
 
 def test_whatever_reaches_the_shell_is_quoted():
