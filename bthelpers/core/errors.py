@@ -43,7 +43,7 @@ class ResultsError(Exception):
 
 @contextmanager
 def parsing(
-    path: str | Path, form: str, remedy: str, kind: type[Exception] = DatasetError
+    path: str | Path, form: str, remedy: str, kind: type[BaseException] = DatasetError
 ) -> Iterator[None]:
     """Turn what a parser raises on a malformed file into an error that names it.
 

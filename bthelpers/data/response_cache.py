@@ -23,8 +23,8 @@ import h5py
 import numpy as np
 from filelock import FileLock
 
+from bthelpers.core.checksums import checked_path, is_intact, remove
 from bthelpers.core.errors import ResultsError, parsing
-from bthelpers.core.files import atomic_path
 from bthelpers.data.files import RESTORE
 
 BLOCK_BYTES = 6_000_000  # of a response array in memory as float64: what a processor's cache holds
@@ -63,11 +63,11 @@ def cached(folder: Path, array: h5py.Dataset, columns: np.ndarray) -> np.ndarray
     with _locked(folder):  # runs with the same voxels come here at the same time
         if (kept := _mapped(entry, shape)) is None:
             responses = read_columns(array, columns)
-            with atomic_path(entry) as temporary, temporary.open("wb") as file:
+            with checked_path(entry) as temporary, temporary.open("wb") as file:
                 np.save(file, responses)
             for other in folder.glob(f"{glob.escape(prefix)}-*.npy"):
                 if other != entry:
-                    other.unlink()
+                    remove(other)
             kept = _mapped(entry, shape)
     return responses if kept is None else kept  # a disk that cannot be mapped
 
@@ -88,17 +88,25 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _keys(source: Path, columns: np.ndarray) -> tuple[str, str]:
-    """Digests of path and selection, and of the file's size and time of modification."""
+    """Digests of path and selection, and of the file's size and times.
+
+    The time of its change is one that nobody sets back, as that of modification is by copying.
+    """
     status = source.stat()
     selection = hashlib.sha256(columns.astype("<i8").tobytes()).hexdigest()
     return tuple(
         hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
-        for key in ([str(source), selection], [status.st_size, status.st_mtime_ns])
+        for key in (
+            [str(source), selection],
+            [status.st_size, status.st_mtime_ns, status.st_ctime_ns],
+        )
     )
 
 
 def _mapped(entry: Path, shape: tuple[int, int]) -> np.ndarray | None:
-    """Map an entry, or return None where there is none, or none that is whole."""
+    """Map an entry, or return None where there is none, or none that is as it was written."""
+    if not is_intact(entry):
+        return None
     try:
         kept = np.lib.format.open_memmap(entry, mode="r")
     except (OSError, ValueError, TokenError):  # the last: of a damaged header

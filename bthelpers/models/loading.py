@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import errors as hub
 
+from bthelpers.core.checksums import SUMS, damaged
 from bthelpers.core.errors import parsing, reason
 from bthelpers.core.files import parse_json
 
@@ -71,6 +72,7 @@ def explained(source: str | Path, revision: str | None, maker: str) -> Iterator[
             " parameter file, with its revision if it is on the hub"
         )
     if revision is None:
+        require_intact(Path(source))
         require_sizes(Path(source))
     try:
         yield {"revision": revision, "trust_remote_code": False}
@@ -86,6 +88,20 @@ def explained(source: str | Path, revision: str | None, maker: str) -> Iterator[
             raise ModelError(f"{source} cannot be loaded: {reason(error)}: {SAVED}") from error
         remedy = REMEDIES.get(type(error.__cause__), OFFLINE)
         raise ModelError(f"{source} at {revision} cannot be loaded ({error}): {remedy}") from error
+
+
+def require_intact(folder: Path) -> None:
+    """Refuse a model that is not as its checksums say, where it brings them.
+
+    Raises
+    ------
+    ModelError
+    """
+    sums = folder / SUMS
+    if sums.exists() and (files := damaged(sums)):
+        raise ModelError(
+            f"{files[0]} is not as it was saved: {SAVED}; or delete {sums} if it is meant to be"
+        )
 
 
 def require_sizes(folder: Path) -> None:

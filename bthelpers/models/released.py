@@ -26,6 +26,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
+from bthelpers.core.checksums import write_sums
 from bthelpers.core.errors import reason
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.provenance import file_digest, provenance
@@ -274,6 +275,7 @@ def convert(
         if released.head:
             save_file(released.head, temporary / HEAD)
         write_json(temporary / "provenance.json", record)
+        write_sums(temporary)
     return released
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 
+from bthelpers.core.checksums import write_sums
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.attention import call_projections
@@ -145,6 +146,7 @@ class SpeechEncoder:
                 self._whole.save_pretrained(temporary)
                 self.front_end.extractor.save_pretrained(temporary)
                 write_json(temporary / "provenance.json", record)
+                write_sums(temporary)  # but of the card, which people go on writing
                 if card is not None:
                     (temporary / "README.md").write_text(card, encoding="utf-8")
         finally:

@@ -24,6 +24,7 @@ FORMATS = {
     ".csv": "text/csv",
     ".gz": "application/gzip",
     ".gii": "application/xml",
+    ".sha256": "text/plain",
 }
 MORE_WORDS = {"sha256": "https://schema.org/sha256"}
 RESULTS_LICENCE = "https://creativecommons.org/licenses/by/4.0/"

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import xarray as xr
 
+from bthelpers.core.checksums import checked_path, is_intact, sums_beside
 from bthelpers.core.errors import ResultsError, parsing
-from bthelpers.core.files import atomic_path, parse_json
+from bthelpers.core.files import parse_json
 from bthelpers.core.provenance import digest, file_digest
 from bthelpers.params.loading import from_dict
 from bthelpers.params.settings import OF_RESPONSES, PER_PARTICIPANT, Profile
@@ -37,6 +38,8 @@ MAKE = "`bthelpers run NAME` makes it (`make book` for the demo)"
 def write_dataset(dataset: xr.Dataset, path: str | Path, provenance: Mapping[str, str]) -> None:
     """Write a netCDF file, whole or not at all, with its provenance as attributes.
 
+    Its checksum is kept beside it.
+
     Raises
     ------
     ResultsError
@@ -47,7 +50,7 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, provenance: Mapping[str
     for variable in content.variables.values():
         if variable.ndim and variable.dtype.kind in "biuf":
             variable.encoding["fletcher32"] = True  # HDF5 then notices a damaged number
-    with atomic_path(path) as temporary:
+    with checked_path(path) as temporary:
         temporary.write_bytes(content.to_netcdf(engine="h5netcdf"))
 
 
@@ -61,6 +64,9 @@ def read_dataset(path: str | Path) -> xr.Dataset:
     """
     if not Path(path).is_file():
         raise ResultsError(f"{path} is not there; {MAKE}")
+    # Records of earlier versions have no checksum.
+    if sums_beside(Path(path)).exists() and not is_intact(Path(path)):
+        raise ResultsError(f"{path} is not as it was written: delete it, then {MAKE}")
     with parsing(path, "netCDF file", f"delete it, then {MAKE}", ResultsError):
         return xr.load_dataset(path, engine="h5netcdf")
 

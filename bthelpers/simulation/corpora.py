@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from bthelpers.core.checksums import write_sums
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE, SILENCE, Interval
@@ -331,4 +332,5 @@ def make_corpora(root: str | Path, spec: CorporaSpec, seed: int) -> None:
                 "spec": asdict(spec),
             }
             write_json(folder / "dataset_description.json", description)
+            write_sums(folder)
         progress.advance(name)

@@ -21,6 +21,7 @@ import xarray as xr
 from praatio import textgrid
 from scipy.signal import fftconvolve
 
+from bthelpers.core.checksums import write_sums
 from bthelpers.core.errors import listed
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.progress import Progress
@@ -290,6 +291,7 @@ def make_dataset(root: str | Path, spec: SimulationSpec, seed: int) -> None:
             heard = latents[spec.lexicon_of[participant]]
             write_participant(folder, participant, heard, responses, spec, own_seed)
             progress.advance(participant)
+        write_sums(folder)
 
 
 def make_surfaces(root: str | Path, spec: SimulationSpec, seed: int) -> None:

@@ -15,6 +15,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
+from bthelpers.core.checksums import write_sums
 from bthelpers.core.errors import did_you_mean
 from bthelpers.core.files import atomic_folder
 from bthelpers.core.timing import SAMPLE_RATE
@@ -169,4 +170,5 @@ def save_adapter(adapted: PeftModel, folder: str | Path) -> None:
     base = adapted.get_base_model().name_or_path
     with atomic_folder(folder) as temporary:
         adapted.save_pretrained(temporary, save_embedding_layers=False)
+        write_sums(temporary)
         (temporary / "README.md").write_text(README.format(base=base), encoding="utf-8")

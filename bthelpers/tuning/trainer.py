@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bthelpers.core.files import atomic_path
+from bthelpers.core.checksums import checked_path, is_intact
 from bthelpers.core.progress import Progress
 
 GRADIENT_NORM = 1.0
@@ -273,14 +274,17 @@ class Trainer:
         )
 
     def save(self, path: Path) -> None:
-        """Write all that changes during the run, atomically."""
+        """Write all that changes during the run, atomically, with its checksum beside it."""
         state = {name: part.state_dict() for name, part in self._stateful.items()}
         state |= {name: getattr(self, name) for name in self._PLAIN}
-        with atomic_path(path) as temporary:
+        with checked_path(path) as temporary:
             torch.save(state, temporary)
 
     def restore(self, path: Path) -> None:
-        """Take up the state that `save` wrote, if it was in this run."""
+        """Take up the state that `save` wrote, if it was in this run and is as it was written."""
+        if not is_intact(path):
+            print(f"{path} is not as it was written: training begins anew", file=sys.stderr)
+            return
         state = torch.load(path, map_location=self.device, weights_only=True)
         if state["run"] != self.run:
             return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bthelpers.core.checksums import remove
 from bthelpers.core.provenance import provenance
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.recordings.opening import open_dataset
@@ -164,4 +165,4 @@ class RunContext:
             coords={"epoch": np.arange(1, len(result.training_loss) + 1)},
         )
         write_dataset(training, self.folder / "training.nc", record)
-        self.checkpoint.unlink(missing_ok=True)  # of no epoch there is none
+        remove(self.checkpoint)  # of no epoch there is none

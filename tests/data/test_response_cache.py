@@ -74,6 +74,14 @@ def touched(source):
     return source
 
 
+def overwritten(source):
+    """The same size and time of modification."""
+    status = source.stat()
+    source.write_bytes(source.read_bytes())
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return source
+
+
 def grown(source):
     """Another size at the same time of modification."""
     status = source.stat()
@@ -94,13 +102,14 @@ def moved(source):
     ("change", "columns"),
     [
         (touched, COLUMNS),
+        (overwritten, COLUMNS),
         (grown, COLUMNS),
         (moved, COLUMNS),
         (lambda source: source, COLUMNS[::-1]),
         (lambda source: source, COLUMNS[:2]),
         (lambda source: source, np.append(COLUMNS, 1)),
     ],
-    ids=["mtime", "size", "file", "order of voxels", "fewer voxels", "more voxels"],
+    ids=["mtime", "in place", "size", "file", "order of voxels", "fewer voxels", "more voxels"],
 )
 def test_whatever_changes_the_responses_changes_the_key(folder, source, reads, change, columns):
     get(folder, source)

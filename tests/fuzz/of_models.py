@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import tiny_extractor, tiny_model
 from transformers import AutoFeatureExtractor, AutoModel, GPT2Config, GPT2Model
 
+from bthelpers.core.checksums import SUMS
 from bthelpers.models import released
 from bthelpers.models.loading import explained
 from bthelpers.models.speech import SpeechEncoder
@@ -142,7 +143,8 @@ def _speech(family):
     def write(root):
         model = tiny_model(family)
         SpeechEncoder(model, tiny_extractor(family)).save(root / "model", {"data": "none"})
-        (root / "model/provenance.json").unlink()
+        for name in ("provenance.json", SUMS):  # by which all damage would be noticed
+            (root / "model" / name).unlink()
 
     return write
 
@@ -224,6 +226,7 @@ def _write_checkpoint(root):
     state |= {"module.linear.weight": torch.ones(7, 32), "module.linear.bias": torch.zeros(7)}
     torch.save(state, root / "tuned.pth")
     SpeechEncoder(model).save(root / "base", {"data": "none"})
+    (root / "base" / SUMS).unlink()
 
 
 def _read_checkpoint(root):

@@ -6,7 +6,10 @@ import torch
 from huggingface_hub import errors as hub
 from safetensors import SafetensorError
 
+from bthelpers.core.checksums import SUMS, damaged, write_sums
 from bthelpers.models.loading import ModelError, explained, require_sizes
+
+CHECKPOINTS = Path(__file__).parents[2] / "bthelpers" / "checkpoints"
 
 
 def test_a_folder_without_a_model_says_how_to_make_one(tmp_path):
@@ -22,6 +25,25 @@ def test_loading_takes_the_revision_and_never_trusts_remote_code(tmp_path):
     for source, revision in ((tmp_path, None), ("x/y", "abc")):
         with explained(source, revision, "some.maker") as where:
             assert where == {"revision": revision, "trust_remote_code": False}
+
+
+def test_a_model_that_is_not_as_it_was_saved_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    write_sums(tmp_path)
+    with explained(tmp_path, None, "some.maker"):
+        pass
+    (tmp_path / "model.safetensors").write_bytes(b"wEights")
+    expected = r"model\.safetensors is not as it was saved .*delete .*SHA256SUMS if"
+    with pytest.raises(ModelError, match=expected), explained(tmp_path, None, "some.maker"):
+        pass
+
+
+@pytest.mark.parametrize("folder", sorted(CHECKPOINTS.iterdir()), ids=lambda folder: folder.name)
+def test_models_that_come_with_the_library_are_as_they_were_saved(folder):
+    sums = folder / SUMS
+    assert damaged(sums) == []
+    assert len(sums.read_text().splitlines()) == len(list(folder.iterdir())) - 1
 
 
 @pytest.mark.parametrize(

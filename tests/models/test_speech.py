@@ -19,6 +19,7 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
+from bthelpers.core.checksums import SUMS
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models import devices
 from bthelpers.models.loading import ModelError
@@ -261,8 +262,26 @@ def test_a_saved_model_is_one_that_transformers_loads(family, tmp_path, waveform
     assert extractor.to_dict() == encoder.front_end.extractor.to_dict()
 
 
+def save_without_sums(folder):
+    """As a model of an earlier version, or of others; its files can be changed unnoticed."""
+    tiny_encoder().save(folder, {})
+    (folder / SUMS).unlink()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "preprocessor_config.json", "config.json"])
+def test_a_changed_file_of_a_saved_model_is_an_error_and_a_changed_card_is_not(name, tmp_path):
+    tiny_encoder().save(tmp_path, {}, "# A card")
+    (tmp_path / "README.md").write_text("# Another")
+    assert SpeechEncoder.load(tmp_path).n_layers == 2
+    content = bytearray((tmp_path / name).read_bytes())
+    content[-2] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=f"{name} is not as it was saved"):
+        SpeechEncoder.load(tmp_path)
+
+
 def test_a_loaded_model_evaluates_in_float32(tmp_path):
-    tiny_encoder().save(tmp_path, {})
+    save_without_sums(tmp_path)
     tiny_model(hidden_dropout=0.5).half().save_pretrained(tmp_path)
     encoder = SpeechEncoder.load(tmp_path)
     assert not encoder.model.training
@@ -291,7 +310,7 @@ def test_another_family_is_an_error(tmp_path):
 
 
 def test_weights_that_do_not_fit_their_configuration_are_an_error(tmp_path):
-    tiny_encoder().save(tmp_path, {})
+    save_without_sums(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     for change, message in [
         ({"num_hidden_layers": 3}, r"\d+ are missing, such as encoder\.layers\.2"),
@@ -304,7 +323,7 @@ def test_weights_that_do_not_fit_their_configuration_are_an_error(tmp_path):
 
 @pytest.mark.parametrize("name", ["model.safetensors", "preprocessor_config.json"])
 def test_a_folder_that_is_not_whole_is_an_error_that_names_it(name, tmp_path):
-    tiny_encoder().save(tmp_path, {})
+    save_without_sums(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(ModelError, match=f"{tmp_path} cannot be loaded: ") as caught:
         SpeechEncoder.load(tmp_path)
@@ -312,7 +331,7 @@ def test_a_folder_that_is_not_whole_is_an_error_that_names_it(name, tmp_path):
 
 
 def test_truncated_weights_are_an_error(tmp_path):
-    tiny_encoder().save(tmp_path, {})
+    save_without_sums(tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(ModelError, match=f"{tmp_path} cannot be loaded: "):
@@ -335,7 +354,7 @@ def test_weights_are_counted_as_they_are_saved(tmp_path):
 
 
 def test_weights_that_only_pretraining_uses_may_be_missing(tmp_path):
-    tiny_encoder().save(tmp_path, {})
+    save_without_sums(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     del weights["masked_spec_embed"]
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from full_disk import largest_file
 
+from bthelpers.core.checksums import sums_beside
 from bthelpers.core.errors import ResultsError
 from bthelpers.core.files import atomic_write_text
 from bthelpers.params import loading as params
@@ -40,7 +41,7 @@ def test_a_dataset_comes_back_as_it_was_with_its_provenance(tmp_path, dataset):
     xr.testing.assert_identical(read.drop_attrs(), dataset)
     assert read["regions"].dtype == bool
     assert read.attrs == {"commit": "abc"}
-    assert names(path.parent) == ["voxels.nc"]
+    assert names(path.parent) == ["voxels.nc", "voxels.nc.sha256"]
     assert dataset.attrs == {}
 
 
@@ -52,7 +53,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, dataset):
         write_dataset(large, path, {})
     assert str(caught.value).startswith(f"{path} was not written: ")
     assert "make room; then run the same command again" in str(caught.value)
-    assert names(tmp_path) == ["alignment.nc"]
+    assert names(tmp_path) == ["alignment.nc", "alignment.nc.sha256"]
     xr.testing.assert_identical(read_dataset(path).drop_attrs(), dataset)
 
 
@@ -79,11 +80,29 @@ def test_a_truncated_file_is_an_error(tmp_path, dataset, kept):
     write_dataset(dataset, path, {})
     whole = path.read_bytes()
     path.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    with pytest.raises(ResultsError, match=r"voxels\.nc is not as it was written: delete it, then"):
+        read_dataset(path)
+    sums_beside(path).unlink()  # as of earlier versions
     with pytest.raises(
         ResultsError,
         match=r"voxels\.nc is truncated or no netCDF file .*: delete it, then `bthelpers run",
     ):
         read_dataset(path)
+
+
+def test_a_flipped_bit_is_an_error_wherever_it_is(tmp_path, dataset):
+    """Also in numbers of one value, labels and attributes, which HDF5 does not check."""
+    path = tmp_path / "voxels.nc"
+    write_dataset(dataset.assign(kept_epoch=3), path, {"commit": "abc"})
+    whole = path.read_bytes()
+    for position in np.random.default_rng(0).integers(len(whole), size=100):
+        changed = bytearray(whole)
+        changed[position] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(ResultsError, match="is not as it was written"):
+            read_dataset(path)
+    path.write_bytes(whole)
+    assert read_dataset(path)["kept_epoch"] == 3
 
 
 @pytest.fixture

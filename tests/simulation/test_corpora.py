@@ -371,6 +371,7 @@ def test_simulated_corpus_is_replaced(writers, tmp_path):
     (tmp_path / "slurp/old").touch()
     make_corpora(tmp_path, SPEC, seed=4)
     assert sorted(path.name for path in (tmp_path / "slurp").iterdir()) == [
+        "SHA256SUMS",
         "clip.wav",
         "dataset_description.json",
     ]

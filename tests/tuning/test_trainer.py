@@ -130,6 +130,22 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(tmp_path, done):
     assert torch.equal(*weights)
 
 
+def test_a_damaged_checkpoint_is_not_taken_up(tmp_path, capsys):
+    checkpoint = tmp_path / "checkpoint.pt"
+    trainer().train(checkpoint)
+    whole = checkpoint.read_bytes()
+    for position in np.random.default_rng(0).integers(len(whole), size=20):
+        changed = bytearray(whole)
+        changed[position] ^= 1
+        for damaged in (bytes(changed), whole[:position], b""):
+            checkpoint.write_bytes(damaged)
+            resumed = trainer()
+            resumed.restore(checkpoint)
+            assert resumed.validation_loss == []
+            said = f"{checkpoint} is not as it was written: training begins anew\n"
+            assert capsys.readouterr().err == said
+
+
 def test_a_checkpoint_of_another_run_is_not_taken_up(tmp_path):
     checkpoint = tmp_path / "checkpoint.pt"
     trainer().train(checkpoint)

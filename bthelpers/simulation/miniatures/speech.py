@@ -33,6 +33,7 @@ from transformers import (
     WavLMModel,
 )
 
+from bthelpers.core.checksums import write_sums
 from bthelpers.core.files import atomic_folder
 from bthelpers.core.provenance import file_digest, provenance
 from bthelpers.core.timing import SAMPLE_RATE
@@ -331,6 +332,7 @@ def save_parts(parts: Iterable, folder: str | Path, settings, data: str, lexicon
             part.save_pretrained(temporary)
         record = provenance(asdict(settings), data=data, lexicon_digest=file_digest(lexicon))
         (temporary / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")
+        write_sums(temporary)
 
 
 def make_speech_miniature(folder: str | Path, settings: PretrainingSettings) -> None:

@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pybv import write_brainvision
 
+from bthelpers.core.checksums import write_sums
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.progress import Progress
 from bthelpers.data.files import refuse_to_replace
@@ -82,6 +83,7 @@ def make_recordings(
             heard, own_seed = latents[spec.lexicon_of[participant]], [seed, 6, number]
             _write_participant(folder, participant, heard, spec, recording, own_seed)
             progress.advance(participant)
+        write_sums(folder)
 
 
 def _write_stories(
