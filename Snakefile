@@ -3,6 +3,7 @@
 # files that it writes are the rule's output, and the executed notebook is its log.
 import os
 import re
+import sys
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -10,7 +11,7 @@ from typing import get_args
 from bthelpers.params.settings import Condition
 from bthelpers.workflow.notebook import SNAPSHOT, RunContext
 from bthelpers.workflow.parameters import parameter_files
-from bthelpers.workflow.steps import STEPS, PlannedRun, evaluation_runs
+from bthelpers.workflow.steps import STEPS, PlannedRun, planned_runs
 
 # A job on a cluster opens this file again: it reads the profile as it was when the workflow began.
 profile = RunContext(config.get("profile", "demo")).parameters
@@ -26,9 +27,9 @@ def inputs(step, wildcards):
 
 
 def named(step, wildcards):
-    """Parameters of the notebook: -r, as text also where a name is a number."""
+    """Parameters of the notebook."""
     names = {"profile": profile.name, **PlannedRun(step, wildcards.get("run", "")).names}
-    return [word for key, name in names.items() for word in ("-r", key, name)]
+    return [f"{key}={name}" for key, name in names.items()]
 
 
 # What a cluster grants a run at most, by step; nothing on one machine, where a run has one core.
@@ -58,8 +59,8 @@ def folders(step):
 
 rule all:
     input:
-        [f"{RESULTS}/{participant}/voxels.nc" for participant in profile.dataset.participants],
-        [file for run in evaluation_runs(profile) for file in run.outputs(profile)],
+        # Also what only others read, lest it stay away unnoticed where it was lost.
+        [file for run in planned_runs(profile) for file in run.outputs(profile)],
 
 
 for name, step in STEPS.items():
@@ -72,12 +73,14 @@ for name, step in STEPS.items():
             name
         input:
             partial(inputs, name),
-            notebook=f"book/runs/{step.notebook or name}.md",
         output:
-            any_run.outputs(profile),
+            # They stay until the run replaces them: an interrupted one loses nothing.
+            update(any_run.outputs(profile)),
         log:
-            f"{RESULTS}/{any_run.log}",
+            # A terminal shows its progress.
+            f"{RESULTS}/{Path(any_run.log).with_suffix('.log')}",
         params:
+            executed=f"{RESULTS}/{any_run.log}",
             named=partial(named, name),
         wildcard_constraints:
             run=folders(step),
@@ -88,7 +91,5 @@ for name, step in STEPS.items():
             mem_mb=partial(doubled, name, "mem_mb", step.megabytes),
             runtime=partial(doubled, name, "runtime", step.minutes),
         shell:
-            # Beside the notebook, what is said on the way: a terminal shows its progress.
-            "log={log:q}; (jupytext --quiet --to ipynb --output - {input.notebook:q}"
-            " | papermill --log-output --no-progress-bar {params.named:q} - \"$log\")"
-            " > \"${{log%.ipynb}}.log\" 2>&1"
+            "{sys.executable:q} -m bthelpers.workflow.runs.execute {input[0]:q} {params.executed:q}"
+            " --named {params.named:q} --inputs {input:q} --outputs {output:q} > {log:q} 2>&1"

@@ -37,7 +37,7 @@ class LogHandler(LogHandlerBase):
             case LogEvent.JOB_INFO if record.log:
                 run = record.wildcards.get("run", "")
                 name = f"{record.rule_name} {run}".strip()
-                self.shown.begin(record.jobid, name, Path(record.log[0]).with_suffix(".log"))
+                self.shown.begin(record.jobid, name, Path(record.log[0]))
             case LogEvent.JOB_FINISHED if record.job_id in self.shown:
                 self.shown.end(record.job_id)
             case LogEvent.JOB_ERROR if record.jobid in self.shown:

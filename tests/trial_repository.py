@@ -47,7 +47,6 @@ class Trial:
 
     def __init__(self, root):
         self.root = root
-        self.environment = os.environ | {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
         (root / "book").mkdir()
         (root / "bin").mkdir()
         (root / "weights").mkdir()
@@ -62,6 +61,10 @@ class Trial:
         (root / "weights" / "model.safetensors").write_bytes(b"weights")
         (root / "regions.yaml").write_text("late_language: [A5, STGa]\nprimary_auditory: [A1]\n")
         self.write({})
+
+    @property
+    def environment(self):
+        return os.environ | {"PATH": f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
     def write(self, overrides):
         """Have the smoke profile hold other values, and models and regions of its own."""
@@ -98,7 +101,7 @@ class Trial:
 
     def planned(self):
         """Runs that a workflow would execute now, by the notebooks that they would leave."""
-        return set(re.findall(r"^    log: results/(\S+)\.ipynb$", self.snakemake("-n"), re.M))
+        return set(re.findall(r"^    log: results/(\S+)\.log$", self.snakemake("-n"), re.M))
 
     def calls(self):
         """Parameters of the runs executed so far, by their notebooks."""

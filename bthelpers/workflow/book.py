@@ -29,6 +29,8 @@ from sphinx.config import Config
 from sphinx.ext import apidoc
 from sphinx.util import logging
 
+from bthelpers.core.checksums import digest_if_there
+from bthelpers.core.errors import parsing
 from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import digest, file_digest
 from bthelpers.results.store import ENVIRONMENT, SERVED, Results
@@ -131,6 +133,7 @@ def fingerprint(results: Path) -> str:
             "results": str(results),
             "contents": Results(results).fingerprint(),
             "recorded": Results(results.parents[1] / "book/recorded").fingerprint(),
+            "faults": digest_if_there(results.parents[1] / "book/recorded/faults.json"),
             "library": {str(path.relative_to(LIBRARY)): file_digest(path) for path in library},
         }
     )
@@ -171,13 +174,19 @@ def collect_pages(results: Path, folder: Path) -> list[Path]:
     -------
     list of Path
         The pages, sorted.
+
+    Raises
+    ------
+    SystemExit
+        If a notebook is damaged.
     """
     pages = {}
     for notebook in sorted(results.rglob("*.ipynb")):
         owner = notebook.relative_to(results)
         page = folder / f"{_page_name(owner)}.ipynb"
-        content = json.loads(notebook.read_text(encoding="utf-8"))
-        pages[page] = json.dumps(_titled(content, owner.parts[:-1]), indent=1) + "\n"
+        with parsing(notebook, "notebook", "delete it, and its page is left out", SystemExit):
+            content = _titled(json.loads(notebook.read_bytes()), owner.parts[:-1])
+        pages[page] = json.dumps(content, indent=1) + "\n"
     for outdated in set(folder.glob("*.ipynb")) - set(pages):
         outdated.unlink()
     for page, text in pages.items():

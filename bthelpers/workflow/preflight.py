@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -43,6 +44,7 @@ def problems(profile: Profile, repository: Path) -> list[str]:
             for name, model in profile.models.items()
             for problem in _unusable_model(name, model, repository)
         ),
+        *_unwritable_folders(profile, repository),
         *_unusable_ceilings(profile, repository),
         *_dataset_problems(profile.dataset, repository),
         *_unfit_lengths(profile, repository),
@@ -130,6 +132,23 @@ def _unusable_model(name: str, model: ModelSettings, repository: Path) -> list[s
     logging.set_verbosity_error()  # of weights that a model has beyond these
     source = repository / model.path if model.revision is None else model.path
     return _error_of(f"models.{name}", partial(SpeechEncoder.load, source, model.revision))
+
+
+def _unwritable_folders(profile: Profile, repository: Path) -> list[str]:
+    """Folders of results and of the cache that are files, or in which nothing can be written."""
+    results = repository / "results" / profile.name
+    folders = [results / "parameters", *(results / run.folder for run in planned_runs(profile))]
+    if profile.dataset.cache is not None:
+        folders.append(repository / profile.dataset.cache)
+    nearest = dict.fromkeys(
+        next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+        for folder in folders
+    )
+    return [
+        f"{place} is no folder in which files can be written: allow it, or move away what is there"
+        for place in nearest
+        if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK))
+    ]
 
 
 def _dataset_problems(settings: DatasetSettings, repository: Path) -> list[str]:

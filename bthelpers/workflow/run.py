@@ -6,6 +6,7 @@ atomically, so that after any interruption the same command goes on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -16,7 +17,9 @@ from pathlib import Path
 from bthelpers.params.loading import load
 from bthelpers.params.settings import Profile
 from bthelpers.workflow import preflight
+from bthelpers.workflow.parameters import parameter_files
 from bthelpers.workflow.processes import alone_in, run_to_end
+from bthelpers.workflow.runs.outdated import outdated
 from bthelpers.workflow.steps import STEPS, planned_runs
 
 RUNS_AT_ONCE = 4  # unless told otherwise: a run of the demo holds up to 1.5 GB
@@ -95,16 +98,16 @@ def run_workflow(
         If another workflow is at work on these results or on the data that are simulated for them;
         or if a run fails: Snakemake has said which, and its notebook shows why.
     """
-    parameters = load(repository / "params" / f"{profile}.yaml")
+    wanted = load(repository / "params" / f"{profile}.yaml")
     if cluster is None:
         options = local_options(cores, gpus)
     else:
         from bthelpers.workflow.cluster.options import cluster_options  # its plugin looks for SLURM
 
-        options = cluster_options(parameters, repository, cluster, cores, gpus)
-    preflight.require(parameters, repository)
+        options = cluster_options(wanted, repository, cluster, cores, gpus)
+    preflight.require(wanted, repository)
     folder = repository / "results" / profile
-    with alone_in([folder, *made_data(parameters, repository)]) as locks:
+    with alone_in([folder, *made_data(wanted, repository)]) as locks:
         if anew:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,6 +115,9 @@ def run_workflow(
         command = [sys.executable, "-m", "snakemake", *options, f"profile=!!str {profile}"]
         if not {"-n", "--dry-run"} & set(extra):  # of which Snakemake tells by itself
             command += ["--logger", "runs"]
+        if again := _outdated_files(wanted, repository):
+            command += ["--forcerun", *again]
+        command += ["--rerun-triggers", "mtime"]  # not what Snakemake itself has kept of runs
         # Last, an option without values: what follows may be results to make.
         command += ["--rerun-incomplete", "--keep-incomplete", "--nolock"]
         # Notebooks run by the same Python, whether or not its environment is activated.
@@ -128,3 +134,14 @@ def run_workflow(
             f"the workflow failed (exit status {status}); the messages above name the run, and its"
             f" notebook and log under {folder} show where it stopped"
         )
+
+
+def _outdated_files(profile: Profile, repository: Path) -> list[str]:
+    """Files that are to be made again; standard error says why."""
+    with contextlib.chdir(repository):
+        parameters = parameter_files(profile, Path("results", profile.name, "parameters"))
+        changed = outdated(profile, parameters)
+    for run, file in changed.items():
+        name = f"{run.step} {run.folder}".strip()
+        print(f"{name}: made again, as {file} is not what it was", file=sys.stderr)
+    return [file for run in changed for file in run.outputs(profile)]

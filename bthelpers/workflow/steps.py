@@ -307,7 +307,7 @@ class PlannedRun:
         return [f"results/{profile.name}/{file}" for file in self.files]
 
     def inputs(self, profile: Profile, parameters: Mapping[str, str]) -> list[str]:
-        """Files that it is outdated by, from the repository's root; not its notebook.
+        """Its notebook, and files that it is outdated by, from the repository's root.
 
         Parameters
         ----------
@@ -318,14 +318,12 @@ class PlannedRun:
         kinds = [self.step, STEPS[self.step].variant_of]
         if "pretrained" in dict(self._sources):
             kinds.append(f"models/{self.names['model']}")
-        files = [
-            file
-            for needed in self.all_needs(profile)
-            # Corpora that are linked anew are the same corpora.
-            if needed.step != "corpora" or profile.corpora.simulate is not None
-            for file in needed.outputs(profile)
-        ]
-        return files + [parameters[kind] for kind in kinds if kind]
+        needs = self.all_needs(profile)
+        if profile.corpora.simulate is None:  # corpora that are linked anew are the same corpora
+            needs = [needed for needed in needs if needed.step != "corpora"]
+        files = [file for needed in needs for file in needed.outputs(profile)]
+        notebook = f"book/runs/{STEPS[self.step].notebook or self.step}.md"
+        return [notebook, *files, *(parameters[kind] for kind in kinds if kind)]
 
 
 def evaluation_runs(profile: Profile) -> list[PlannedRun]:

@@ -270,6 +270,14 @@ def test_pages_are_titled_by_their_run(tmp_path):
     assert titles[1] == "# Tuning: model, SIM01, brain-tuned\n\nWhat it does."
 
 
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"cells": []}', "[1]"])
+def test_a_damaged_notebook_is_named(tmp_path, content):
+    notebook(tmp_path / "results/dataset.ipynb", "Dataset")
+    (tmp_path / "results/voxels.ipynb").write_text(content)
+    with pytest.raises(SystemExit, match=r"results/voxels\.ipynb is truncated .*: delete it, and"):
+        collect_pages(tmp_path / "results", tmp_path / "pages")
+
+
 def test_every_data_file_has_the_page_of_the_run_that_made_it(tmp_path):
     results = tmp_path / "results/smoke"
     results.mkdir(parents=True)

@@ -88,6 +88,26 @@ def test_a_folder_of_other_files_is_not_simulated_into(tmp_path):
     assert "files that were not simulated" in text
 
 
+def test_folders_must_be_such_and_writable(tmp_path, monkeypatch):
+    (tmp_path / "cache").touch()
+    text = problems({"dataset.cache": str(tmp_path / "cache")})
+    assert text.count("\n- ") == 1
+    assert f"\n- {tmp_path / 'cache'} is no folder in which files can be written" in text
+    monkeypatch.setattr(preflight.os, "access", lambda place, mode: place != tmp_path)
+    assert f"\n- {tmp_path} is no folder in" in problems({"dataset.cache": str(tmp_path / "x/y")})
+
+
+def test_a_model_that_is_not_as_it_was_saved_is_named(tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(ROOT / "bthelpers/checkpoints/hubert-mini-square", model)
+    overrides = {"models.hubert-mini.path": str(model)}
+    preflight.require(load(ROOT / "params/smoke.yaml", overrides), ROOT)
+    weights = bytearray((model / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (model / "model.safetensors").write_bytes(weights)
+    assert f"{model / 'model.safetensors'} is not as it was saved" in problems(overrides)
+
+
 def test_published_ceilings_must_be_there_and_fit(small_dataset, tmp_path):
     participant = small_dataset.participants[0]
     overrides = {

@@ -49,6 +49,19 @@ def test_snakemake_is_started_with_this_python(commands, tmp_path):
     assert "--resources" not in commands[1][0]
 
 
+def test_what_has_changed_is_made_again_whatever_its_date(commands, tmp_path, capsys):
+    run_workflow(tmp_path, "smoke", 1, 0, [])
+    assert "--forcerun" not in commands[0][0]
+    receipt = tmp_path / "results/smoke/SIM01/voxels.json"
+    receipt.parent.mkdir()
+    receipt.write_text('{"inputs": {}, "outputs": {"results/smoke/SIM01/voxels.nc": "another"}}')
+    run_workflow(tmp_path, "smoke", 1, 0, ["--quiet"])
+    command, _ = commands[1]
+    made = command[command.index("--forcerun") + 1]
+    assert made == "results/smoke/SIM01/voxels.nc"
+    assert f"voxels SIM01: made again, as {made} is not what it was\n" == capsys.readouterr().err
+
+
 def test_a_failed_run_is_an_error(commands, tmp_path, monkeypatch):
     monkeypatch.setattr(workflow, "run_to_end", lambda *_, **__: 3)
     with pytest.raises(SystemExit, match=r"workflow failed \(exit status 3\).*results/smoke"):

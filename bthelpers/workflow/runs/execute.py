@@ -1,0 +1,78 @@
+"""Execute one run: its notebook, unless all that it reads and has written is as its receipt says.
+
+``python -m bthelpers.workflow.runs.execute NOTEBOOK EXECUTED --named KEY=NAME ... --inputs FILE ...
+--outputs FILE ...`` is what the workflow starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from bthelpers.workflow.runs.receipts import changed_since, digests, write_receipt
+
+
+def execute(
+    notebook: str, executed: Path, named: Sequence[str], inputs: list[str], outputs: list[str]
+) -> int:
+    """Execute a notebook with parameters, and leave a receipt beside it.
+
+    Parameters
+    ----------
+    notebook : str
+        In jupytext's format.
+    executed : Path
+        The notebook with its outputs.
+    named : sequence of str
+        Parameters, as ``key=name``; names are text also where they look like numbers.
+    inputs, outputs : list of str
+        Files that it reads, and that it is to write.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    receipt = executed.with_suffix(".json")
+    _date_now_what_is_ahead(inputs)
+    before = digests(inputs)  # an input that is changed meanwhile is another one
+    if changed_since(receipt, before, outputs) is None:
+        print(f"{receipt}: nothing has changed")
+        return 0
+    convert = ["jupytext", "--quiet", "--to", "ipynb", "--output", "-", notebook]
+    converted = subprocess.run(convert, stdout=subprocess.PIPE)
+    parameters = [word for pair in named for word in ("-r", *pair.split("=", 1))]
+    run = ["papermill", "--log-output", "--no-progress-bar", *parameters, "-", str(executed)]
+    status = converted.returncode or subprocess.run(run, input=converted.stdout).returncode
+    if status == 0:
+        write_receipt(receipt, before, outputs)
+    return status
+
+
+def _date_now_what_is_ahead(files: Sequence[str]) -> None:
+    """Undo dates of a wrong clock: Snakemake stops where an output is older than an input."""
+    now = time.time_ns()
+    for file in files:
+        with suppress(FileNotFoundError, PermissionError):
+            if os.stat(file).st_mtime_ns > now:
+                os.utime(file)
+
+
+def main() -> int:
+    """Execute what the command line names."""
+    parser = argparse.ArgumentParser(prog="execute")
+    parser.add_argument("notebook")
+    parser.add_argument("executed", type=Path)
+    for words in ("--named", "--inputs", "--outputs"):
+        parser.add_argument(words, nargs="+", required=True)
+    return execute(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Which runs of a profile are to be made again, by what has changed since, not by dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bthelpers.params.settings import Profile
+from bthelpers.workflow.runs.receipts import changed_since, digests
+from bthelpers.workflow.steps import STEPS, PlannedRun, planned_runs
+
+
+def outdated(profile: Profile, parameters: Mapping[str, str]) -> dict[PlannedRun, str]:
+    """Runs that are to be made again, each with a file that has changed since.
+
+    Runs without a receipt, as those of earlier versions, are not among them.
+
+    Parameters
+    ----------
+    profile : Profile
+    parameters : mapping of str
+        As `parameter_files` returns.
+    """
+    simulated = (
+        PlannedRun(name, "")
+        for name, step in STEPS.items()
+        if step.per == "profile" and getattr(profile, name).simulate is not None
+    )
+    found = {}
+    for run in (*simulated, *planned_runs(profile)):
+        receipt = Path("results", profile.name, run.log).with_suffix(".json")
+        if receipt.exists():
+            inputs = digests(run.inputs(profile, parameters))
+            found[run] = changed_since(receipt, inputs, run.outputs(profile))
+    return {run: changed for run, changed in found.items() if changed}

@@ -1,0 +1,95 @@
+"""A run is executed where something has changed, and leaves a receipt."""
+
+import json
+import os
+import sys
+import time
+
+import pytest
+
+from bthelpers.workflow.runs import execute
+from bthelpers.workflow.runs.receipts import changed_since, digests
+
+PAPERMILL = """#!/bin/bash
+cat > executed; echo "$@" >> calls
+echo "$(cat in)" > out
+exit $(cat status)
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Executes a notebook that copies a file, unless nothing has changed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "bin").mkdir()
+    for name, script in {
+        "papermill": PAPERMILL,
+        "jupytext": '#!/bin/bash\ncat "${@: -1}"\n',
+    }.items():
+        (tmp_path / "bin" / name).write_text(script)
+        (tmp_path / "bin" / name).chmod(0o755)
+    for name, content in {"run.md": "notebook", "in": "1", "status": "0", "calls": ""}.items():
+        (tmp_path / name).write_text(content)
+    words = ["run.md", "run.ipynb", "--named", "profile=007", "model=m"]
+    words += ["--inputs", "run.md", "in", "--outputs", "out"]
+    monkeypatch.setattr(sys, "argv", ["execute", *words])
+    return execute.main
+
+
+def calls(folder):
+    return (folder / "calls").read_text().splitlines()
+
+
+def test_a_notebook_is_executed_with_its_parameters_and_leaves_a_receipt(run, tmp_path):
+    assert run() == 0
+    assert (tmp_path / "executed").read_text() == "notebook"
+    options = "--log-output --no-progress-bar -r profile 007 -r model m"
+    assert calls(tmp_path) == [f"{options} - run.ipynb"]
+    receipt = json.loads((tmp_path / "run.json").read_text())
+    assert receipt == {"inputs": digests(["run.md", "in"]), "outputs": digests(["out"])}
+
+
+def test_where_nothing_has_changed_there_is_nothing_to_do(run, tmp_path):
+    run()
+    assert run() == 0
+    assert len(calls(tmp_path)) == 1
+
+
+def test_inputs_of_a_wrong_clock_are_dated_now(run, tmp_path):
+    os.utime(tmp_path / "in", (4e9, 4e9))
+    os.utime(tmp_path / "run.md", (1, 1))
+    assert run() == 0
+    assert (tmp_path / "in").stat().st_mtime <= time.time()
+    assert (tmp_path / "run.md").stat().st_mtime == 1
+
+
+@pytest.mark.parametrize("changed", ["in", "run.md", "out"])
+def test_what_has_changed_is_made_again(run, tmp_path, changed):
+    run()
+    (tmp_path / changed).write_text("2")
+    assert run() == 0
+    assert (tmp_path / "out").read_text() == f"{(tmp_path / 'in').read_text()}\n"
+    assert len(calls(tmp_path)) == 2
+    assert run() == 0
+    assert len(calls(tmp_path)) == 2
+
+
+def test_a_failed_run_leaves_no_receipt_of_what_it_wrote(run, tmp_path):
+    run()
+    (tmp_path / "in").write_text("2")
+    (tmp_path / "status").write_text("3")
+    assert run() == 3
+    assert changed_since(tmp_path / "run.json", digests(["run.md", "in"]), ["out"]) == "out"
+    (tmp_path / "in").write_text("1")  # as it was, but the output is not
+    (tmp_path / "status").write_text("0")
+    assert run() == 0
+    assert (tmp_path / "out").read_text() == "1\n"
+
+
+def test_an_input_that_is_changed_meanwhile_is_another_one(run, tmp_path):
+    (tmp_path / "bin/papermill").write_text(
+        PAPERMILL.replace('echo "$@"', 'echo 2 > in; echo "$@"')
+    )
+    run()
+    assert changed_since(tmp_path / "run.json", digests(["run.md", "in"]), ["out"]) == "in"
