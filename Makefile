@@ -12,7 +12,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book lab pdf results plan test fuzz lint hooks miniature record verify clean named known
+.PHONY: help setup book lab pdf results plan test fuzz faults lint hooks miniature record verify clean named known
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z]+:.*## /{printf "  %-11s%s\n", $$1, $$2}' Makefile
@@ -81,6 +81,9 @@ test: $(INSTALLED)  ## run all tests
 
 fuzz: $(INSTALLED)  ## damage files of every kind in many ways, and read them
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz
+
+faults: $(INSTALLED)  ## kill, fill and damage a small profile's run in many ways, and go on (hours)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m faults --record
 
 lint: $(INSTALLED)  ## check format, style and imports
 	$(BIN)/ruff check .

@@ -1,0 +1,79 @@
+"""Trials: a fault happens in a repository, and the same command is started again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from faults.kinds import KINDS
+from faults.site import Site
+
+# `recovered`: all arrays equal those of an undisturbed run. `named`: one line names the file that
+# is to be mended, and once it is, all are equal as well. Anything else is `lost`.
+OUTCOMES = ("recovered", "named", "lost")
+END = 60  # seconds that processes may take to end with what has started them
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault, by its seed, and what came of it."""
+
+    kind: str
+    seed: int
+    outcome: str
+    detail: str
+    seconds: float
+
+    def __str__(self):
+        return f"{self.outcome}: {self.kind}, seed {self.seed}, {self.seconds:.0f} s: {self.detail}"
+
+
+def trial(site: Site, kind: str, seed: int) -> Fault:
+    """Have a fault happen, start the command again, and judge what it leaves."""
+    began = time.monotonic()
+    site.restore()
+    rng = np.random.default_rng([seed, crc32(kind.encode())])
+    try:
+        mend = KINDS[kind](site, rng)
+        none_at_work(site)
+        outcome, detail = "recovered", ""
+        if site.finish() != 0:
+            outcome, detail = "named", named(site)
+            assert mend is not None, f"it does not finish: {detail}"
+            mend()
+            assert site.finish() == 0, "once mended, it does not finish"
+        none_at_work(site)
+        assert not (differing := site.differing()), f"other arrays: {differing[:5]}"
+    except Exception as error:
+        outcome, detail = "lost", f"{type(error).__name__}: {error}\n{said(site)}"
+        end(site)
+    return Fault(kind, seed, outcome, detail, time.monotonic() - began)
+
+
+def said(site: Site) -> str:
+    return site.said.read_text()[-3000:]
+
+
+def named(site: Site) -> str:
+    """The line by which the command names a file of the repository; an error where none does."""
+    lines = site.said.read_text().splitlines()
+    assert not any("Traceback" in line for line in lines), "a traceback"
+    naming = [line for line in lines if str(site.root) in line or "results/" in line]
+    assert naming, "no file is named"
+    return naming[0]
+
+
+def none_at_work(site: Site) -> None:
+    deadline = time.monotonic() + END
+    while at_work := site.processes():
+        assert time.monotonic() < deadline, f"still at work: {at_work}"
+        time.sleep(0.2)
+
+
+def end(site: Site) -> None:
+    """Have nothing of a lost trial disturb the next."""
+    for process in site.processes():
+        process.kill()
+    none_at_work(site)
