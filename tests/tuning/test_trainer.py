@@ -134,6 +134,7 @@ def test_a_damaged_checkpoint_is_not_taken_up(tmp_path, capsys):
     checkpoint = tmp_path / "checkpoint.pt"
     trainer().train(checkpoint)
     whole = checkpoint.read_bytes()
+    capsys.readouterr()
     for position in np.random.default_rng(0).integers(len(whole), size=20):
         changed = bytearray(whole)
         changed[position] ^= 1
