@@ -1,0 +1,96 @@
+"""Contenders run by turns: seconds, operations and agreement of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from bthelpers.results.benchmarks.record import Measurement
+
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to compute something.
+
+    Attributes
+    ----------
+    name : str
+    run : callable
+        Computes it; timed.
+    ours : bool
+        Whether it is this library's.
+    precision : str
+        Of its products.
+    """
+
+    name: str
+    run: Callable[[], Any]
+    ours: bool = False
+    precision: str = "float32"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Contenders that compute the same.
+
+    Attributes
+    ----------
+    study : str
+    size : float
+        Amount of work, in `unit`.
+    unit : str
+    contenders : list of Contender
+    agreement : callable
+        Of what a contender returns with what is right: values by name, as a `Measurement` has them.
+    """
+
+    study: str
+    size: float
+    unit: str
+    contenders: list[Contender]
+    agreement: Callable[[Any], dict[str, float]]
+
+
+def measure(comparison: Comparison) -> Iterator[Measurement]:
+    """Let each contender run once for its result and operations, and then all by turns, timed.
+
+    Turns, and another first one in each round: what drifts in the machine meets all of them.
+    """
+    contenders = comparison.contenders
+    found = [_operations_and_agreement(comparison, contender) for contender in contenders]
+    seconds = [[] for _ in contenders]
+    for number in range(ROUNDS):
+        for turn in range(len(contenders)):
+            k = (turn + number) % len(contenders)
+            started = time.perf_counter()
+            contenders[k].run()
+            seconds[k].append(time.perf_counter() - started)
+    for contender, (operations, agreement), measured in zip(
+        contenders, found, seconds, strict=True
+    ):
+        yield Measurement(
+            study=comparison.study,
+            size=comparison.size,
+            unit=comparison.unit,
+            contender=contender.name,
+            ours=contender.ours,
+            precision=contender.precision,
+            seconds=measured,
+            operations=operations,
+            **agreement,
+        )
+
+
+def _operations_and_agreement(
+    comparison: Comparison, contender: Contender
+) -> tuple[int | None, dict[str, float]]:
+    """Operations of its matrix products and convolutions, where PyTorch computes them."""
+    with FlopCounterMode(display=False) as counter:
+        result = contender.run()
+    return counter.get_total_flops() or None, comparison.agreement(result)

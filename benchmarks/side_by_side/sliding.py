@@ -1,0 +1,100 @@
+"""Windows that slide over sound: `window_features`, and one at a time in plain transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from bthelpers.core.timing import SAMPLE_RATE, windows
+from bthelpers.encoding.representations import WindowClock, window_features
+from bthelpers.models.devices import autocast
+from bthelpers.models.speech import SpeechEncoder
+from bthelpers.params.settings import RepresentationSettings
+from side_by_side.machine import CPU, precisions
+from side_by_side.measuring import Comparison, Contender
+from side_by_side.speech_models import Speech, paper
+
+CODE = (
+    *("encoding/representations.py", "models/speech.py", "models/front_ends.py"),
+    *("models/attention.py", "models/devices.py"),
+)
+# Seconds of sound, and from a window to the next: a window of base size takes a second.
+EXTENTS = {"miniature": ((6, 60, 600), 0.5), "base size": ((6, 60), 3.0)}
+
+
+def comparisons(speech: Speech, scale: float) -> Iterator[Comparison]:
+    """Of one model, over seconds of sound; these are multiplied by `scale`."""
+    lengths, stride = EXTENTS[speech.name]
+    for length in lengths:
+        seconds = max(scale * length, 2 * stride)
+        waveform = np.random.default_rng(0).normal(size=round(seconds * SAMPLE_RATE))
+        settings = replace(paper().representation, stride=stride, pooling="last")
+        yield Comparison(
+            f"windows, {speech.name}",
+            seconds / 60,
+            "minutes",
+            contenders(speech, waveform.astype(np.float32), settings),
+            agreement(speech, waveform.astype(np.float32), settings),
+        )
+
+
+def contenders(
+    speech: Speech, waveform: np.ndarray, settings: RepresentationSettings
+) -> list[Contender]:
+    """Both ways in every precision that the processor has."""
+    found = []
+    for precision in precisions():
+        chosen = replace(settings, precision=precision)
+        sliding = partial(ours, speech.encoder, waveform, chosen)
+        single = partial(one_at_a_time, speech, waveform, chosen)
+        found += [
+            Contender(f"ours, {precision}", sliding, ours=True, precision=precision),
+            Contender(f"one at a time, {precision}", single, precision=precision),
+        ]
+    return found
+
+
+def agreement(
+    speech: Speech, waveform: np.ndarray, settings: RepresentationSettings
+) -> Callable[[np.ndarray], dict[str, float]]:
+    """Largest difference from one at a time in float32, in standard deviations of its layer."""
+    exact = one_at_a_time(speech, waveform, replace(settings, precision="float32"))
+    deviations = exact.std(axis=(1, 2), keepdims=True)
+
+    def agree(features: np.ndarray) -> dict[str, float]:
+        return {"difference": float((np.abs(features - exact) / deviations).max())}
+
+    return agree
+
+
+def ours(
+    encoder: SpeechEncoder, waveform: np.ndarray, settings: RepresentationSettings
+) -> np.ndarray:
+    return window_features(encoder, waveform, settings)[0]
+
+
+def one_at_a_time(
+    speech: Speech, waveform: np.ndarray, settings: RepresentationSettings
+) -> np.ndarray:
+    """Last token of every layer (layer, window, feature), as the model gives it for a window."""
+    encoder = speech.encoder
+    ends = WindowClock.of(encoder, settings).ends(len(waveform) / SAMPLE_RATE)
+    stops = windows(ends, settings.window, SAMPLE_RATE)[:, 1]
+    samples = encoder.front_end.prepare(waveform)
+    features = []
+    for start, stop in encoder.token_windows(stops, settings.window):
+        window = samples[start * encoder.hop : (stop - 1) * encoder.hop + encoder.receptive_field]
+        features.append(_last_token(speech.plain, window, settings.precision))
+    return np.stack(features, axis=1)
+
+
+@torch.no_grad()
+def _last_token(model: PreTrainedModel, window: torch.Tensor, precision: str) -> np.ndarray:
+    with autocast(precision, CPU):
+        states = model(window[None], output_hidden_states=True).hidden_states
+    return torch.stack([state[0, -1].float() for state in states]).numpy()
