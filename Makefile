@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book lab pdf results plan test fuzz lint hooks miniature record verify clean named known
+.PHONY: help setup book lab pdf results plan test fuzz bench lint hooks miniature record verify clean named known
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z]+:.*## /{printf "  %-11s%s\n", $$1, $$2}' Makefile
@@ -80,6 +80,9 @@ test: $(INSTALLED)  ## run all tests
 
 fuzz: $(INSTALLED)  ## damage files of every kind in many ways, and read them
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz
+
+bench: $(INSTALLED)  ## measure speed beside other libraries, for a page of the book (about 20 minutes)
+	PYTHONPATH=tests:benchmarks $(BIN)/python -m side_by_side
 
 lint: $(INSTALLED)  ## check format, style and imports
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""``python -m side_by_side [--scale S] [--output FILE]``: measure all, print, and write the record."""
+"""``python -m side_by_side [--scale S] [--output FILE]``: measure, print, write the record."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
 from bthelpers.core.provenance import provenance
 from bthelpers.results.benchmarks.record import Measurement, Record, code_digests, write_record
 from side_by_side import reading, ridges, sliding, tuning
-from side_by_side.machine import described, peaks
+from side_by_side.machine import described
 from side_by_side.measuring import Comparison, measure
+from side_by_side.peak import peaks
 from side_by_side.speech_models import LEAST_SCALE, ROOT, speech_models
 
 PEAK_SIZE, LEAST_PEAK_SIZE = 4096, 256  # rows and columns of the matrices
@@ -58,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if not arguments.scale > 0:
         parser.error(f"--scale {arguments.scale:g}: it has to be above 0")
     made = provenance(
-        {"scale": arguments.scale},
+        {"scale": arguments.scale, "threads": torch.get_num_threads()},
         machine=described(),
         **{f"version_{package}": metadata.version(package) for package in OTHERS},
     )

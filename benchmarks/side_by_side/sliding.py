@@ -15,8 +15,8 @@ from bthelpers.encoding.representations import WindowClock, window_features
 from bthelpers.models.devices import autocast
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import RepresentationSettings
-from side_by_side.machine import CPU, precisions
 from side_by_side.measuring import Comparison, Contender
+from side_by_side.peak import CPU, precisions
 from side_by_side.speech_models import Speech, paper
 
 CODE = (

@@ -25,8 +25,8 @@ from bthelpers.tuning.examples import TuningStory
 from bthelpers.tuning.heads import SHARED
 from bthelpers.tuning.trainer import batched
 from bthelpers.workflow.plan import noise_story
-from side_by_side.machine import precisions
 from side_by_side.measuring import Comparison, Contender
+from side_by_side.peak import precisions
 from side_by_side.speech_models import Speech, paper
 
 CODE = (

@@ -31,6 +31,7 @@ from sphinx.util import logging
 
 from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import digest, file_digest
+from bthelpers.results.benchmarks.record import RECORD
 from bthelpers.results.store import ENVIRONMENT, SERVED, Results
 from bthelpers.workflow.processes import run_to_end
 from bthelpers.workflow.steps import planned_runs
@@ -126,11 +127,13 @@ def fingerprint(results: Path) -> str:
     """Digest of all that a chapter shows apart from its own code."""
     ends = ("py", "yaml", "json", "js", "css")
     library = [path for end in ends for path in LIBRARY.rglob(f"*.{end}")]
+    book = results.parents[1] / "book"
     return digest(
         {
             "results": str(results),
             "contents": Results(results).fingerprint(),
-            "recorded": Results(results.parents[1] / "book/recorded").fingerprint(),
+            "recorded": Results(book / "recorded").fingerprint(),
+            "benchmarks": [file_digest(path) for path in book.glob(str(RECORD))],
             "library": {str(path.relative_to(LIBRARY)): file_digest(path) for path in library},
         }
     )

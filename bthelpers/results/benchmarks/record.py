@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,6 +77,18 @@ class Record:
     peaks: Mapping[str, float]
     code: Mapping[str, Mapping[str, str]]
     measurements: Sequence[Measurement]
+
+    @property
+    def source(self) -> str:
+        """The machine, when and from which commit: for captions."""
+        parameters = json.loads(self.provenance["parameters"])
+        made = [
+            f"{self.provenance['machine']} ({parameters['threads']} threads)",
+            self.provenance["date"][:10],
+            f"commit {self.provenance['commit'][:10]}",
+            f"{parameters['scale']:g} times the usual amount of work",
+        ]
+        return ", ".join([*made, *(["stale in part"] if self.stale else [])])
 
     @property
     def stale(self) -> dict[str, list[str]]:

@@ -1,0 +1,85 @@
+"""A small run of `make bench`: what it compares agrees, and what it measures is recorded."""
+
+import numpy as np
+import pytest
+import torch
+from side_by_side import measuring, ridges
+from side_by_side.__main__ import main
+from side_by_side.measuring import Comparison, Contender, measure
+
+from bthelpers.results.benchmarks.record import read_record, speeds
+
+EXACT = {"windows, miniature": 1e-4, "tuning, miniature": 1e-4, "reading": 0}
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bench") / "benchmarks.json"
+    main(["--scale", "0.02", "--output", str(path)])
+    return read_record(path)
+
+
+def test_all_studies_are_there_and_fresh(record):
+    assert {one.study for one in record.measurements} == {ridges.VOXELS, ridges.ROWS, *EXACT}
+    assert record.code.keys() == {one.study for one in record.measurements}
+    assert record.stale == {}
+    assert all(len(one.seconds) == measuring.ROUNDS for one in record.measurements)
+    assert min(record.peaks.values()) > 0
+
+
+def test_ours_and_others_agree_in_full_precision(record):
+    for one in record.measurements:
+        if one.study in EXACT and one.precision == "float32":
+            assert one.difference <= EXACT[one.study], one
+        elif one.study not in EXACT and "scikit-learn" not in one.contender:
+            assert one.same >= 0.95, one
+            assert one.difference < 1e-3 or one.same < 1, one
+
+
+def test_operations_are_counted_where_pytorch_computes(record):
+    shares = speeds(record).set_index("contender")["share"]
+    assert (shares[["ours, float32", "one at a time, float32"]] > 0).all()
+    assert shares[["himalaya RidgeCV, NumPy", "scikit-learn RidgeCV"]].isna().all()
+
+
+def test_kernels_have_no_more_rows_than_there_are_features():
+    names = {
+        rows: {one.name for one in ridges.contenders(ridges.planted(rows, 20, 4))}
+        for rows in (20, 30)
+    }
+    assert {name for name in names[20] - names[30]} == {
+        f"himalaya KernelRidgeCV, {backend}" for backend in ("NumPy", "PyTorch")
+    }
+
+
+def test_contenders_take_turns_and_each_round_begins_with_another():
+    order = []
+
+    def contender(name):
+        return Contender(name, lambda: order.append(name) or torch.ones(2, 3) @ torch.ones(3, 4))
+
+    comparison = Comparison(
+        "study", 1, "voxels", [contender("a"), contender("b")], lambda found: {"difference": 0.5}
+    )
+    a, b = measure(comparison)
+    assert "".join(order) == "ab" + "ab" + "ba" + "ab"
+    assert (a.contender, b.contender) == ("a", "b")
+    assert a.operations == 2 * 2 * 3 * 4
+    assert a.difference == 0.5
+
+
+def test_what_is_planted_can_be_predicted():
+    problem = ridges.planted(200, 60, 50)
+    fitted = ridges.ours(problem, np.float64)
+    actual = problem.Y_test - problem.Y_test.mean(axis=0)
+    r = (fitted.predicted * actual).mean(axis=0) / fitted.predicted.std(axis=0) / actual.std(axis=0)
+    assert r.mean() > 0.1
+    assert problem.folds.tolist() == sorted(problem.folds.tolist())
+    assert len(set(problem.folds)) == ridges.N_FOLDS
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "nan"])
+def test_a_scale_that_is_none_is_refused(scale, capsys):
+    with pytest.raises(SystemExit):
+        main([f"--scale={scale}"])
+    assert "has to be above 0" in capsys.readouterr().err
