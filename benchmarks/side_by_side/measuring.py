@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from bthelpers.results.benchmarks.record import Measurement
 
 ROUNDS = 3
+
+
+def scaled(amounts: Sequence[int], scale: float, least: int = 1) -> list[int]:
+    """Amounts of work times a factor, so that each is still more than the one before.
+
+    Examples
+    --------
+    >>> scaled([3, 30, 300], 0.02)
+    [1, 2, 6]
+    """
+    found = [least - 1]
+    for amount in amounts:
+        found.append(max(round(scale * amount), found[-1] + 1))
+    return found[1:]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from bthelpers.data.dataset import Dataset
-from side_by_side.measuring import Comparison, Contender
+from side_by_side.measuring import Comparison, Contender, scaled
 
 CODE = ("data/dataset.py", "data/files.py", "data/response_cache.py")
 PARTICIPANT, STORY = "UTS02", "story"
@@ -28,8 +28,8 @@ def comparisons(scale: float) -> Iterator[Comparison]:
     with tempfile.TemporaryDirectory() as folder:
         root, cache = Path(folder, "data"), Path(folder, "cache")
         path = write_story(root, round(scale * N_VOXELS))
-        for selected in SELECTED:
-            voxels = selection(round(scale * N_VOXELS), round(scale * selected))
+        for selected in scaled(SELECTED, scale):
+            voxels = selection(round(scale * N_VOXELS), selected)
             reads = {
                 "ours": partial(ours, Dataset(root), voxels),
                 "ours, cached": partial(ours, Dataset(root, cache), voxels),

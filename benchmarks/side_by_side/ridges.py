@@ -20,14 +20,15 @@ from sklearn.model_selection import LeaveOneGroupOut
 
 from bthelpers.encoding.ridge import fit_ridge
 from bthelpers.statistics.correlation import pearson_r
-from side_by_side.measuring import Comparison, Contender
+from side_by_side.measuring import Comparison, Contender, scaled
 
 CODE = ("encoding/ridge.py",)
 VOXELS, ROWS = "ridge, by voxels", "ridge, by rows"
 N_FOLDS, N_PENALTIES, VOXELS_AT_ONCE = 5, 10, 1024
-# Rows, features and voxels.
-OVER_VOXELS = [(1500, 1536, voxels) for voxels in (150, 1500, 15_000)]
-OVER_ROWS = [(rows, 768, 1000) for rows in (150, 1500, 15_000)]
+FEATURES = {VOXELS: 1536, ROWS: 768}
+AMOUNTS = {VOXELS: (100, 1000, 10_000), ROWS: (150, 1500, 15_000)}
+OTHERWISE = 1500, 1000  # rows where voxels grow, and voxels where rows do
+LEAST = 2 * N_FOLDS
 BACKENDS = {"numpy": "NumPy", "torch": "PyTorch"}
 
 
@@ -50,18 +51,19 @@ class Fitted(NamedTuple):
 
 
 def comparisons(scale: float) -> Iterator[Comparison]:
-    """Comparisons over voxels, then over rows; extents are multiplied by `scale`."""
-    for study, unit, varied, sizes in (
-        (VOXELS, "voxels", 2, OVER_VOXELS),
-        (ROWS, "rows", 0, OVER_ROWS),
+    """Comparisons over voxels, then over rows; all extents are multiplied by `scale`."""
+    n_rows, n_voxels = (max(round(scale * extent), LEAST) for extent in OTHERWISE)
+    for study, unit, shape in (
+        (VOXELS, "voxels", lambda amount: (n_rows, amount)),
+        (ROWS, "rows", lambda amount: (amount, n_voxels)),
     ):
-        for size in sizes:
-            extents = [max(round(scale * extent), 2 * N_FOLDS) for extent in size]
-            problem = planted(*extents)
-            yield Comparison(study, extents[varied], unit, contenders(problem), agreement(problem))
+        n_columns = max(round(scale * FEATURES[study]), LEAST)
+        for amount in scaled(AMOUNTS[study], scale, LEAST):
+            problem = planted(*shape(amount), n_columns)
+            yield Comparison(study, amount, unit, contenders(problem), agreement(problem))
 
 
-def planted(n_rows: int, n_columns: int, n_voxels: int) -> Problem:
+def planted(n_rows: int, n_voxels: int, n_columns: int) -> Problem:
     """Forty latent features drive the others and the voxels; a tenth as many rows are new."""
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((n_rows + max(n_rows // 10, 5), 40))
@@ -108,18 +110,19 @@ def ours(problem: Problem, dtype: type) -> Fitted:
 
 
 def by_features(problem: Problem, backend: str) -> Fitted:
-    return _himalaya(RidgeCV(solver_params={"n_targets_batch": VOXELS_AT_ONCE}), problem, backend)
+    return _himalaya(RidgeCV(), problem, backend)
 
 
 def by_kernel(problem: Problem, backend: str) -> Fitted:
-    solver_params = {"n_targets_batch": VOXELS_AT_ONCE}
-    return _himalaya(KernelRidgeCV(solver_params=solver_params), problem, backend)
+    return _himalaya(KernelRidgeCV(), problem, backend)
 
 
 def _himalaya(model: RidgeCV | KernelRidgeCV, problem: Problem, backend: str) -> Fitted:
     set_backend(backend)
     cv = list(LeaveOneGroupOut().split(problem.X, groups=problem.folds))
-    model.set_params(alphas=problem.alphas.astype(np.float32), cv=cv).fit(problem.X, problem.Y)
+    batches = {"n_targets_batch": VOXELS_AT_ONCE}
+    model.set_params(alphas=problem.alphas, cv=cv, solver_params=batches, warn=False)
+    model.fit(problem.X, problem.Y)
     return Fitted(np.asarray(model.best_alphas_), np.asarray(model.predict(problem.X_test)))
 
 

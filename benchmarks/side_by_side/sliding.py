@@ -15,7 +15,7 @@ from bthelpers.encoding.representations import WindowClock, window_features
 from bthelpers.models.devices import autocast
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import RepresentationSettings
-from side_by_side.measuring import Comparison, Contender
+from side_by_side.measuring import Comparison, Contender, scaled
 from side_by_side.peak import CPU, precisions
 from side_by_side.speech_models import Speech, paper
 
@@ -23,23 +23,24 @@ CODE = (
     *("encoding/representations.py", "models/speech.py", "models/front_ends.py"),
     *("models/attention.py", "models/devices.py"),
 )
-# Seconds of sound, and from a window to the next: a window of base size takes a second.
-EXTENTS = {"miniature": ((6, 60, 600), 0.5), "base size": ((6, 60), 3.0)}
+# Numbers of windows, and seconds from one to the next: one of base size takes a second.
+EXTENTS = {"miniature": ((3, 30, 300), 2.0), "base size": ((1, 10), 6.0)}
 
 
 def comparisons(speech: Speech, scale: float) -> Iterator[Comparison]:
-    """Of one model, over seconds of sound; these are multiplied by `scale`."""
-    lengths, stride = EXTENTS[speech.name]
-    for length in lengths:
-        seconds = max(scale * length, 2 * stride)
-        waveform = np.random.default_rng(0).normal(size=round(seconds * SAMPLE_RATE))
-        settings = replace(paper().representation, stride=stride, pooling="last")
+    """Of one model, over minutes of sound; these are multiplied by `scale`."""
+    amounts, stride = EXTENTS[speech.name]
+    settings = replace(paper().representation, stride=stride)
+    for n_windows in scaled(amounts, scale):
+        seconds = n_windows * stride
+        noise = np.random.default_rng(0).normal(size=round(seconds * SAMPLE_RATE))
+        waveform = noise.astype(np.float32)
         yield Comparison(
             f"windows, {speech.name}",
             seconds / 60,
             "minutes",
-            contenders(speech, waveform.astype(np.float32), settings),
-            agreement(speech, waveform.astype(np.float32), settings),
+            contenders(speech, waveform, settings),
+            agreement(speech, waveform, settings),
         )
 
 

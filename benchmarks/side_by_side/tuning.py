@@ -25,7 +25,7 @@ from bthelpers.tuning.examples import TuningStory
 from bthelpers.tuning.heads import SHARED
 from bthelpers.tuning.trainer import batched
 from bthelpers.workflow.plan import noise_story
-from side_by_side.measuring import Comparison, Contender
+from side_by_side.measuring import Comparison, Contender, scaled
 from side_by_side.peak import precisions
 from side_by_side.speech_models import Speech, paper
 
@@ -40,8 +40,8 @@ NOISE = "noise"  # the participant
 
 def comparisons(speech: Speech, scale: float) -> Iterator[Comparison]:
     """Of one model, over stories of one chunk; their number is multiplied by `scale`."""
-    for number in N_STORIES[speech.name]:
-        stories = noise_stories(max(round(scale * number), 1))
+    for number in scaled(N_STORIES[speech.name], scale):
+        stories = noise_stories(number)
         windows = [run_of(speech.encoder, stories, "window", name) for name in precisions()]
         chunks = run_of(speech.encoder, stories, "chunk", precisions()[-1])
         contenders = [

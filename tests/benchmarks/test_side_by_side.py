@@ -5,7 +5,7 @@ import pytest
 import torch
 from side_by_side import measuring, ridges
 from side_by_side.__main__ import main
-from side_by_side.measuring import Comparison, Contender, measure
+from side_by_side.measuring import Comparison, Contender, measure, scaled
 
 from bthelpers.results.benchmarks.record import read_record, speeds
 
@@ -44,7 +44,7 @@ def test_operations_are_counted_where_pytorch_computes(record):
 
 def test_kernels_have_no_more_rows_than_there_are_features():
     names = {
-        rows: {one.name for one in ridges.contenders(ridges.planted(rows, 20, 4))}
+        rows: {one.name for one in ridges.contenders(ridges.planted(rows, 4, n_columns=20))}
         for rows in (20, 30)
     }
     assert {name for name in names[20] - names[30]} == {
@@ -68,8 +68,16 @@ def test_contenders_take_turns_and_each_round_begins_with_another():
     assert a.difference == 0.5
 
 
+@pytest.mark.parametrize("scale", [0.001, 0.02, 1, 3])
+def test_amounts_of_work_grow_at_every_scale(scale):
+    one, ten, hundred = scaled([10, 100, 1000], scale, least=5)
+    assert 5 <= one < ten < hundred
+    if scale >= 1:
+        assert [one, ten, hundred] == [10 * scale, 100 * scale, 1000 * scale]
+
+
 def test_what_is_planted_can_be_predicted():
-    problem = ridges.planted(200, 60, 50)
+    problem = ridges.planted(200, 50, n_columns=60)
     fitted = ridges.ours(problem, np.float64)
     actual = problem.Y_test - problem.Y_test.mean(axis=0)
     r = (fitted.predicted * actual).mean(axis=0) / fitted.predicted.std(axis=0) / actual.std(axis=0)
