@@ -121,7 +121,8 @@ def _himalaya(model: RidgeCV | KernelRidgeCV, problem: Problem, backend: str) ->
     set_backend(backend)
     cv = list(LeaveOneGroupOut().split(problem.X, groups=problem.folds))
     batches = {"n_targets_batch": VOXELS_AT_ONCE}
-    model.set_params(alphas=problem.alphas, cv=cv, solver_params=batches, warn=False)
+    alphas = problem.alphas.astype(np.float32)  # float64 would make all of it float64
+    model.set_params(alphas=alphas, cv=cv, solver_params=batches, warn=False)
     model.fit(problem.X, problem.Y)
     return Fitted(np.asarray(model.best_alphas_), np.asarray(model.predict(problem.X_test)))
 
