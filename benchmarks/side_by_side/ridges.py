@@ -110,20 +110,20 @@ def ours(problem: Problem, dtype: type) -> Fitted:
 
 
 def by_features(problem: Problem, backend: str) -> Fitted:
-    return _himalaya(RidgeCV(), problem, backend)
+    solver = {"n_targets_batch": VOXELS_AT_ONCE, "warn": False}  # that a kernel may be faster
+    return _himalaya(RidgeCV(solver_params=solver), problem, backend)
 
 
 def by_kernel(problem: Problem, backend: str) -> Fitted:
-    return _himalaya(KernelRidgeCV(), problem, backend)
+    solver = {"n_targets_batch": VOXELS_AT_ONCE}
+    return _himalaya(KernelRidgeCV(solver_params=solver), problem, backend)
 
 
 def _himalaya(model: RidgeCV | KernelRidgeCV, problem: Problem, backend: str) -> Fitted:
     set_backend(backend)
     cv = list(LeaveOneGroupOut().split(problem.X, groups=problem.folds))
-    batches = {"n_targets_batch": VOXELS_AT_ONCE}
     alphas = problem.alphas.astype(np.float32)  # float64 would make all of it float64
-    model.set_params(alphas=alphas, cv=cv, solver_params=batches, warn=False)
-    model.fit(problem.X, problem.Y)
+    model.set_params(alphas=alphas, cv=cv).fit(problem.X, problem.Y)
     return Fitted(np.asarray(model.best_alphas_), np.asarray(model.predict(problem.X_test)))
 
 
