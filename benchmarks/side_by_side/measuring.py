@@ -7,11 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch.utils.flop_counter import FlopCounterMode
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 
 from bthelpers.results.benchmarks.record import Measurement
 
 ROUNDS = 3
+# PyTorch's counter knows fused attention on GPUs alone.
+ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: sdpa_backward_flop,
+}
 
 
 def scaled(amounts: Sequence[int], scale: float, least: int = 1) -> list[int]:
@@ -62,13 +68,16 @@ class Comparison:
     contenders : list of Contender
     agreement : callable
         Of what a contender returns with what is right: values by name, as a `Measurement` has them.
+    exact : callable, optional
+        What is right; without it, what the last contender returns.
     """
 
     study: str
     size: float
     unit: str
     contenders: list[Contender]
-    agreement: Callable[[Any], dict[str, float]]
+    agreement: Callable[[Any, Any], dict[str, float]]
+    exact: Callable[[], Any] | None = None
 
 
 def measure(comparison: Comparison) -> Iterator[Measurement]:
@@ -77,7 +86,8 @@ def measure(comparison: Comparison) -> Iterator[Measurement]:
     Turns, and another first one in each round: what drifts in the machine meets all of them.
     """
     contenders = comparison.contenders
-    found = [_operations_and_agreement(comparison, contender) for contender in contenders]
+    operations, results = zip(*(_counted(contender.run) for contender in contenders), strict=True)
+    exact = results[-1] if comparison.exact is None else comparison.exact()
     seconds = [[] for _ in contenders]
     for number in range(ROUNDS):
         for turn in range(len(contenders)):
@@ -85,8 +95,8 @@ def measure(comparison: Comparison) -> Iterator[Measurement]:
             started = time.perf_counter()
             contenders[k].run()
             seconds[k].append(time.perf_counter() - started)
-    for contender, (operations, agreement), measured in zip(
-        contenders, found, seconds, strict=True
+    for contender, counted, result, measured in zip(
+        contenders, operations, results, seconds, strict=True
     ):
         yield Measurement(
             study=comparison.study,
@@ -96,15 +106,13 @@ def measure(comparison: Comparison) -> Iterator[Measurement]:
             ours=contender.ours,
             precision=contender.precision,
             seconds=measured,
-            operations=operations,
-            **agreement,
+            operations=counted,
+            **comparison.agreement(result, exact),
         )
 
 
-def _operations_and_agreement(
-    comparison: Comparison, contender: Contender
-) -> tuple[int | None, dict[str, float]]:
-    """Operations of its matrix products and convolutions, where PyTorch computes them."""
-    with FlopCounterMode(display=False) as counter:
-        result = contender.run()
-    return counter.get_total_flops() or None, comparison.agreement(result)
+def _counted(run: Callable[[], Any]) -> tuple[int | None, Any]:
+    """Operations of matrix products and convolutions, where PyTorch computes them; the result."""
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter:
+        result = run()
+    return counter.get_total_flops() or None, result

@@ -7,7 +7,7 @@ where each voxel has a penalty of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -60,7 +60,14 @@ def comparisons(scale: float) -> Iterator[Comparison]:
         n_columns = max(round(scale * FEATURES[study]), LEAST)
         for amount in scaled(AMOUNTS[study], scale, LEAST):
             problem = planted(*shape(amount), n_columns)
-            yield Comparison(study, amount, unit, contenders(problem), agreement(problem))
+            yield Comparison(
+                study,
+                amount,
+                unit,
+                contenders(problem),
+                partial(agreement, problem),
+                exact=partial(ours, problem, np.float64),
+            )
 
 
 def planted(n_rows: int, n_voxels: int, n_columns: int) -> Problem:
@@ -90,17 +97,11 @@ def contenders(problem: Problem) -> list[Contender]:
     return [*found, Contender("scikit-learn RidgeCV", run, precision="float64")]
 
 
-def agreement(problem: Problem) -> Callable[[Fitted], dict[str, float]]:
-    """With our ridge in float64."""
-    exact = ours(problem, np.float64)
-    exact_r = pearson_r(exact.predicted, problem.Y_test)
-
-    def agree(fitted: Fitted) -> dict[str, float]:
-        r = pearson_r(fitted.predicted, problem.Y_test)
-        same = np.isclose(fitted.alphas, exact.alphas, rtol=1e-4)
-        return {"same": float(same.mean()), "difference": float(np.abs(r - exact_r).max())}
-
-    return agree
+def agreement(problem: Problem, fitted: Fitted, exact: Fitted) -> dict[str, float]:
+    """Share of voxels with the same penalty, and the largest difference of correlations."""
+    r, exact_r = (pearson_r(one.predicted, problem.Y_test) for one in (fitted, exact))
+    same = np.isclose(fitted.alphas, exact.alphas, rtol=1e-4)
+    return {"same": float(same.mean()), "difference": float(np.abs(r - exact_r).max())}
 
 
 def ours(problem: Problem, dtype: type) -> Fitted:

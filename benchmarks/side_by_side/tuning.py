@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -59,7 +59,7 @@ def comparisons(speech: Speech, scale: float) -> Iterator[Comparison]:
             len(stories),
             "stories",
             [*contenders, Contender("convolutions again, float32", again)],
-            agreement(again()),
+            agreement,
         )
 
 
@@ -123,10 +123,6 @@ def flat_gradient(model: nn.Module) -> torch.Tensor:
     return torch.cat([values.flatten() for values in gradients if values is not None])
 
 
-def agreement(exact: torch.Tensor) -> Callable[[torch.Tensor], dict[str, float]]:
+def agreement(found: torch.Tensor, exact: torch.Tensor) -> dict[str, float]:
     """Length of the difference of two gradients, as a share of the length of the plain one."""
-
-    def agree(found: torch.Tensor) -> dict[str, float]:
-        return {"difference": ((found - exact).norm() / exact.norm()).item()}
-
-    return agree
+    return {"difference": ((found - exact).norm() / exact.norm()).item()}

@@ -59,7 +59,11 @@ def test_contenders_take_turns_and_each_round_begins_with_another():
         return Contender(name, lambda: order.append(name) or torch.ones(2, 3) @ torch.ones(3, 4))
 
     comparison = Comparison(
-        "study", 1, "voxels", [contender("a"), contender("b")], lambda found: {"difference": 0.5}
+        "study",
+        1,
+        "voxels",
+        [contender("a"), contender("b")],
+        lambda found, exact: {"difference": 0.5},
     )
     a, b = measure(comparison)
     assert "".join(order) == "ab" + "ab" + "ba" + "ab"
