@@ -6,10 +6,13 @@ import torch
 from side_by_side import measuring, ridges
 from side_by_side.__main__ import main
 from side_by_side.measuring import Comparison, Contender, measure, scaled
+from torch import nn
 
 from bthelpers.results.benchmarks.record import read_record, speeds
 
 EXACT = {"windows, miniature": 1e-4, "tuning, miniature": 1e-4, "reading": 0}
+
+NO_DIFFERENCE = {"difference": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,18 @@ def test_operations_are_counted_where_pytorch_computes(record):
     assert shares[["himalaya RidgeCV, NumPy", "scikit-learn RidgeCV"]].isna().all()
 
 
+def test_fused_attention_is_counted_as_its_products_are():
+    """By hand: 2 · 5 · 6 · 4 for each of two products; backward takes two and a half times that."""
+    query, key, value = (torch.ones(1, 1, rows, 4, requires_grad=True) for rows in (5, 6, 6))
+
+    def attention():
+        nn.functional.scaled_dot_product_attention(query, key, value).sum().backward()
+
+    comparison = Comparison("study", 1, "", [Contender("a", attention)], lambda *_: NO_DIFFERENCE)
+    (measured,) = measure(comparison)
+    assert measured.operations == (2 + 5) * 2 * 5 * 6 * 4
+
+
 def test_kernels_have_no_more_rows_than_there_are_features():
     names = {
         rows: {one.name for one in ridges.contenders(ridges.planted(rows, 4, n_columns=20))}
@@ -63,13 +78,13 @@ def test_contenders_take_turns_and_each_round_begins_with_another():
         1,
         "voxels",
         [contender("a"), contender("b")],
-        lambda found, exact: {"difference": 0.5},
+        lambda *_: NO_DIFFERENCE,
     )
     a, b = measure(comparison)
     assert "".join(order) == "ab" + "ab" + "ba" + "ab"
     assert (a.contender, b.contender) == ("a", "b")
     assert a.operations == 2 * 2 * 3 * 4
-    assert a.difference == 0.5
+    assert a.difference == 0
 
 
 @pytest.mark.parametrize("scale", [0.001, 0.02, 1, 3])
