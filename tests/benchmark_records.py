@@ -13,7 +13,7 @@ RECORD = Record(
     provenance={
         "machine": "a processor, 2 cores",
         "date": "2026-01-02T03:04:05+00:00",
-        "commit": "0123456789abcdef",
+        "commit": "0123456789abcdef-dirty",
         "parameters": '{"scale":1.0,"threads":2}',
     },
     peaks={"float32": 100.0},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ class Record:
         made = [
             f"{self.provenance['machine']} ({parameters['threads']} threads)",
             self.provenance["date"][:10],
-            f"commit {self.provenance['commit'][:10]}",
+            "commit " + re.sub(r"^(.{10})[0-9a-f]*", r"\1", self.provenance["commit"]),
             f"{parameters['scale']:g} times the usual amount of work",
         ]
         return ", ".join([*made, *(["stale in part"] if self.stale else [])])

@@ -77,8 +77,8 @@ def test_a_study_is_stale_whose_code_has_changed_or_is_gone(tmp_path, monkeypatc
 
 def test_the_source_says_machine_date_and_commit():
     assert RECORD.source == (
-        "a processor, 2 cores (2 threads), 2026-01-02, commit 0123456789, 1 times the usual amount"
-        " of work"
+        "a processor, 2 cores (2 threads), 2026-01-02, commit 0123456789-dirty, 1 times the usual"
+        " amount of work"
     )
 
 
