@@ -12,7 +12,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book lab pdf results plan test fuzz faults lint hooks miniature record verify clean named known
+.PHONY: help setup book lab pdf results plan test fuzz faults bench lint hooks miniature record verify clean named known
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z]+:.*## /{printf "  %-11s%s\n", $$1, $$2}' Makefile
@@ -84,6 +84,9 @@ fuzz: $(INSTALLED)  ## damage files of every kind in many ways, and read them
 
 faults: $(INSTALLED)  ## kill, fill and damage a small profile's run in many ways, and go on (hours)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m faults --record
+
+bench: $(INSTALLED)  ## measure speed beside other libraries, for a page of the book (about 20 minutes)
+	PYTHONPATH=tests:benchmarks $(BIN)/python -m side_by_side
 
 lint: $(INSTALLED)  ## check format, style and imports
 	$(BIN)/ruff check .

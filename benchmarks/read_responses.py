@@ -30,6 +30,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from side_by_side.machine import described
 
 from bthelpers.data.dataset import Dataset
 
@@ -144,15 +145,10 @@ def print_memory(root: Path, cache: Path) -> None:
         )
 
 
-def print_machine(folder: Path) -> None:
-    model = platform.processor() or platform.machine()
-    if (cpuinfo := Path("/proc/cpuinfo")).is_file():
-        names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0].split(":")[1].strip() if names else model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def print_machine() -> None:
     print(
-        f"{platform.platform()}, {model}, {os.cpu_count()} cores, {memory / 1e9:.0f} GB of memory;"
-        f" load {os.getloadavg()[0]:.1f}; h5py {h5py.__version__}, NumPy {np.__version__}"
+        f"{platform.platform()}, {described()}; load {os.getloadavg()[0]:.1f};"
+        f" h5py {h5py.__version__}, NumPy {np.__version__}"
     )
     print(
         f"One story: {N_TRS} TRs, {N_VOXELS:,} voxels, {STORY_BYTES / 1e6:.0f} MB; {N_SELECTED:,}"
@@ -177,7 +173,7 @@ def main() -> None:
             f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: name a"
             " folder on another disk with --folder"
         )
-    print_machine(folder)
+    print_machine()
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         root = Path(temporary, "data")
         stories = write_stories(root, arguments.stories)

@@ -139,6 +139,7 @@ def test_help_lists_the_targets_in_groups(repository):
         "results",
         "plan",
         "test",
+        "bench",
         "lint",
         "hooks",
         "miniature",

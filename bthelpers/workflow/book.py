@@ -29,7 +29,6 @@ from sphinx.config import Config
 from sphinx.ext import apidoc
 from sphinx.util import logging
 
-from bthelpers.core.checksums import digest_if_there
 from bthelpers.core.errors import parsing
 from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import digest, file_digest
@@ -128,12 +127,13 @@ def fingerprint(results: Path) -> str:
     """Digest of all that a chapter shows apart from its own code."""
     ends = ("py", "yaml", "json", "js", "css")
     library = [path for end in ends for path in LIBRARY.rglob(f"*.{end}")]
+    book = results.parents[1] / "book"
     return digest(
         {
             "results": str(results),
             "contents": Results(results).fingerprint(),
-            "recorded": Results(results.parents[1] / "book/recorded").fingerprint(),
-            "faults": digest_if_there(results.parents[1] / "book/recorded/faults.json"),
+            "recorded": Results(book / "recorded").fingerprint(),
+            "measured": [file_digest(path) for path in sorted(book.glob("recorded/*.json"))],
             "library": {str(path.relative_to(LIBRARY)): file_digest(path) for path in library},
         }
     )

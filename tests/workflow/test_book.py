@@ -199,12 +199,12 @@ def test_a_workflow_that_fails_is_named(tmp_path):
     make_results(["mkdir", "-p", str(results)], results)
 
 
-def test_the_fingerprint_follows_results_profile_and_library(tmp_path, monkeypatch):
+def test_the_fingerprint_follows_results_profile_library_and_benchmarks(tmp_path, monkeypatch):
     library = tmp_path / "library"
     library.mkdir()
     (library / "surface.py").write_text("1")
     monkeypatch.setattr(sphinx_results, "LIBRARY", library)
-    demo, other = tmp_path / "demo", tmp_path / "other"
+    demo, other = (tmp_path / "results" / name for name in ("demo", "other"))
     for folder in (demo, other):
         write_dataset(xr.Dataset({"alignment": 1.0}), folder / "a.nc", {})
     seen = [fingerprint(demo), fingerprint(other)]
@@ -214,6 +214,9 @@ def test_the_fingerprint_follows_results_profile_and_library(tmp_path, monkeypat
     (library / "surface.py").write_text("2")
     seen.append(fingerprint(demo))
     (library / "regions.yaml").write_text("A1: [A1]")
+    seen.append(fingerprint(demo))
+    (tmp_path / "book/recorded").mkdir(parents=True)
+    (tmp_path / "book/recorded/benchmarks.json").write_text("{}")
     seen.append(fingerprint(demo))
     assert len(set(seen)) == len(seen)
 

@@ -1,0 +1,1 @@
+"""Benchmarks that were recorded: how fast this library is beside others (`make bench`)."""
