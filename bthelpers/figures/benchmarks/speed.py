@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from bthelpers.figures.style import COLOURS, panel_grid, panels
 
 OURS, OTHER = COLOURS[0], "#BBBBBB"
-MARKERS = "os^vDPX"
-COLUMNS = 2
+MARKERS = "os^vDPX*"
+COLUMNS, WIDTH, HEIGHT = 2, 7.5, 4.4  # inches: of a figure, and of a panel with its legend
 
 
 def speed_bars(rows: pd.DataFrame) -> Figure:
@@ -27,7 +27,8 @@ def speed_bars(rows: pd.DataFrame) -> Figure:
     """
     studies = list(rows.groupby("study", sort=False))
     figure, grid = panels(len(studies), 1, 7.5, 0.33 * len(rows) + 0.6 * len(studies))
-    figure.get_layout_engine().set(hspace=0.08)
+    figure.get_layout_engine().set(hspace=0.05)
+    grid[0, 0].get_gridspec().set_height_ratios([len(of_study) for _, of_study in studies])
     for axes, (study, of_study) in zip(grid.flat, studies, strict=True):
         _bars(axes, of_study)
         axes.set_title(f"{study}: {of_study['size'].iloc[0]:,.4g} {of_study['unit'].iloc[0]}")
@@ -44,8 +45,8 @@ def _bars(axes: Axes, rows: pd.DataFrame) -> None:
         for row in rows.itertuples()
     ]
     axes.bar_label(bars, labels, padding=4, fontsize="small")
-    axes.set_xlim(0, 1.7 * max(rows["speed"]))  # labels are right of the bars
-    axes.axvline(1, color="black", linewidth=0.8, linestyle=":")
+    axes.set_xlim(0, 2.1 * max(rows["speed"]))  # labels are right of the bars
+    axes.axvline(1, color="black", linewidth=0.8, linestyle=":", zorder=0)
     axes.invert_yaxis()
 
 
@@ -64,11 +65,13 @@ def growth_curves(rows: pd.DataFrame) -> Figure:
     grown = rows[rows.groupby("study")["size"].transform("nunique") > 1]
     studies = list(grown.groupby("study", sort=False))
     figure, grid = panel_grid(len(studies), COLUMNS, sharey=False)
+    figure.set_size_inches(WIDTH, HEIGHT * -(-len(studies) // COLUMNS))
     for axes, (study, of_study) in zip(grid, studies, strict=True):
         contenders = of_study.groupby("contender", sort=False)
-        for (name, line), marker in zip(contenders, MARKERS, strict=False):
+        for (name, line), colour, marker in zip(contenders, COLOURS, MARKERS, strict=False):
             stroke = "-" if line["ours"].all() else ":"
-            axes.loglog(line["size"], line["seconds"], stroke, marker=marker, label=name)
+            look = {"color": colour, "linestyle": stroke, "marker": marker, "label": name}
+            axes.loglog(line["size"], line["seconds"], **look)
         axes.set(title=study, xlabel=of_study["unit"].iloc[0].capitalize(), ylabel="Seconds")
-        axes.legend(fontsize="x-small", frameon=False)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", frameon=False)
     return figure
