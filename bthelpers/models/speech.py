@@ -20,6 +20,7 @@ from bthelpers.core.checksums import write_sums
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.attention import call_projections
+from bthelpers.models.convolutions import guard_convolutions
 from bthelpers.models.devices import autocast
 from bthelpers.models.front_ends import (
     ConvolutionalFrontEnd,
@@ -86,6 +87,7 @@ class SpeechEncoder:
         self.model = model.get_encoder() if front_end is MelFrontEnd else model
         self.model.layerdrop = 0.0
         call_projections(self.model)
+        guard_convolutions(self.model)
         self.front_end = front_end(self.model, extractor)
         self.hop, self.receptive_field = self.front_end.hop, self.front_end.receptive_field
 

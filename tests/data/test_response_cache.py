@@ -214,8 +214,8 @@ def test_processes_that_come_together_agree(folder, source):
         found = pool.starmap(get, [(folder, source)] * 12)
     for responses in found:
         np.testing.assert_array_equal(responses, VALUES[:, COLUMNS].astype(np.float32))
-    assert len(entries(folder)) == 1
-    assert {path.name for path in folder.iterdir()} == {".lock", entries(folder)[0].name}
+    (entry,) = entries(folder)
+    assert {path.name for path in folder.iterdir()} == {".lock", entry.name, f"{entry.name}.sha256"}
 
 
 # Reading by blocks

@@ -34,7 +34,7 @@ def test_a_model_that_is_not_as_it_was_saved_is_named(tmp_path):
     with explained(tmp_path, None, "some.maker"):
         pass
     (tmp_path / "model.safetensors").write_bytes(b"wEights")
-    expected = r"model\.safetensors is not as it was saved .*delete .*SHA256SUMS if"
+    expected = r"model\.safetensors is not as it was saved: .*delete .*SHA256SUMS if"
     with pytest.raises(ModelError, match=expected), explained(tmp_path, None, "some.maker"):
         pass
 

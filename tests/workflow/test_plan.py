@@ -96,7 +96,7 @@ def test_the_plan_of_the_paper_lists_every_run_of_the_workflow(tmp_path):
     (published / "respdict.json").write_text("{}")
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "-n", "--config", "profile=paper"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    notebooks = re.findall(r"^    log: results/paper/(\S+)/(\w+)\.ipynb$", done.stdout, re.M)
+    notebooks = re.findall(r"^    log: results/paper/(\S+)/(\w+)\.log$", done.stdout, re.M)
     expected = Counter((folder.split("/")[0], step) for folder, step in notebooks)
 
     table = plan_table(load(ROOT / "params/paper.yaml"), {}, tmp_path)

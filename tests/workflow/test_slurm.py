@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -70,11 +71,12 @@ for file in run.outputs(settings):
 STEPS = ("dataset", "voxels", "representations", "alignment")
 
 
-def repository(root):
+def repository(root, weights):
     """A repository whose profile has one model, evaluated once, in a notebook for each step."""
     root.mkdir()
     trial = Trial(root)
     trial.write({"conditions": ["pretrained"]})
+    shutil.copytree(weights, root / "weights", dirs_exist_ok=True)
     profile = root / "params/smoke.yaml"
     parameters = yaml.safe_load(profile.read_text()) | {"evaluations": ["alignment"]}
     profile.write_text(yaml.safe_dump(parameters))
@@ -130,12 +132,12 @@ def slurm(tmp_path_factory):
 
 
 @pytest.fixture
-def refused(slurm, tmp_path, monkeypatch):
+def refused(slurm, tmp_path, monkeypatch, tiny_encoder_folder):
     """What is said of a cluster whose runs ask for this, in place of what the table says."""
     for name, value in slurm.environment.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "profiles/mine").mkdir(parents=True)
-    smoke = load(repository(tmp_path / "repository") / "params/smoke.yaml")
+    smoke = load(repository(tmp_path / "repository", tiny_encoder_folder) / "params/smoke.yaml")
 
     def refusal(gpus=None, **resources):
         file = tmp_path / "profiles/mine/config.yaml"
@@ -173,9 +175,9 @@ def test_a_controller_that_is_away_is_told(refused, monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory):
+def local(tmp_path_factory, tiny_encoder_folder):
     """Results of the profile on one machine."""
-    root = repository(tmp_path_factory.mktemp("local") / "repository")
+    root = repository(tmp_path_factory.mktemp("local") / "repository", tiny_encoder_folder)
     assert start(root, {}, "--cores", "2").wait() == 0, (root / "said").read_text()
     return results(root)
 
@@ -188,8 +190,10 @@ def await_run(root, workflow, step):
     return node.read_text()
 
 
-def test_a_workflow_that_is_ended_takes_its_jobs_out_of_the_queue(slurm, tmp_path):
-    root = repository(tmp_path / "repository")
+def test_a_workflow_that_is_ended_takes_its_jobs_out_of_the_queue(
+    slurm, tmp_path, tiny_encoder_folder
+):
+    root = repository(tmp_path / "repository", tiny_encoder_folder)
     (root / "hold-dataset").touch()
     workflow = start(root, slurm.environment, "--cluster", "slurm")
     try:
@@ -200,8 +204,10 @@ def test_a_workflow_that_is_ended_takes_its_jobs_out_of_the_queue(slurm, tmp_pat
     eventually(lambda: slurm.ask("squeue", "--noheader") == "")
 
 
-def test_results_are_those_of_one_machine_though_a_node_disappears(slurm, local, tmp_path):
-    root = repository(tmp_path / "repository")
+def test_results_are_those_of_one_machine_though_a_node_disappears(
+    slurm, local, tmp_path, tiny_encoder_folder
+):
+    root = repository(tmp_path / "repository", tiny_encoder_folder)
     (root / "hold-representations").touch()
     (root / "fail-dataset").touch()
     often = ("--slurm-init-seconds-before-status-checks", "1")
