@@ -11,11 +11,15 @@ from types import MethodType
 import torch
 from torch import nn
 
+from bthelpers.models.devices import arithmetic
+
 LARGEST_ERROR = 0.05  # as a share of the largest value; bfloat16 rounds to 0.004
 
 
 def guard_convolutions(model: nn.Module) -> None:
     """Have a model's convolutions over time computed in float32 where bfloat16 goes wrong."""
+    if arithmetic("bfloat16", torch.device("cpu")) == torch.float32:
+        return  # nothing is computed in bfloat16 there, and trying it would take long
     for module in model.modules():
         if isinstance(module, nn.Conv1d) and not is_right_in_bfloat16(module):
             # A method, that a copy of the module has its own.
