@@ -64,7 +64,7 @@ rule all:
 
 
 for name, step in STEPS.items():
-    if step.per == "profile" and getattr(profile, name).simulate is None:
+    if step.per == "profile" and name not in profile.simulated:
         continue  # the data are there
     any_run = PlannedRun(name, "" if step.per == "profile" else "{run}")
 

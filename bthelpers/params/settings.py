@@ -195,6 +195,11 @@ class Profile:
         if problems := [*problems, *self._unfit_responses()]:
             raise ParameterError(*problems)
 
+    @property
+    def simulated(self) -> list[str]:
+        """Sections whose data are simulated, which are also the names of the steps that do it."""
+        return [name for name in ("dataset", "corpora") if getattr(self, name).simulate is not None]
+
     def _unfit_responses(self) -> Iterator[Problem]:
         dataset, encoding = self.dataset, self.encoding
         try:

@@ -39,12 +39,7 @@ def visible_gpus() -> int:
 def made_data(profile: Profile, repository: Path) -> list[Path]:
     """Folders of simulated data that runs of a profile make, and make again."""
     read = {name for run in planned_runs(profile) for name in STEPS[run.step].reads}
-    parts = {"dataset": profile.dataset, "corpora": profile.corpora}
-    return [
-        repository / part.root
-        for name, part in parts.items()
-        if name in read and part.simulate is not None
-    ]
+    return [repository / getattr(profile, name).root for name in profile.simulated if name in read]
 
 
 def local_options(cores: int | None, gpus: int | None) -> list[str]:

@@ -94,14 +94,10 @@ def requests(profile: Profile, file: Path, gpus: bool = True) -> dict[str, Reque
     for name in of_step:
         if name not in STEPS:
             raise ParameterError(f"{file}: no step {name!r}{did_you_mean(name, STEPS)}")
-    simulated = (
-        name
-        for name, step in STEPS.items()
-        if step.per == "profile" and getattr(profile, name).simulate is not None
-    )
+    steps = [*profile.simulated, *(run.step for run in planned_runs(profile))]
     return {
         name: _request(STEPS[name], gpus, of_all | of_step.get(name, {}), f"{file}: {name}")
-        for name in dict.fromkeys([*simulated, *(run.step for run in planned_runs(profile))])
+        for name in dict.fromkeys(steps)
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bthelpers.params.settings import Profile
 from bthelpers.workflow.runs.receipts import changed_since, digests
-from bthelpers.workflow.steps import STEPS, PlannedRun, planned_runs
+from bthelpers.workflow.steps import PlannedRun, planned_runs
 
 
 def outdated(profile: Profile, parameters: Mapping[str, str]) -> dict[PlannedRun, str]:
@@ -21,11 +21,7 @@ def outdated(profile: Profile, parameters: Mapping[str, str]) -> dict[PlannedRun
     parameters : mapping of str
         As `parameter_files` returns.
     """
-    simulated = (
-        PlannedRun(name, "")
-        for name, step in STEPS.items()
-        if step.per == "profile" and getattr(profile, name).simulate is not None
-    )
+    simulated = (PlannedRun(name, "") for name in profile.simulated)
     found = {}
     for run in (*simulated, *planned_runs(profile)):
         receipt = Path("results", profile.name, run.log).with_suffix(".json")
