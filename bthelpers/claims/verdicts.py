@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pandas.io.formats.style import Styler
 
 from bthelpers.claims.claim import Claim
@@ -162,14 +162,31 @@ def _with_verdicts(
         of_row = np.searchsorted(numbers, some["claim"])
         topics = claims.loc[numbers, "topic"].tolist()
         p, opposite = decide(some["p"].values, some["opposite"].values, of_row, topics)
-        shown = np.where(opposite <= LEVEL, FAILS, UNCLEAR)
         claims.loc[numbers, "p"], claims.loc[numbers, "opposite"] = p, opposite
-        claims.loc[numbers, "verdict"] = np.where(p <= LEVEL, HOLDS, shown)
+        claims.loc[numbers, "verdict"] = _verdict(p, opposite)
     return claims
 
 
+def _verdict(p: ArrayLike, opposite: ArrayLike) -> NDArray[np.str_]:
+    shown = np.where(np.asarray(opposite) <= LEVEL, FAILS, UNCLEAR)
+    return np.where(np.asarray(p) <= LEVEL, HOLDS, shown)
+
+
+def rows_alone(verdicts: Verdicts) -> pd.DataFrame:
+    """Verdicts on the rows of tested claims, each tested by itself: no p-value is adjusted.
+
+    Returns
+    -------
+    DataFrame
+        A row per row: its claim's ``topic``, its ``verdict``.
+    """
+    rows = verdicts.rows[verdicts.rows["claim"].isin(list(verdicts.tested))]
+    topics = verdicts.claims.loc[rows["claim"], "topic"].values
+    return pd.DataFrame({"topic": topics, "verdict": _verdict(rows["p"], rows["opposite"])})
+
+
 def count_verdicts(claims: pd.DataFrame) -> pd.DataFrame:
-    """How many claims of `Verdicts` have each verdict, by topic and in all."""
+    """How many claims of `Verdicts`, or `rows_alone`, have each verdict: by topic, and in all."""
     counts = pd.crosstab(claims["topic"], claims["verdict"])
     kinds = [HOLDS, UNCLEAR, FAILS, UNTESTED]
     counts = counts.reindex(index=claims["topic"].unique(), columns=kinds, fill_value=0)

@@ -27,6 +27,7 @@ from bthelpers.claims.verdicts import (
     evaluate_claims,
     readable_claims,
     readable_rows,
+    rows_alone,
 )
 from bthelpers.core.errors import ResultsError
 from bthelpers.results.store import read_dataset, write_dataset
@@ -180,6 +181,8 @@ def test_one_row_that_is_elsewhere_refutes_a_claim(copied):
     found = evaluate_claims(copied, {"a": [claim(higher), claim(higher, lower)]})
     assert list(found.claims["verdict"]) == [HOLDS, FAILS]
     assert list(found.claims["rows"]) == [1, 2]
+    alone = rows_alone(found)
+    assert alone.to_dict("list") == {"topic": ["a"] * 3, "verdict": [HOLDS, HOLDS, FAILS]}
 
 
 def test_a_missing_file_is_an_error_that_names_it(copied):
