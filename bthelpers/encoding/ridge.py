@@ -95,11 +95,11 @@ def fit_ridge(X: ArrayLike, Y: ArrayLike, groups: ArrayLike, alphas: ArrayLike) 
     if len(left_out) < 2:
         raise ValueError("leaving groups out needs two or more groups of rows")
     X, Y, *left_out = _tensors(X, Y, *left_out)
-    penalties = _descending(alphas)
+    penalties, gram = _descending(alphas), _gram(X)
     errors = [
-        _squared_errors(_decompose(X[~out]), Y[~out], X[out], Y[out], penalties) for out in left_out
+        _squared_errors(_leave_out(X, gram, out), Y[~out], Y[out], penalties) for out in left_out
     ]
-    return _fit(_decompose(X), Y, sum(errors) / len(errors), penalties)
+    return _fit(_decompose(X, gram), Y, sum(errors) / len(errors), penalties)
 
 
 def fit_validated_ridge(
@@ -138,9 +138,9 @@ def fit_validated_ridge(
     _check_rows(*arrays[:2])
     _check_rows(*arrays[2:])
     X, Y, X_validation, Y_validation = _tensors(*arrays)
-    penalties, whole = _descending(alphas), _decompose(X)
-    errors = _squared_errors(whole, Y, X_validation, Y_validation, penalties)
-    return _fit(whole, Y, errors, penalties)
+    penalties, whole = _descending(alphas), _decompose(X, _gram(X))
+    rotated = _Rotated(whole.eigenvalues, whole.rotation, X_validation @ whole.basis)
+    return _fit(whole, Y, _squared_errors(rotated, Y, Y_validation, penalties), penalties)
 
 
 class _Decomposition(NamedTuple):
@@ -153,36 +153,64 @@ class _Decomposition(NamedTuple):
     rotation: Tensor  # (k, n_rows)
 
 
-def _decompose(X: Tensor) -> _Decomposition:
-    """Diagonalise X'X (the primal form), or XX' (the dual) where there are fewer rows.
-
-    In float64: in float32 as all else, correlations would be wrong by 1e-4, and so by 1e-6.
+class _Rotated(NamedTuple):
+    """Rows that are fitted to, and others, in that basis: the others' responses are
+    ``projected @ (rotation @ Y / (eigenvalues + penalty))``.
     """
+
+    eigenvalues: Tensor  # (k,)
+    rotation: Tensor  # (k, n_rows)
+    projected: Tensor  # (n_other_rows, k)
+
+
+def _primal(X: Tensor) -> bool:
+    return X.shape[0] >= X.shape[1]
+
+
+def _gram(X: Tensor) -> Tensor:
+    """X'X (the primal form), or XX' (the dual) where there are fewer rows."""
+    return X.T @ X if _primal(X) else X @ X.T
+
+
+def _eigh(gram: Tensor) -> tuple[Tensor, Tensor]:
     import torch
 
-    n_rows, n_features = X.shape
-    primal = n_rows >= n_features
-    eigenvalues, vectors = torch.linalg.eigh((X.T @ X if primal else X @ X.T).double())
-    eigenvalues = eigenvalues.clamp(min=0).to(X.dtype)  # rounding makes some negative
-    vectors = vectors.to(X.dtype)
-    if primal:
+    eigenvalues, vectors = torch.linalg.eigh(gram)
+    return eigenvalues.clamp(min=0), vectors  # rounding makes some negative
+
+
+def _decompose(X: Tensor, gram: Tensor) -> _Decomposition:
+    """Diagonalise in float64: in float32 as all else, correlations would be wrong by 1e-4."""
+    eigenvalues, vectors = (part.to(X.dtype) for part in _eigh(gram.double()))
+    if _primal(X):
         return _Decomposition(eigenvalues, vectors, (X @ vectors).T)
     return _Decomposition(eigenvalues, X.T @ vectors, vectors.T)
 
 
+def _leave_out(X: Tensor, gram: Tensor, out: Tensor) -> _Rotated:
+    """Decompose rows that are kept, from the Gram matrix of all; project those that are left out.
+
+    In the precision of X: penalties are chosen here, of which neighbours are factors apart.
+    """
+    if _primal(X):
+        eigenvalues, vectors = _eigh(gram - X[out].T @ X[out])
+        return _Rotated(eigenvalues, (X[~out] @ vectors).T, X[out] @ vectors)
+    eigenvalues, vectors = _eigh(gram[~out][:, ~out])
+    return _Rotated(eigenvalues, vectors.T, gram[out][:, ~out] @ vectors)
+
+
 def _squared_errors(
-    fitted: _Decomposition, Y: Tensor, X_out: Tensor, Y_out: Tensor, penalties: NDArray
+    rotated: _Rotated, Y: Tensor, Y_other: Tensor, penalties: NDArray[np.float64]
 ) -> Tensor:
-    """Mean squared error (n_alphas, n_voxels) on rows that were left out."""
+    """Mean squared error (n_alphas, n_voxels) on rows that were not fitted to."""
     import torch
 
-    projected = X_out @ fitted.basis
     errors = Y.new_empty(len(penalties), Y.shape[1])
     for voxels in _batches(Y):
-        rotated, actual = fitted.rotation @ Y[:, voxels], Y_out[:, voxels]
+        responses, actual = rotated.rotation @ Y[:, voxels], Y_other[:, voxels]
         for of_penalty, penalty in zip(errors, penalties.tolist(), strict=True):
-            shrunk = projected / (fitted.eigenvalues + penalty)
-            error = torch.addmm(actual, shrunk, rotated, beta=-1)
+            shrunk = rotated.projected / (rotated.eigenvalues + penalty)
+            error = torch.addmm(actual, shrunk, responses, beta=-1)
             of_penalty[voxels] = error.square_().mean(dim=0)
     return errors
 
