@@ -32,6 +32,8 @@ def named(step, wildcards):
     return [f"{key}={name}" for key, name in names.items()]
 
 
+# Starts as many processes, which share a run; one that fails ends the others.
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 # What a cluster grants a run at most, by step; nothing on one machine, where a run has one core.
 MOST = config.get("most", {})
 
@@ -66,6 +68,7 @@ rule all:
 for name, step in STEPS.items():
     if step.per == "profile" and name not in profile.simulated:
         continue  # the data are there
+    n_processes = step.processes(profile)
     any_run = PlannedRun(name, "" if step.per == "profile" else "{run}")
 
     rule:
@@ -80,16 +83,18 @@ for name, step in STEPS.items():
             # A terminal shows its progress.
             f"{RESULTS}/{Path(any_run.log).with_suffix('.log')}",
         params:
+            python=[sys.executable, *((*TORCHRUN, n_processes) if n_processes > 1 else ())],
             executed=f"{RESULTS}/{any_run.log}",
             named=partial(named, name),
         wildcard_constraints:
             run=folders(step),
         priority: step.priority
-        threads: step.threads if MOST else 1
+        threads: n_processes * step.threads if MOST else n_processes
         resources:
-            gpu=granted(name, "gpu", int(step.gpu)),
-            mem_mb=partial(doubled, name, "mem_mb", step.megabytes),
+            gpu=granted(name, "gpu", n_processes * step.gpu),
+            mem_mb=partial(doubled, name, "mem_mb", n_processes * step.megabytes),
             runtime=partial(doubled, name, "runtime", step.minutes),
         shell:
-            "{sys.executable:q} -m bthelpers.workflow.runs.execute {input[0]:q} {params.executed:q}"
+            "{params.python:q} -m bthelpers.workflow.runs.execute"
+            " {input[0]:q} {params.executed:q}"
             " --named {params.named:q} --inputs {input:q} --outputs {output:q} > {log:q} 2>&1"

@@ -7,6 +7,7 @@ features of each window are brought to TRs by a three-lobed Lanczos filter.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -18,6 +19,7 @@ from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE, lanczos_downsample, windows
 from bthelpers.data.dataset import Dataset
 from bthelpers.encoding.inputs import at_trs
+from bthelpers.models.devices import BatchSize
 from bthelpers.models.front_ends import StoryFrames, WindowFrames
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import RepresentationSettings
@@ -74,7 +76,10 @@ class WindowClock:
 
 
 def window_features(
-    encoder: SpeechEncoder, waveform: np.ndarray, settings: RepresentationSettings
+    encoder: SpeechEncoder,
+    waveform: np.ndarray,
+    settings: RepresentationSettings,
+    at_once: BatchSize | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features of windows that slide over a story.
 
@@ -84,6 +89,8 @@ def window_features(
     waveform : array of shape (n_samples,)
         Mono, 16 kHz.
     settings : RepresentationSettings
+    at_once : BatchSize, optional
+        Of the stories before; by default anew.
 
     Returns
     -------
@@ -96,8 +103,15 @@ def window_features(
     token_windows = encoder.token_windows(stops, settings.window)
     # Windows that slide by less than a token can be the same.
     distinct, which = np.unique(token_windows, axis=0, return_inverse=True)
-    features = pooled_windows(encoder, encoder.frames(waveform), distinct, settings)
+    at_once = at_once or windows_at_once()
+    features = pooled_windows(encoder, encoder.frames(waveform), distinct, settings, at_once)
     return (features if len(distinct) == len(times) else features[:, which]), times
+
+
+def windows_at_once() -> BatchSize:
+    """How many windows go through a model at once."""
+    remedy = "set `representation.precision` to bfloat16, or take a smaller model"
+    return BatchSize(WINDOWS_PER_BATCH, "windows", remedy)
 
 
 @torch.no_grad()
@@ -106,6 +120,7 @@ def pooled_windows(
     frames: StoryFrames | WindowFrames,
     token_windows: np.ndarray,
     settings: RepresentationSettings,
+    at_once: BatchSize,
 ) -> np.ndarray:
     """What stands for each window in every layer.
 
@@ -117,6 +132,7 @@ def pooled_windows(
     token_windows : int array of shape (n_windows, 2)
         First and last (exclusive) token of each.
     settings : RepresentationSettings
+    at_once : BatchSize
 
     Returns
     -------
@@ -124,14 +140,20 @@ def pooled_windows(
     """
     encoder.model.eval()
     n_pooled = POOLING[settings.pooling](encoder, settings)
+
+    def pool(batch: torch.Tensor) -> torch.Tensor:
+        inputs = torch.stack([frames.window(start, stop) for start, stop in batch.tolist()])
+        with encoder.autocast(settings.precision):
+            states = encoder.all_layers(inputs, int(batch[0, 1] - batch[0, 0]))
+        return torch.stack([state[:, -n_pooled:].float().mean(dim=1) for state in states]).cpu()
+
+    def pool_in_parts(batch: torch.Tensor, number: int) -> list[torch.Tensor]:
+        return [pool(part) for part in batch.split(number)]
+
     pooled = []
-    for n_tokens, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
-        for batch in torch.split(torch.from_numpy(np.stack(list(group))), WINDOWS_PER_BATCH):
-            inputs = torch.stack([frames.window(start, stop) for start, stop in batch.tolist()])
-            with encoder.autocast(settings.precision):
-                states = encoder.all_layers(inputs, n_tokens)
-            features = [state[:, -n_pooled:].float().mean(dim=1) for state in states]
-            pooled.append(torch.stack(features).cpu())
+    for _, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
+        for batch in torch.from_numpy(np.stack(list(group))).split(at_once.number):
+            pooled += at_once.run(partial(pool_in_parts, batch))
     return torch.cat(pooled, dim=1).numpy()
 
 
@@ -146,10 +168,10 @@ def extract(
         With coordinates ``story`` and ``time`` (seconds of sound) along ``tr``. Attributes are
         those of the `WindowClock`.
     """
-    rows = []
+    rows, at_once = [], windows_at_once()
     progress = Progress("representations", len(stories))
     for story in stories:
-        features, times = window_features(encoder, dataset.waveform(story), settings)
+        features, times = window_features(encoder, dataset.waveform(story), settings, at_once)
         tr_times = dataset.tr_times(story)
         rows.append(np.stack([lanczos_downsample(f, times, tr_times) for f in features]))
         progress.advance(story)

@@ -1,15 +1,29 @@
-"""One device per run, also when several runs share a machine, and the arithmetic it has."""
+"""What a run computes on: a device of its own, or several, its arithmetic and its memory.
+
+A run whose notebook is executed by several processes at once (torchrun) has a device in each. They
+share the work, and average what follows from it.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import distributed
 
+from bthelpers.core.progress import say
+
+T = TypeVar("T")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PATIENCE = timedelta(days=1)  # with a process that is at work alone; one that fails ends the others
 
 _held = []  # open lock files: a lock lasts as long as the process
 
@@ -66,3 +80,90 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     """Context in which modules compute as `arithmetic` says, in bfloat16 only where it is safe."""
     dtype = arithmetic(precision, device)
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def join_processes(device: torch.device) -> None:
+    """Meet the other processes of a run, if torchrun has started several; each has its device."""
+    if not distributed.is_torchelastic_launched() or distributed.is_initialized():
+        return
+    # Numbers in main memory go by gloo in any case.
+    backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
+    distributed.init_process_group(backend, timeout=PATIENCE)
+    torch.set_num_threads(max(1, torch.get_num_threads() // n_processes()))
+
+
+def n_processes() -> int:
+    """Processes that share this run."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def process_index() -> int:
+    """Which of them this is, counted from 0: the first one is the one that writes files."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def average_over_processes(values: Iterable[torch.Tensor]) -> None:
+    """Replace values by their means over the processes of a run, in place; each waits for all."""
+    if n_processes() > 1:
+        for value in values:
+            distributed.all_reduce(value)
+            value /= n_processes()
+
+
+def of_first(compute: Callable[[], float]) -> float:
+    """What the first process of a run computes, in all of them."""
+    value = torch.tensor(math.nan if process_index() else compute(), dtype=torch.float64)
+    if n_processes() > 1:
+        distributed.broadcast(value, src=0)
+    return value.item()
+
+
+@dataclass
+class BatchSize:
+    """How many go through a model at once: half as many from where its device lacks memory, once.
+
+    Attributes
+    ----------
+    number : int
+    what : str
+        Goes through, in the plural.
+    remedy : str
+        Where half as many do not fit either.
+    """
+
+    number: int
+    what: str
+    remedy: str
+    halved: bool = field(default=False, init=False)
+
+    def run(self, work: Callable[[int], T], undo: Callable[[], object] = lambda: None) -> T:
+        """Do work that is told how many go through at once, and comes to the same for any number.
+
+        Parameters
+        ----------
+        work : callable
+        undo : callable
+            What an attempt that ran out of memory may have left.
+
+        Raises
+        ------
+        torch.OutOfMemoryError
+            If half as many do not fit, or one does not.
+        """
+        try:
+            return work(self.number)
+        except torch.OutOfMemoryError as error:
+            if self.halved or self.number == 1:
+                raise torch.OutOfMemoryError(
+                    f"the GPU has no memory for {self.what} ({self.number} at once): {self.remedy},"
+                    " or see whether others use it too (nvidia-smi)"
+                ) from error
+        # Not above, where the error still holds what was computed.
+        undo()
+        torch.cuda.empty_cache()
+        before, self.number, self.halved = self.number, self.number // 2, True
+        say(
+            f"WARNING: the GPU has no memory for {self.what} ({before} at once): going on with"
+            f" {self.number} at once"
+        )
+        return self.run(work, undo)

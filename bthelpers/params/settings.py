@@ -188,10 +188,11 @@ class Profile:
     preference: PreferenceSettings
     stages: StagesSettings = field(default_factory=StagesSettings)
     transfer: TransferSettings = field(default_factory=TransferSettings)
+    gpus_per_tuning: Count = 1  # that share each step of a tuning, but not of stimulus-tuning
 
     def __post_init__(self):
         problems = [problem for name in self.models for problem in self._problems_of(name)]
-        problems += [*self._missing_targets(), *self._unknown_in_tuning()]
+        problems += [*self._missing_targets(), *self._unknown_in_tuning(), *self._unshared_steps()]
         if problems := [*problems, *self._unfit_responses()]:
             raise ParameterError(*problems)
 
@@ -231,6 +232,15 @@ class Profile:
             if unknown := set(names) - set(known[where]):
                 text = f"not in dataset.{where}: {', '.join(sorted(unknown))}"
                 yield Problem(text, ("tuning", key))
+
+    def _unshared_steps(self) -> Iterator[Problem]:
+        most, loss = self.tuning.segments_per_step, self.tuning.loss
+        if self.gpus_per_tuning > 1 and loss != "squared_error":
+            text = f"must be 1 where tuning.loss is {loss}, which is of all TRs of a step"
+            yield Problem(text, ("gpus_per_tuning",))
+        elif self.gpus_per_tuning > most:
+            text = f"must be at most {most}, the windows or chunks of a step (tuning.batch_trs)"
+            yield Problem(text, ("gpus_per_tuning",))
 
     def _missing_targets(self) -> Iterator[Problem]:
         asked = {condition for _, _, condition in self.runs}

@@ -61,6 +61,16 @@ class TuningSettings:
     unheard: Names | None = None  # training stories that no model is tuned on, for `minutes`
     keep: Kept = "loss"  # epoch of least loss; or of highest r of a refitted ridge, or none of them
 
+    @property
+    def trs_per_segment(self) -> int:
+        """TRs that one window, or one chunk of sound, serves."""
+        return self.chunk_trs if self.sharing == "chunk" else 1
+
+    @property
+    def segments_per_step(self) -> int:
+        """Windows or chunks that an optimiser step learns from."""
+        return max(1, self.batch_trs // self.trs_per_segment)
+
 
 @dataclass(frozen=True)
 class BigSpeechModel:

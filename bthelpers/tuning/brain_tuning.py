@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from bthelpers.models.devices import BatchSize, n_processes, process_index
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.tuning import TuningSettings
 from bthelpers.tuning.examples import (
@@ -100,7 +102,13 @@ class BrainTuning:
                 head.standardize(features)
         self.heads.to(self.encoder.device)
         self.adapted = _adapted(self.encoder, settings, seed)
-        self.segments_per_step = max(1, settings.batch_trs // self.training.trs_per_segment)
+        if self.loss.splits:
+            remedy = "lower `tuning.stretches_at_once`, `tuning.chunk_trs` or `tuning.window`"
+            most = math.ceil(settings.segments_per_step / n_processes())
+            at_once = min(settings.stretches_at_once, most)
+            self.at_once = BatchSize(at_once, "windows or chunks", remedy)
+        else:
+            self.at_once = BatchSize(1, "whole steps", "lower `tuning.batch_trs`")
         self.trainer = self._trainer(encoder, [training, validation], seed, stop_after)
 
     def _trainer(
@@ -109,7 +117,7 @@ class BrainTuning:
         settings, n_stories = self.settings, len(self.training.windows)
         # A random offset can add one segment per story to an epoch.
         n_segments = len(self.training.segments([0] * n_stories)) + n_stories
-        n_steps = math.ceil(n_segments / self.segments_per_step) * len(self.training_of)
+        n_steps = math.ceil(n_segments / settings.segments_per_step) * len(self.training_of)
         heard = [(one, story) for of_all in splits for one in of_all for story in of_all[one]]
         groups = [
             {"params": self.encoder.transformer_parameters(), "lr": settings.transformer_lr},
@@ -146,7 +154,7 @@ class BrainTuning:
         segments = self.training.segments(offsets)
         return [
             (participant, heard)
-            for batch in shuffled_batches(segments, self.segments_per_step, rng)
+            for batch in shuffled_batches(segments, self.settings.segments_per_step, rng)
             for participant, examples in self.training_of.items()
             if (heard := examples.heard(batch))
         ]
@@ -154,19 +162,29 @@ class BrainTuning:
     def backward(
         self, batch: tuple[str, list[Segment]], rng: np.random.Generator
     ) -> tuple[float, int]:
-        """Gradients of the loss of a participant; returns its sum over TRs, and their number."""
+        """Gradients of the loss of a participant; returns its sum over TRs, and their number.
+
+        Where several processes share the run, their means over processes are those of the batch.
+        """
+        return self.at_once.run(partial(self._gradients, batch), self.trainer.optimizer.zero_grad)
+
+    def _gradients(self, batch: tuple[str, list[Segment]], at_once: int) -> tuple[float, int]:
         participant, segments = batch
         examples, head = self.training_of[participant], head_of(self.heads, participant)
         n_trs = sum(len(segment.rows) for segment in segments)
-        total = 0.0
-        at_once = self.settings.stretches_at_once if self.loss.splits else len(segments)
+        total, n_shares = 0.0, 1
+        if not self.loss.splits:
+            at_once = len(segments)
+        elif len(segments) >= n_processes():  # fewer than processes are taken by all of them
+            n_shares = n_processes()
+            segments = segments[process_index() :: n_shares]
         for part in batched(segments, at_once):
             targets = examples.responses(part).to(self.encoder.device)
             pooled = pool(self.encoder, examples, part, self.settings.precision)
             loss = self.loss(head(pooled), targets)
-            (loss * (len(targets) / n_trs)).backward()
+            (loss * (n_shares * len(targets) / n_trs)).backward()
             total += loss.item() * len(targets)
-        return total, n_trs
+        return n_shares * total, n_trs
 
     def validate(self) -> float:
         """Minus the score, or mean over participants of the loss of their validation stories."""

@@ -19,6 +19,7 @@ import torch
 from bthelpers.core.signals import double_gamma
 from bthelpers.core.timing import SAMPLE_RATE, block_permutation, windows, zscore
 from bthelpers.data.dataset import Dataset
+from bthelpers.models.devices import BatchSize
 from bthelpers.models.front_ends import WindowFrames
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.tuning import TuningSettings
@@ -169,7 +170,9 @@ class Examples:
         self.layer = settings.layer
         self.names = [story.name for story in stories]
         self.targets = [torch.from_numpy(story.responses) for story in stories]
-        self.trs_per_segment = settings.chunk_trs if settings.sharing == "chunk" else 1
+        self.trs_per_segment = settings.trs_per_segment
+        remedy = "lower `tuning.window` or `tuning.chunk_trs`"
+        self.at_once = BatchSize(SEGMENTS_AT_ONCE, "windows or chunks", remedy)
         # Windows that are computed one by one, and are the same in every epoch, are kept.
         kept = self.trs_per_segment == 1 and isinstance(self.frames[0], WindowFrames)
         self._window = functools.cache(self._computed) if kept else self._cut
@@ -270,5 +273,10 @@ def pooled_features(
     """Pooled features (tr, feature) of all TRs, story after story, in evaluation mode."""
     encoder.model.eval()
     segments = examples.segments([0] * len(examples.windows))
-    batches = batched(segments, SEGMENTS_AT_ONCE)
-    return torch.cat([pool(encoder, examples, batch, precision) for batch in batches])
+
+    def features(number: int) -> torch.Tensor:
+        return torch.cat(
+            [pool(encoder, examples, batch, precision) for batch in batched(segments, number)]
+        )
+
+    return examples.at_once.run(features)

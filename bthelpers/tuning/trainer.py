@@ -21,6 +21,7 @@ from torch import nn
 
 from bthelpers.core.checksums import checked_path, is_intact
 from bthelpers.core.progress import Progress
+from bthelpers.models.devices import average_over_processes, of_first, process_index
 
 GRADIENT_NORM = 1.0
 
@@ -154,7 +155,8 @@ class Trainer:
         Draws, with a Generator, what the steps of an epoch learn from.
     backward : callable
         Adds the gradients of the loss of a batch; a Generator makes what is random about it.
-        Returns what `average` takes.
+        Returns a number or several, which `average` takes. Where several processes share the run,
+        gradients and numbers are averaged over them.
     validate : callable
         The lower its value, the better the epoch. Modules are in evaluation mode, without
         gradients.
@@ -215,13 +217,14 @@ class Trainer:
         """
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
+        average_over_processes([torch.zeros(1)])  # none goes on before all have read the checkpoint
         if self.candidate and not self.before:
             self.before.append(self._validated())
             self._keep()
         progress = Progress("epochs", self.schedule.last - len(self.validation_loss))
         while not self.finished:
             self.train_epoch()
-            if checkpoint is not None:
+            if checkpoint is not None and process_index() == 0:
                 self.save(checkpoint)
             progress.advance(
                 f"loss {self.training_loss[-1]:.4f},"
@@ -242,9 +245,11 @@ class Trainer:
         batches = self.batches(rng)
         self._set_training(True)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(int(rng.integers(2**31)))  # of dropout, and of a quantizer
-            losses = [self.step(batch, rng) for batch in batches]
-        self.training_loss.append(self._finite(self.average(losses)))
+            # Of dropout, and of a quantizer.
+            torch.manual_seed(int(rng.integers(2**31)) + process_index())
+            losses = torch.tensor([self.step(batch, rng) for batch in batches], dtype=torch.float64)
+        average_over_processes([losses])
+        self.training_loss.append(self._finite(self.average(losses.tolist())))
         self.validation_loss.append(self._validated())
         if self.best_epoch == epoch:
             self._keep()
@@ -252,6 +257,8 @@ class Trainer:
     def step(self, batch: Any, rng: np.random.Generator) -> Any:
         """One optimiser step; returns what `backward` does."""
         loss = self.backward(batch, rng)
+        weights = (weight for group in self.optimizer.param_groups for weight in group["params"])
+        average_over_processes(weight.grad for weight in weights if weight.grad is not None)
         descend(self.optimizer, self.scheduler)
         return loss
 
@@ -306,7 +313,7 @@ class Trainer:
     def _validated(self) -> float:
         self._set_training(False)
         with torch.no_grad():
-            return self._finite(self.validate())
+            return self._finite(of_first(self.validate))
 
     def _keep(self) -> None:
         self.best = {

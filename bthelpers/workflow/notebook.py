@@ -95,10 +95,15 @@ class RunContext:
 
     @cached_property
     def device(self) -> torch.device:
-        """A GPU that is claimed when it is first asked for, or the CPU."""
-        from bthelpers.models.devices import claim_device
+        """A GPU that is claimed when it is first asked for, or the CPU.
 
-        return claim_device()
+        Each of several processes that execute the run's notebook has a GPU of its own.
+        """
+        from bthelpers.models.devices import claim_device, join_processes
+
+        device = claim_device()
+        join_processes(device)
+        return device
 
     def pretrained(self) -> SpeechEncoder:
         """Load the model as it was before any tuning."""
@@ -146,7 +151,14 @@ class RunContext:
         write_dataset(result, self.folder / f"{step}.nc", self.provenance(**more))
 
     def write_training(self, result: TuningResult, **more: str) -> None:
-        """Write a tuned model, its adapters and losses, and remove the checkpoint."""
+        """Write a tuned model, its adapters and losses, and remove the checkpoint.
+
+        Of several processes that tuned it, the first does so.
+        """
+        from bthelpers.models.devices import process_index
+
+        if process_index() > 0:
+            return
         record = self.provenance(**more)
         result.encoder.save(self.folder / "model", record, model_card(record))
         if result.adapted is not None:

@@ -23,7 +23,7 @@ import torch
 
 from bthelpers.core.files import free_bytes
 from bthelpers.core.timing import SAMPLE_RATE, TR, response_times
-from bthelpers.encoding.representations import WINDOWS_PER_BATCH, pooled_windows
+from bthelpers.encoding.representations import pooled_windows, windows_at_once
 from bthelpers.models.devices import claim_device
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import Profile, RepresentationSettings
@@ -71,11 +71,6 @@ def noise_story(n_trs: int, n_voxels: int, interval: float = TR) -> TuningStory:
     return TuningStory("noise", noise(times[-1] + 1), times, responses)
 
 
-def trs_per_segment(settings: TuningSettings) -> int:
-    """TRs that one segment of sound serves."""
-    return settings.chunk_trs if settings.sharing == "chunk" else 1
-
-
 def tuning_seconds(
     encoder: SpeechEncoder, settings: TuningSettings, n_voxels: int, interval: float = TR
 ) -> float:
@@ -84,7 +79,7 @@ def tuning_seconds(
     A step with one forward and backward pass is timed, and one with two: the difference is what
     each further pass of a whole step takes.
     """
-    trs_per_pass = trs_per_segment(settings) * settings.stretches_at_once
+    trs_per_pass = settings.trs_per_segment * settings.stretches_at_once
     n_trs = 2 * trs_per_pass + math.ceil(settings.window / interval)
     story = noise_story(n_trs, n_voxels, interval)
     stories = {"noise": [story]}
@@ -102,10 +97,10 @@ def tuning_seconds(
 
 def window_seconds(encoder: SpeechEncoder, settings: RepresentationSettings) -> float:
     """Time per window of extracting representations, measured on a batch of noise."""
-    frames = encoder.frames(noise(settings.window + 1))
-    token_windows = np.tile([[0, encoder.n_tokens(settings.window)]], (WINDOWS_PER_BATCH, 1))
-    batch = partial(pooled_windows, encoder, frames, token_windows, settings)
-    return seconds_of(batch) / WINDOWS_PER_BATCH
+    frames, at_once = encoder.frames(noise(settings.window + 1)), windows_at_once()
+    token_windows = np.tile([[0, encoder.n_tokens(settings.window)]], (at_once.number, 1))
+    batch = partial(pooled_windows, encoder, frames, token_windows, settings, at_once)
+    return seconds_of(batch) / len(token_windows)
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -140,7 +135,7 @@ def tuning_passes(profile: Profile, model: str, rows: dict[str, int]) -> dict[st
         for condition, number in epochs.items()
     }
     passes["jointly-tuned"] += (len(profile.jointly) - 1) * tuning.epochs * train
-    n_trs, interval = trs_per_segment(tuning), profile.dataset.interval
+    n_trs, interval = tuning.trs_per_segment, profile.dataset.interval
     heard = (tuning.window + (n_trs - 1) * interval) / n_trs  # seconds that go through for a TR
     stimulus = profile.stimulus.epochs * (train + validation / 3) * interval / heard
     return passes | {"stimulus-tuned": stimulus}

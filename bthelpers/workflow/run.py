@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from bthelpers.params.loading import load
+from bthelpers.params.schema import ParameterError
 from bthelpers.params.settings import Profile
 from bthelpers.workflow import preflight
 from bthelpers.workflow.parameters import parameter_files
@@ -42,9 +43,18 @@ def made_data(profile: Profile, repository: Path) -> list[Path]:
     return [repository / getattr(profile, name).root for name in profile.simulated if name in read]
 
 
-def local_options(cores: int | None, gpus: int | None) -> list[str]:
+def require_gpus(profile: Profile, gpus: int | None) -> None:
+    """Raise a ParameterError if runs share more GPUs than may be used; of none, they do without."""
+    most = max(STEPS[run.step].processes(profile) for run in planned_runs(profile))
+    if gpus and gpus < most:
+        raise ParameterError(
+            f"gpus_per_tuning: a tuning of profile {profile.name!r} is shared by {most} GPUs, and"
+            f" {gpus} may be used: lower it, or make more visible (CUDA_VISIBLE_DEVICES, GPUS)"
+        )
+
+
+def local_options(cores: int | None, gpus: int) -> list[str]:
     """Options with which Snakemake runs on this machine; the last takes the configuration."""
-    gpus = visible_gpus() if gpus is None else gpus
     if cores is None:  # a GPU's next run is prepared while it works
         cores = min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
     return [
@@ -88,12 +98,16 @@ def run_workflow(
     Raises
     ------
     ParameterError
-        If a parameter, a name or a file is wrong, before any work.
+        If a parameter, a name or a file is wrong, or there are fewer GPUs than share a run, before
+        any work.
     SystemExit
         If another workflow is at work on these results or on the data that are simulated for them;
         or if a run fails: Snakemake has said which, and its notebook shows why.
     """
     wanted = load(repository / "params" / f"{profile}.yaml")
+    if cluster is None and gpus is None:
+        gpus = visible_gpus()
+    require_gpus(wanted, gpus)
     if cluster is None:
         options = local_options(cores, gpus)
     else:

@@ -46,8 +46,10 @@ class Step:
     priority : int
         Of runs that could begin, those that most of the others wait for are taken first.
     gpu : bool
+    shared : bool
+        Whether as many processes execute a run as the profile gives GPUs to a tuning, one each.
     threads, megabytes, minutes : int
-        Cores, main memory and time that a cluster's scheduler has to grant a run.
+        Cores and main memory of each process, and time, that a cluster's scheduler has to grant.
     """
 
     name: str
@@ -61,15 +63,19 @@ class Step:
     variant_of: str | None = None
     priority: int = 0
     gpu: bool = True
+    shared: bool = False
     threads: int = 4
     megabytes: int = 16_000
     minutes: int = 240
 
+    def processes(self, profile: Profile) -> int:
+        """Processes that share the work of one run."""
+        return profile.gpus_per_tuning if self.shared else 1
 
-# Memory and minutes are upper estimates for base-sized models and one participant of ds003020. Only
-# the 20 GB that tuning holds are measured; 9,000 TRs of 50,000 voxels are 1.8 GB, and a model's
-# representations of them 0.4 GB. They are for a cluster: on one machine nothing follows from them,
-# nor from threads.
+
+# Upper estimates for base-sized models and one participant of ds003020. Only the 20 GB that tuning
+# holds are measured; 9,000 TRs of 50,000 voxels are 1.8 GB, and a model's representations of them
+# 0.4 GB. They are for a cluster: on one machine nothing follows from them, nor from threads.
 TUNING = Step(
     "tuning",
     reads=("pretrained", "voxels"),
@@ -77,29 +83,16 @@ TUNING = Step(
     parameters=("tuning", "refit", "splits", "seed"),
     tunes=("brain-tuned",),
     priority=2,
+    shared=True,
     megabytes=24_000,
     minutes=2880,
 )
 _OF_FITS = ("encoding", "statistics", "splits", "seed")
 _STEPS = (
-    Step(
-        "dataset",
-        reads=(),
-        writes=("derivative/respdict.json",),
-        parameters=(),
-        per="profile",
-        gpu=False,
-    ),
-    Step(
-        "corpora",
-        reads=(),
-        # One file stands for all corpora. (Snakemake removes what a rule will make, and the
-        # description of a simulated corpus is what allows to replace it.)
-        writes=("speech_commands/testing_list.txt",),
-        parameters=(),
-        per="profile",
-        gpu=False,
-    ),
+    Step("dataset", (), ("derivative/respdict.json",), (), per="profile", gpu=False),
+    # One file stands for all corpora. (Snakemake removes what a rule will make, and the description
+    # of a simulated corpus is what allows to replace it.)
+    Step("corpora", (), ("speech_commands/testing_list.txt",), (), per="profile", gpu=False),
     Step(
         "voxels",
         reads=("dataset",),
@@ -136,6 +129,7 @@ _STEPS = (
         parameters=("dataset", "stimulus"),
         tunes=("stimulus-tuned",),
         variant_of="tuning",
+        shared=False,
     ),
     # Vertices that all participants share are looked for in the run.
     replace(

@@ -120,6 +120,31 @@ def test_batches_change_nothing(monkeypatch):
     np.testing.assert_allclose(many, one, atol=1e-5)
 
 
+def test_windows_that_do_not_fit_the_device_are_halved_once(small_dataset, monkeypatch, capsys):
+    """For all stories, and come to the same."""
+    whole, sizes = SpeechEncoder.all_layers, []
+
+    def hold(number):
+        def all_layers(encoder, frames, n_tokens):
+            sizes.append(len(frames))
+            if len(frames) > number:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return whole(encoder, frames, n_tokens)
+
+        monkeypatch.setattr(SpeechEncoder, "all_layers", all_layers)
+
+    encoder, stories = SpeechEncoder(tiny_model()), ["story01", "story02"]
+    arguments = encoder, small_dataset, stories, replace(SETTINGS, stride=0.5)
+    expected = extract(*arguments)
+    hold(32)
+    np.testing.assert_allclose(extract(*arguments), expected, atol=1e-5)
+    assert [size for size in sizes if size > 32] == [64]
+    assert capsys.readouterr().err.count("WARNING: the GPU has no memory for windows (64 at") == 1
+    hold(31)
+    with pytest.raises(torch.OutOfMemoryError, match=r"\(32 at once\): set `representation\.prec"):
+        extract(*arguments)
+
+
 def test_a_feature_hears_nothing_after_its_time():
     encoder, waveform = SpeechEncoder(tiny_model()), sound(6)
     other = waveform.copy()

@@ -109,6 +109,24 @@ def test_the_paper_profile_has_the_published_settings():
     assert all(len(model.revision) == 40 for model in paper.models.values())
 
 
+def test_gpus_share_steps_that_can_be_shared():
+    """Of 128 windows in the paper; of BrainWavLM, a step is one chunk."""
+    assert load(PARAMS / "paper.yaml", {"gpus_per_tuning": 128}).gpus_per_tuning == 128
+    for changes, text in (
+        ({"gpus_per_tuning": 129}, r"gpus_per_tuning: must be at most 128, the windows or chunks"),
+        ({"gpus_per_tuning": 0}, "gpus_per_tuning: must be at least 1, not 0"),
+        (
+            {"gpus_per_tuning": 2, "tuning.loss": "across_voxels"},
+            "gpus_per_tuning: must be 1 where tuning.loss is across_voxels",
+        ),
+    ):
+        with pytest.raises(ParameterError, match=text):
+            load(PARAMS / "paper.yaml", changes)
+    wavlm = {"gpus_per_tuning": 2, "tuning.loss": "squared_error"}
+    with pytest.raises(ParameterError, match=r"must be at most 1, .*\(tuning\.batch_trs\)"):
+        load(PARAMS / "brainwavlm.yaml", wavlm)
+
+
 def test_models_are_tuned_on_the_first_stories_that_a_participant_heard(demo):
     def fewer(content):
         content["dataset"]["participants"] = ["SIM01", "SIM02"]

@@ -406,6 +406,62 @@ def test_how_many_segments_go_through_at_once_does_not_matter(
     np.testing.assert_allclose(one.validation_loss, other.validation_loss, rtol=1e-3)
 
 
+@pytest.fixture
+def memory(monkeypatch):
+    """Have the device hold so many segments, the second time that it is asked in a step."""
+    whole = tuning.pool
+
+    def hold(number):
+        asked = []
+
+        def pool(encoder, examples, part, precision):
+            asked.append(len(part))
+            if len(part) > number and len(asked) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return whole(encoder, examples, part, precision)
+
+        monkeypatch.setattr(tuning, "pool", pool)
+        return asked
+
+    return hold
+
+
+def test_a_step_that_runs_out_of_memory_goes_on_in_halves(
+    encoder, training, validation, memory, capsys
+):
+    """And comes to the same: what the first attempt has added to the gradients does not count."""
+    settings = replace(SETTINGS, sharing="window", batch_trs=8, stretches_at_once=4)
+    expected = brain_tune(encoder, training, validation, settings, seed=0)
+    asked = memory(2)
+    result = brain_tune(encoder, training, validation, settings, seed=0)
+    assert asked[:5] == [4, 4, 2, 2, 2]
+    np.testing.assert_allclose(result.training_loss, expected.training_loss, rtol=1e-5)
+    for one, other in zip(
+        result.encoder.transformer_parameters(),
+        expected.encoder.transformer_parameters(),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    warning = "WARNING: the GPU has no memory for windows or chunks (4 at once): going on with 2 at"
+    assert capsys.readouterr().err.count(warning) == 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "remedy"),
+    [
+        ("squared_error", r"windows or chunks \(2 at once\): lower `tuning\.stretches_at_once`"),
+        ("over_time", r"whole steps \(1 at once\): lower `tuning\.batch_trs`"),
+    ],
+)
+def test_where_half_a_step_does_not_fit_the_parameter_is_named(
+    encoder, training, validation, memory, loss, remedy
+):
+    settings = replace(SETTINGS, sharing="window", batch_trs=4, loss=loss)
+    memory(1)
+    with pytest.raises(torch.OutOfMemoryError, match=remedy):
+        brain_tune(encoder, training, validation, settings, seed=0)
+
+
 def assert_goes_on(arguments, tmp_path, monkeypatch):
     """A tuning that is interrupted after an epoch ends in the weights of one that is not."""
     undisturbed = brain_tune(*arguments)

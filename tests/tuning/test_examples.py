@@ -16,6 +16,7 @@ from bthelpers.core.timing import SAMPLE_RATE, TR, response_times
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
 from bthelpers.simulation.miniatures.speech import miniature_config
+from bthelpers.tuning import examples as module
 from bthelpers.tuning.examples import (
     Examples,
     TuningStory,
@@ -69,6 +70,21 @@ def by_window(encoder, stories):
 @pytest.fixture(scope="module", params=["mean", "hrf"])
 def by_chunk(encoder, stories, request):
     return Examples(encoder, stories, replace(CHUNK, pooling=request.param))
+
+
+def test_features_are_the_same_where_fewer_fit_the_device(encoder, stories, monkeypatch, capsys):
+    examples, pool = Examples(encoder, stories, WINDOW), module.pool
+    expected = pooled_features(encoder, examples)
+
+    def few(encoder, examples, batch, precision):
+        if len(batch) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return pool(encoder, examples, batch, precision)
+
+    monkeypatch.setattr(module, "pool", few)
+    for _ in range(2):
+        torch.testing.assert_close(pooled_features(encoder, examples), expected)
+    assert capsys.readouterr().err.count("WARNING: the GPU has no memory") == 1
 
 
 @cache

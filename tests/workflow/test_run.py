@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from snakemake.cli import parse_config
 from trial_repository import REPOSITORY, Trial
 
 from bthelpers.cli import main
 from bthelpers.params.loading import load
+from bthelpers.params.schema import ParameterError
 from bthelpers.workflow import run as workflow
 from bthelpers.workflow.cluster import options as cluster_options
 from bthelpers.workflow.processes import alone_in
@@ -47,6 +49,20 @@ def test_snakemake_is_started_with_this_python(commands, tmp_path):
     assert options["env"]["PATH"].startswith(str(Path(sys.executable).parent))
     run_workflow(tmp_path, "smoke", 1, 0, [])
     assert "--resources" not in commands[1][0]
+
+
+def test_more_gpus_than_there_are_cannot_share_a_tuning(commands, tmp_path):
+    profile = tmp_path / "params/smoke.yaml"
+    parameters = yaml.safe_load(profile.read_text())
+    parameters |= {"conditions": ["brain-tuned"], "gpus_per_tuning": 4}
+    parameters["tuning"]["sharing"] = "window"
+    profile.write_text(yaml.safe_dump(parameters))
+    with pytest.raises(ParameterError, match=r"gpus_per_tuning: .* shared by 4 GPUs, and 2 may"):
+        run_workflow(tmp_path, "smoke", None, 2, [])
+    assert commands == []
+    for gpus in (0, 4):  # without any, processes share the CPU
+        run_workflow(tmp_path, "smoke", None, gpus, [])
+    assert len(commands) == 2
 
 
 def test_what_has_changed_is_made_again_whatever_its_date(commands, tmp_path, capsys):

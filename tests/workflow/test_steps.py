@@ -195,6 +195,22 @@ def test_further_attempts_get_twice_as_much_up_to_what_there_is(trial, attempt, 
     assert re.search(rf"gpu=0, mem_mb={memory}, .*runtime={minutes}", tuning)
 
 
+def test_gpus_that_share_a_tuning_change_how_it_is_started_and_outdate_nothing(trial):
+    shared = {"tuning.sharing": "window", "tuning.batch_trs": 8}
+    trial.write(shared)
+    outdated = trial.planned()
+    trial.write(shared | {"gpus_per_tuning": 4})
+    assert trial.planned() == outdated
+    jobs = trial.snakemake("-n", "-p", "--cores=8").split("\n\n")
+    [tuning] = [job for job in jobs if "mini/SIM01/brain-tuned/tuning.log" in job]
+    assert "threads: 4" in tuning
+    assert re.search(r"gpu=4, mem_mb=96000, .*runtime=2880", tuning)
+    launcher = "-m torch.distributed.run --standalone --nproc-per-node 4 -m bthelpers.workflow.runs"
+    assert launcher in "".join(jobs)
+    [stimulus] = [job for job in jobs if "mini/stimulus-tuned/tuning.log" in job]
+    assert re.search(r"gpu=1, mem_mb=24000", stimulus)
+
+
 def test_whatever_reaches_the_shell_is_quoted():
     shell = (REPOSITORY / "Snakefile").read_text().partition("shell:")[2]
     found = re.findall(r"(?<!{){([^{}]*)}", shell)  # doubled braces are the shell's own

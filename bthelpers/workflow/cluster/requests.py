@@ -96,14 +96,17 @@ def requests(profile: Profile, file: Path, gpus: bool = True) -> dict[str, Reque
             raise ParameterError(f"{file}: no step {name!r}{did_you_mean(name, STEPS)}")
     steps = [*profile.simulated, *(run.step for run in planned_runs(profile))]
     return {
-        name: _request(STEPS[name], gpus, of_all | of_step.get(name, {}), f"{file}: {name}")
+        name: _request(
+            STEPS[name], profile, gpus, of_all | of_step.get(name, {}), f"{file}: {name}"
+        )
         for name in dict.fromkeys(steps)
     }
 
 
-def _request(step: Step, gpus: bool, said: dict, place: str) -> Request:
+def _request(step: Step, profile: Profile, gpus: bool, said: dict, place: str) -> Request:
     """What a run of a step asks for where a cluster's file says this of its resources."""
-    asked = Request(step.threads, step.megabytes, step.minutes, int(step.gpu and gpus))
+    n = step.processes(profile)
+    asked = Request(n * step.threads, n * step.megabytes, step.minutes, n * (step.gpu and gpus))
     known = {key: value for key, value in said.items() if hasattr(asked, key)}
     for key in PLACES:
         # Snakemake would evaluate what is not quoted twice.
@@ -111,4 +114,10 @@ def _request(step: Step, gpus: bool, said: dict, place: str) -> Request:
     for key in ("threads", "mem_mb", "runtime", "gpu"):
         if type(known.get(key, 0)) is not int:
             raise ParameterError(f"{place}: {key} is a whole number, not {known[key]!r}")
-    return replace(asked, **known)
+    asked = replace(asked, **known)
+    if 0 < asked.gpu < n:
+        raise ParameterError(
+            f"{place}: gpu is {asked.gpu}, and gpus_per_tuning of the profile {n}: each of {n}"
+            " processes needs one"
+        )
+    return asked

@@ -152,8 +152,9 @@ def _unfit(request: Request, found: Mapping[str, Partition]) -> list[str]:
     if name not in found:
         return [f"the cluster has no partition {name!r}{did_you_mean(name, found)}"]
     partition = found[name]
+    gpus = f"of more than {partition.gpus} GPUs" if partition.gpus else "with a GPU"
     lacks = {
-        f"nodes with a GPU (GPUS=0 computes without), and {request.gpu} is": (
+        f"nodes {gpus} (GPUS=0 computes without), and {request.gpu} is": (
             request.gpu > partition.gpus
         ),
         f"nodes of more than {partition.cores} cores, and {request.threads} are": (

@@ -1,7 +1,8 @@
 """Execute one run: its notebook, unless all that it reads and has written is as its receipt says.
 
 ``python -m bthelpers.workflow.runs.execute NOTEBOOK EXECUTED --named KEY=NAME ... --inputs FILE ...
---outputs FILE ...`` is what the workflow starts.
+--outputs FILE ...`` is what the workflow starts. Where several processes share a run, torchrun
+starts as many of these, of which the first writes.
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ def execute(
     convert = ["jupytext", "--quiet", "--to", "ipynb", "--output", "-", notebook]
     converted = subprocess.run(convert, stdout=subprocess.PIPE)
     parameters = [word for pair in named for word in ("-r", *pair.split("=", 1))]
-    run = ["papermill", "--log-output", "--no-progress-bar", *parameters, "-", str(executed)]
+    first = os.environ.get("RANK", "0") == "0"
+    log, output = ("--log-output", str(executed)) if first else ("--no-log-output", os.devnull)
+    run = ["papermill", log, "--no-progress-bar", *parameters, "-", output]
     status = converted.returncode or subprocess.run(run, input=converted.stdout).returncode
-    if status == 0:
+    if status == 0 and first:
         write_receipt(receipt, before, outputs)
     return status
 

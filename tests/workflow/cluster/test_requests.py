@@ -17,10 +17,11 @@ ROOT = Path(__file__).parents[3]
 def asked(tmp_path):
     """What runs ask for where a cluster's file holds these options."""
 
-    def ask(profile="smoke", gpus=True, **options):
+    def ask(profile="smoke", gpus=True, shared=1, **options):
         file = tmp_path / "config.yaml"
         file.write_text(yaml.safe_dump(options))
-        return requests(load(ROOT / f"params/{profile}.yaml"), file, gpus)
+        changes = {"gpus_per_tuning": shared, "tuning.sharing": "window"}
+        return requests(load(ROOT / f"params/{profile}.yaml", changes), file, gpus)
 
     return ask
 
@@ -40,6 +41,21 @@ def test_steps_without_a_run_ask_for_nothing(asked):
 
 def test_without_gpus_no_run_asks_for_one(asked):
     assert {request.gpu for request in asked(gpus=False).values()} == {0}
+
+
+def test_a_tuning_that_gpus_share_asks_for_all_of_them(asked):
+    alone, shared = asked(), asked(shared=4)
+    for name, request in shared.items():
+        one, n = alone[name], 4 if name in ("tuning", "control", "targets") else 1
+        assert request == Request(n * one.threads, n * one.mem_mb, one.runtime, n * one.gpu)
+    without = asked(shared=4, gpus=False)["tuning"]
+    assert (without.gpu, without.threads) == (0, 4 * alone["tuning"].threads)
+
+
+def test_fewer_gpus_than_processes_are_refused(asked):
+    told = r"config\.yaml: tuning: gpu is 2, and gpus_per_tuning of the profile 4"
+    with pytest.raises(ParameterError, match=told):
+        asked(shared=4, **{"set-resources": {"tuning": {"gpu": 2}}})
 
 
 def test_the_file_says_otherwise_for_all_steps_or_one(asked):

@@ -70,6 +70,14 @@ def test_what_a_partition_lacks_is_told_once_for_all_steps(commands, partition, 
     assert sum(line.startswith(message) for line in told) == 1
 
 
+def test_nodes_with_too_few_gpus_are_told(commands):
+    [told] = slurm.problems({"a": Request(4, 16_000, 240, 8)}, {"gpu": GPU})
+    assert told == (
+        "a: partition 'gpu' has no nodes of more than 4 GPUs (GPUS=0 computes without), and 8 is"
+        " asked for"
+    )
+
+
 def test_where_no_partition_is_the_default_one_is_to_be_named(commands):
     [told] = slurm.problems({"a": ASKED}, {"plain": PLAIN})
     assert told == "a: no partition is the cluster's default: name one of plain"

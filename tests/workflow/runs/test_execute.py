@@ -50,6 +50,17 @@ def test_a_notebook_is_executed_with_its_parameters_and_leaves_a_receipt(run, tm
     assert receipt == {"inputs": digests(["run.md", "in"]), "outputs": digests(["out"])}
 
 
+def test_of_several_processes_the_first_writes(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert run() == 0
+    options = "--no-log-output --no-progress-bar -r profile 007 -r model m"
+    assert calls(tmp_path) == [f"{options} - {os.devnull}"]
+    assert not (tmp_path / "run.json").exists()
+    monkeypatch.setenv("RANK", "0")
+    assert run() == 0
+    assert (tmp_path / "run.json").exists()
+
+
 def test_where_nothing_has_changed_there_is_nothing_to_do(run, tmp_path):
     run()
     assert run() == 0
