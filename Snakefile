@@ -32,8 +32,6 @@ def named(step, wildcards):
     return [f"{key}={name}" for key, name in names.items()]
 
 
-# Starts as many processes, which share a run; one that fails ends the others.
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 # What a cluster grants a run at most, by step; nothing on one machine, where a run has one core.
 MOST = config.get("most", {})
 
@@ -83,7 +81,7 @@ for name, step in STEPS.items():
             # A terminal shows its progress.
             f"{RESULTS}/{Path(any_run.log).with_suffix('.log')}",
         params:
-            python=[sys.executable, *((*TORCHRUN, n_processes) if n_processes > 1 else ())],
+            processes=n_processes,
             executed=f"{RESULTS}/{any_run.log}",
             named=partial(named, name),
         wildcard_constraints:
@@ -95,6 +93,5 @@ for name, step in STEPS.items():
             mem_mb=partial(doubled, name, "mem_mb", n_processes * step.megabytes),
             runtime=partial(doubled, name, "runtime", step.minutes),
         shell:
-            "{params.python:q} -m bthelpers.workflow.runs.execute"
-            " {input[0]:q} {params.executed:q}"
-            " --named {params.named:q} --inputs {input:q} --outputs {output:q} > {log:q} 2>&1"
+            "{sys.executable:q} -m bthelpers.workflow.runs.execute {input[0]:q} {params.executed:q}"
+            " --processes {params.processes:q} --named {params.named:q} --inputs {input:q} --outputs {output:q} > {log:q} 2>&1"

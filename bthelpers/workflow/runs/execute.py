@@ -1,8 +1,8 @@
 """Execute one run: its notebook, unless all that it reads and has written is as its receipt says.
 
 ``python -m bthelpers.workflow.runs.execute NOTEBOOK EXECUTED --named KEY=NAME ... --inputs FILE ...
---outputs FILE ...`` is what the workflow starts. Where several processes share a run, torchrun
-starts as many of these, of which the first writes.
+--outputs FILE ...`` is what the workflow starts. With ``--processes N``, as many execute the
+notebook side by side and share its work; the first of them writes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 from bthelpers.workflow.runs.receipts import changed_since, digests, write_receipt
+
+RANK = "RANK"  # names a process, counted from 0, where several were launched
 
 
 def execute(
@@ -49,13 +52,35 @@ def execute(
     convert = ["jupytext", "--quiet", "--to", "ipynb", "--output", "-", notebook]
     converted = subprocess.run(convert, stdout=subprocess.PIPE)
     parameters = [word for pair in named for word in ("-r", *pair.split("=", 1))]
-    first = os.environ.get("RANK", "0") == "0"
+    first = os.environ.get(RANK, "0") == "0"
     log, output = ("--log-output", str(executed)) if first else ("--no-log-output", os.devnull)
     run = ["papermill", log, "--no-progress-bar", *parameters, "-", output]
     status = converted.returncode or subprocess.run(run, input=converted.stdout).returncode
     if status == 0 and first:
         write_receipt(receipt, before, outputs)
     return status
+
+
+def launch(n_processes: int, words: Sequence[str]) -> int:
+    """Start several processes with this command line, as torchrun does; one that fails ends all.
+
+    torchrun itself would end the log with what it says of a failure, and not with the error.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    here = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": uuid4().hex}
+    config = LaunchConfig(1, 1, n_processes, max_restarts=0, **here)
+    try:
+        elastic_launch(config, sys.executable)("-m", "bthelpers.workflow.runs.execute", *words)
+    except ChildFailedError:
+        return 1
+    return 0
 
 
 def _date_now_what_is_ahead(files: Sequence[str]) -> None:
@@ -68,13 +93,18 @@ def _date_now_what_is_ahead(files: Sequence[str]) -> None:
 
 
 def main() -> int:
-    """Execute what the command line names."""
+    """Execute what the command line names, by as many processes."""
     parser = argparse.ArgumentParser(prog="execute")
     parser.add_argument("notebook")
     parser.add_argument("executed", type=Path)
     for words in ("--named", "--inputs", "--outputs"):
         parser.add_argument(words, nargs="+", required=True)
-    return execute(**vars(parser.parse_args()))
+    parser.add_argument("--processes", type=int, default=1)
+    arguments = vars(parser.parse_args())
+    n_processes = arguments.pop("processes")
+    if n_processes > 1 and RANK not in os.environ:
+        return launch(n_processes, sys.argv[1:])
+    return execute(**arguments)
 
 
 if __name__ == "__main__":

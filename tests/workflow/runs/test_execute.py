@@ -56,9 +56,22 @@ def test_of_several_processes_the_first_writes(run, tmp_path, monkeypatch):
     options = "--no-log-output --no-progress-bar -r profile 007 -r model m"
     assert calls(tmp_path) == [f"{options} - {os.devnull}"]
     assert not (tmp_path / "run.json").exists()
-    monkeypatch.setenv("RANK", "0")
+
+
+def test_several_processes_execute_a_notebook_side_by_side(run, tmp_path):
+    """And one that fails, though it is not the first, ends the others with the run."""
+    papermill = tmp_path / "bin/papermill"
+    both = "until [ -e executed-0-of-2 ] && [ -e executed-1-of-2 ]; do sleep 0.1; done"
+    script = PAPERMILL.replace("cat > executed", f"cat > executed-$RANK-of-$WORLD_SIZE; {both}")
+    papermill.write_text(script)
+    sys.argv += ["--processes", "2"]
     assert run() == 0
+    assert len(calls(tmp_path)) == 2
+    assert all((tmp_path / f"executed-{rank}-of-2").read_text() == "notebook" for rank in range(2))
     assert (tmp_path / "run.json").exists()
+    (tmp_path / "in").write_text("2")
+    papermill.write_text("#!/bin/bash\n[ $RANK = 1 ] && exit 1\nexec sleep 600\n")
+    assert run() == 1
 
 
 def test_where_nothing_has_changed_there_is_nothing_to_do(run, tmp_path):
