@@ -197,8 +197,8 @@ class Results:
         if changed := self._changed_since(file):
             raise ResultsError(
                 f"{self.root / file} was made with another {changed} than is in {self.root} now:"
-                f" `bthelpers run {self.root.name}` makes it again; if the profile no longer has it,"
-                " delete it"
+                f" `bthelpers run {self.root.name}` makes it again; delete it if the profile has no"
+                " such run any more"
             )
         return read_dataset(self.root / file)
 
