@@ -11,21 +11,20 @@ import numpy as np
 from faults.site import PATIENCE, RUNS, Site
 
 REFUSED = "another workflow"
-# Where each notebook's kernel reads it, it has PyTorch run out of memory once.
+# What a notebook's kernel begins with: PyTorch runs out of memory once, some seconds later.
 OUT_OF_MEMORY = """
 import os
+import time
 from pathlib import Path
 
-flag, calls = Path(os.environ["OUT_OF_MEMORY"]), int(os.environ["CALLS"])
+flag, due = Path(os.environ["FLAG"]), time.monotonic() + float(os.environ["SECONDS"])
 if flag.exists():
     import torch
     from torch.overrides import TorchFunctionMode
 
     class Full(TorchFunctionMode):
         def __torch_function__(self, function, types, args=(), kwargs=None):
-            global calls
-            calls -= 1
-            if calls == 0:
+            if flag.exists() and time.monotonic() > due:
                 flag.unlink()
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
             return function(*args, **(kwargs or {}))
@@ -81,17 +80,17 @@ def notebook_hangs(site, rng):
 
 
 def out_of_memory(site, rng):
-    """In a run that computes by PyTorch, at any of its calls."""
-    run, calls = list(RUNS)[rng.integers(2, len(RUNS))], int(10 ** rng.uniform(0, 5))
+    """In a run that computes by PyTorch."""
+    run, share = list(RUNS)[rng.integers(2, len(RUNS))], rng.uniform(0, 0.9)
     startup, flag = site.folder / "ipython/profile_default/startup", site.folder / "flag"
     startup.mkdir(parents=True, exist_ok=True)
     (startup / "full.py").write_text(OUT_OF_MEMORY)
+    told = {"IPYTHONDIR": str(site.folder / "ipython"), "FLAG": str(flag)}
     flag.touch()
     while flag.exists():
         site.set_back([run])
-        told = {"IPYTHONDIR": str(site.folder / "ipython"), "OUT_OF_MEMORY": str(flag)}
-        site.start(CALLS=str(calls), **told).wait(PATIENCE)
-        calls = max(1, calls // 10)  # there were fewer
+        site.start(SECONDS=str(share * site.seconds[run]), **told).wait(PATIENCE)
+        share /= 2  # it was done before
 
 
 def two_starts(site, rng):

@@ -32,8 +32,9 @@ def code_digest() -> str:
 def table(faults: list[Fault]) -> pd.DataFrame:
     """Numbers of faults by kind and outcome."""
     listed = pd.DataFrame(faults)
-    counted = pd.crosstab(listed["kind"], listed["outcome"], margins=True)
-    return counted.reindex(columns=["All", *OUTCOMES], fill_value=0)
+    counted = pd.crosstab(listed["kind"], listed["outcome"], margins=True, margins_name="all")
+    columns = counted.reindex(columns=["all", *OUTCOMES], fill_value=0)
+    return columns.rename(columns={"all": "injected"})
 
 
 class Record:
@@ -56,7 +57,7 @@ class Record:
         """Those of this code, by their seeds."""
         if not self.path.is_file() or (content := self._content())["code"] != self.code:
             return []
-        return [Fault(**fault, detail="") for fault in content["faults"]]
+        return [Fault(**fault) for fault in content["faults"]]
 
     def _content(self) -> dict:
         return json.loads(self.path.read_bytes())
@@ -65,8 +66,9 @@ class Record:
         """Add a fault, in place of what came of the same seed before."""
         with FileLock(self.path.with_name(f".{self.path.name}.lock")):
             by_seed = {one.seed: one for one in (*self.faults, fault)}
-            entries = [asdict(by_seed[seed]) for seed in sorted(by_seed)]
-            for entry in entries:
-                del entry["detail"]  # it names folders of this machine
-            content = {"code": self.code, "faults": entries}
+            faults = [by_seed[seed] for seed in sorted(by_seed)]
+            # Details name folders of this machine.
+            entries = [{**asdict(one), "detail": ""} for one in faults]
+            outcomes = table(faults).to_dict("index")
+            content = {"code": self.code, "outcomes": outcomes, "faults": entries}
             atomic_write_text(self.path, json.dumps(content, indent=1) + "\n")

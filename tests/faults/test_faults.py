@@ -30,10 +30,10 @@ def test_any_stretch_of_seeds_has_all_kinds():
 def test_faults_are_counted_by_kind_and_outcome():
     outcomes = [("a", "recovered"), ("b", "lost"), ("a", "named"), ("a", "recovered")]
     counted = table([Fault(kind, 0, outcome, "", 1) for kind, outcome in outcomes])
-    assert list(counted) == ["All", "recovered", "named", "lost"]
+    assert list(counted) == ["injected", "recovered", "named", "lost"]
     assert counted.loc["a"].tolist() == [3, 2, 1, 0]
     assert counted.loc["b"].tolist() == [1, 0, 0, 1]
-    assert counted.loc["All"].tolist() == [4, 2, 1, 1]
+    assert counted.loc["all"].tolist() == [4, 2, 1, 1]
 
 
 def test_parts_add_to_a_record_of_the_same_code(tmp_path, capsys):
@@ -43,7 +43,7 @@ def test_parts_add_to_a_record_of_the_same_code(tmp_path, capsys):
     kept = [replace(fault, detail="") for fault in DONE]
     assert Record(path, "code").faults == kept
     assert "/home" not in path.read_text()
-    assert json.loads(path.read_bytes())["code"] == "code"
+    assert json.loads(path.read_bytes())["outcomes"]["all"]["lost"] == 1
     assert capsys.readouterr().out == ""
     other = Record(path, "other code")
     assert other.faults == []
