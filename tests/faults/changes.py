@@ -13,6 +13,8 @@ from faults.interruptions import some_runs
 from faults.site import PATIENCE, TUNED, TUNING, Site
 from fuzz.damages import bits_flipped, emptied, truncated
 
+from bthelpers.core.checksums import SUMS, write_sums
+
 Mend = Callable[[], object]
 DAY = 86_400 * 10**9  # ns
 
@@ -118,10 +120,15 @@ def changed_notebook(site: Site) -> Mend:
 
 
 def changed_model(site: Site) -> Mend:
-    weights = site.root / "model/model.safetensors"
+    """As one that was saved anew, with its checksums."""
+    weights, sums = site.root / "model/model.safetensors", site.root / "model" / SUMS
     content = bytearray(weights.read_bytes())
     content[-2_000:] = content[-4_000:-2_000]
-    return in_place(weights, lambda: weights.write_bytes(content))
+    mends = [
+        in_place(weights, lambda: weights.write_bytes(content)),
+        in_place(sums, lambda: write_sums(sums.parent)),
+    ]
+    return lambda: [mend() for mend in mends]
 
 
 INPUTS = (changed_parameter, changed_notebook, changed_model)
