@@ -6,19 +6,24 @@ A results folder belongs to one profile::
     <participant>/voxels.nc                             noise ceilings and regions
     <model>/<participant>/<condition>/<step>.nc         a run
     <model>/<condition>/<step>.nc                       a run that is one for all participants
+    <step>.json                                         beside these: the run's receipt
+
+A receipt holds digests of the files that a run has read and written, from the repository's root:
+reading notices a result of other parameters than the profile's, as an interrupted run leaves them.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 import xarray as xr
 
-from bthelpers.core.checksums import checked_path, is_intact, sums_beside
+from bthelpers.core.checksums import checked_path, digest_if_there, is_intact, sums_beside
 from bthelpers.core.errors import ResultsError, parsing
 from bthelpers.core.files import parse_json
 from bthelpers.core.provenance import digest, file_digest
@@ -174,18 +179,58 @@ class Results:
         Raises
         ------
         ResultsError
-            If it is not there (the message names the nearest one that is) or damaged.
+            If it is not there (the message names the nearest one that is), damaged, or was made
+            under other parameters than the profile's.
         """
         wanted = f"{result_folder(model, participant, condition, step)}/{step}"
         if not (file := self.root / f"{wanted}.nc").is_file():
             there = ["/".join(filter(None, run)) for run in self.list()]
             nearest = get_close_matches(wanted, there, n=1, cutoff=0.0) or ["none"]
             raise ResultsError(f"{file} is not there; {MAKE}. The nearest there is: {nearest[0]}")
-        return read_dataset(file)
+        return self._read(f"{wanted}.nc")
 
     def voxels(self, participant: str) -> xr.Dataset:
         """Noise ceilings, selected voxels and regions of a participant."""
-        return read_dataset(self.root / participant / "voxels.nc")
+        return self._read(f"{participant}/voxels.nc")
+
+    def _read(self, file: str) -> xr.Dataset:
+        if changed := self._changed_since(file):
+            raise ResultsError(
+                f"{self.root / file} was made with another {changed} than is in {self.root} now:"
+                f" `bthelpers run {self.root.name}` makes it again; delete it if the profile has no"
+                " such run any more"
+            )
+        return read_dataset(self.root / file)
+
+    def _changed_since(self, file: str) -> str | None:
+        """Parameters, or a result, that went into a file and are others by now, by receipts."""
+        for name, then in self._receipt(file, "inputs").items():
+            if name.startswith("parameters/"):
+                now, before = digest_if_there(self.root / name), None
+            else:
+                now, before = self._receipt(name, "outputs").get(name), self._changed_since(name)
+            if now not in (None, then):
+                return name
+            if before is not None:
+                return before
+        return None
+
+    def _receipt(self, file: str, kind: str) -> dict[str, str | None]:
+        """Digests of the files of this folder that the run has read or written which wrote one.
+
+        Empty where there is no receipt, or none that can be read.
+        """
+        folder, written = f"results/{self.root.name}/", self.root / file
+        for path in (*written.parent.glob("*.json"), *written.parent.parent.glob("*.json")):
+            with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+                receipt = parse_json(path.read_bytes())
+                if folder + file in receipt["outputs"]:
+                    return {
+                        name.removeprefix(folder): found
+                        for name, found in receipt[kind].items()
+                        if name.startswith(folder)
+                    }
+        return {}
 
     def profile(self) -> Profile:
         """Return the parameters that the results were made with.

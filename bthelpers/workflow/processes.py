@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -19,12 +21,17 @@ GRACE = 15.0  # seconds to end by itself, before it is killed
 POLL = 0.1  # seconds
 
 
+class _Signalled(BaseException):
+    """A signal that ends this process, on its way out of what it is amid."""
+
+
 @contextmanager
 def alone_in(folders: Iterable[Path]) -> Iterator[list[int]]:
     """Be the only workflow at work in folders, by locks that lie beside them.
 
     Not by filelock's: who is handed the open files holds the locks as well, and may outlive this
-    process where that is killed outright.
+    process where that is killed outright. A lock names its machine and process until they end,
+    also by a signal: not every network file system tells one machine what another one holds.
 
     Yields
     ------
@@ -34,21 +41,76 @@ def alone_in(folders: Iterable[Path]) -> Iterator[list[int]]:
     Raises
     ------
     SystemExit
-        If another one is at work in one of them.
+        If another one is at work in one of them, or may be on another machine; or if its file
+        system locks no files.
     """
-    with ExitStack() as stack:
-        locks = []
-        for folder in sorted({folder.resolve() for folder in folders}):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context(folder.with_name(f".{folder.name}.lock").open("w"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SystemExit(
-                    f"another workflow is at work in {folder}: wait for it, or end it first"
-                ) from None
-            locks.append(lock.fileno())
-        yield locks
+    with _unwinding(), ExitStack() as stack:
+        yield [
+            stack.enter_context(_locked(folder))
+            for folder in sorted({folder.resolve() for folder in folders})
+        ]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    here, path = platform.node(), folder.with_name(f".{folder.name}.lock")
+    with path.open("a+", encoding="utf-8", errors="replace") as lock:
+        lock.seek(0)
+        machine, _, process = lock.read().strip().partition(" ")
+        holder = f" (process {process} on {machine})" if process else ""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if machine in ("", here):
+                _write(lock, f"{here} {os.getpid()}\n")
+        except BlockingIOError:
+            raise SystemExit(
+                f"another workflow{holder} is at work in {folder}: wait for it, or end it first"
+            ) from None
+        except OSError as error:
+            raise SystemExit(
+                f"{path} cannot be locked ({error.strerror}): make room if its disk is full; if it"
+                f" locks no files, put {folder} on another one, and a link in its place"
+            ) from error
+        if machine not in ("", here):
+            raise SystemExit(
+                f"{path}: another workflow{holder} has not said that it ended. If it is not at work"
+                " there, delete this file; then run the same command again"
+            )
+        try:
+            yield lock.fileno()
+        finally:
+            _write(lock, "")
+
+
+def _write(lock: TextIO, text: str) -> None:
+    """Replace what a lock holds, for other machines to see."""
+    lock.truncate(0)
+    lock.write(text)
+    lock.flush()
+    os.fsync(lock.fileno())
+
+
+@contextmanager
+def _unwinding() -> Iterator[None]:
+    """Have signals that end this process outright leave contexts first, and take effect then."""
+
+    def leave(number: int, _: object) -> None:
+        raise _Signalled(number)
+
+    outright = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in outright:
+        signal.signal(number, leave)
+    received = None
+    try:
+        yield
+    except _Signalled as signalled:
+        (received,) = signalled.args
+    finally:
+        for number in outright:
+            signal.signal(number, signal.SIG_DFL)
+    if received is not None:
+        signal.raise_signal(received)
 
 
 def run_to_end(command: Sequence[str], ending: signal.Signals = signal.SIGTERM, **options) -> int:

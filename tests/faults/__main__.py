@@ -1,31 +1,22 @@
-"""``python -m faults [KIND ...] [--faults N] [--seed N]``: many faults, and a table of outcomes."""
+"""``python -m faults [KIND ...] [--faults N] [--seed N]``: many faults, and a table of outcomes.
+
+A seed has one kind of fault, and any stretch of seeds has all kinds evenly. With ``--record``, a
+seed of which the record holds the outcome is not tried again: parts, also such as run at the same
+time, and what was interrupted, come to one record.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
-from collections import Counter
+from itertools import count, islice
 from pathlib import Path
 
-import pandas as pd
 from faults.kinds import KINDS
-from faults.site import REPOSITORY, Site
-from faults.trial import OUTCOMES, Fault, trial
-
-RECORDED = REPOSITORY / "book/recorded/faults.json"
-
-
-def table(done: list[Fault]) -> pd.DataFrame:
-    """Numbers of faults by kind and outcome."""
-    counts = Counter((fault.kind, fault.outcome) for fault in done)
-    kinds = list(dict.fromkeys(fault.kind for fault in done))
-    rows = [[counts[kind, outcome] for outcome in OUTCOMES] for kind in kinds]
-    found = pd.DataFrame(rows, pd.Index(kinds, name="kind"), list(OUTCOMES))
-    found.loc["all"] = found.sum()
-    found.insert(0, "injected", found.sum(axis=1))
-    return found
+from faults.record import RECORD, Record, code_digest, table
+from faults.site import Site
+from faults.trial import kind_of, trial
 
 
 def main() -> int:
@@ -36,19 +27,24 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first")
     parser.add_argument("--record", action="store_true", help="for the book")
     arguments = parser.parse_args()
-    kinds = arguments.kinds or list(KINDS)
+    kinds = arguments.kinds or KINDS
+    if unknown := set(kinds) - set(KINDS):
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}")
+    seeds = (seed for seed in count(arguments.seed) if kind_of(seed) in kinds)
+    record = Record(RECORD, code_digest()) if arguments.record else None
+    known = {fault.seed for fault in record.faults} if record else set()
     done = []
     with tempfile.TemporaryDirectory() as folder:
         site = Site(Path(folder))
-        for number in range(arguments.faults):
-            done.append(trial(site, kinds[number % len(kinds)], arguments.seed + number))
-            print(done[-1], flush=True)
-    print(table(done).to_string())
-    if arguments.record:
-        seeds = {"first seed": arguments.seed, "faults": arguments.faults}
-        counts = table(done).to_dict("index")
-        RECORDED.write_text(json.dumps({**seeds, "outcomes": counts}, indent=1) + "\n")
-    return 1 if any(fault.outcome == "lost" for fault in done) else 0
+        for seed in islice(seeds, arguments.faults):
+            if seed not in known:
+                done.append(trial(site, seed))
+                print(done[-1], flush=True)
+                if record:
+                    record.add(done[-1])
+    counted = record.faults if record else done
+    print(table(counted).to_string())
+    return 1 if any(fault.outcome == "lost" for fault in counted) else 0
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ Its finished state is kept, so that every fault meets the same files at the same
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,15 +30,14 @@ REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "bthelpers", "run", "faults", "--cores", "1"]
 PATIENCE = 900  # seconds that a start may take on a busy machine
 TUNED = "results/faults/mini/SIM01/brain-tuned"
+TUNING, ALIGNMENT = (f"{step} mini/SIM01/brain-tuned" for step in ("tuning", "alignment"))
 # Runs in their order, and what they leave.
 RUNS = {
     "dataset": ("data", "cache", "results/faults/dataset.*"),
     "voxels SIM01": ("results/faults/SIM01/*",),
-    "tuning mini/SIM01/brain-tuned": tuple(
-        f"{TUNED}/{name}" for name in ("model", "training.*", "tuning.*")
-    ),
+    TUNING: tuple(f"{TUNED}/{name}" for name in ("model", "training.*", "tuning.*")),
     "representations mini/SIM01/brain-tuned": (f"{TUNED}/representations.*",),
-    "alignment mini/SIM01/brain-tuned": (f"{TUNED}/alignment.*",),
+    ALIGNMENT: (f"{TUNED}/alignment.*",),
 }
 
 
@@ -78,7 +79,7 @@ class Site:
 
     def __init__(self, folder: Path):
         self.root, self.kept = folder / "repository", folder / "kept"
-        self.said = folder / "said"
+        self.folder = folder
         self.root.mkdir()
         for name in ("Snakefile", "snakemake_logger_plugin_runs", "bthelpers"):
             (self.root / name).symlink_to(REPOSITORY / name)
@@ -99,24 +100,29 @@ class Site:
         shutil.rmtree(self.root)
         shutil.copytree(self.kept, self.root, symlinks=True)
 
-    def set_back(self, run: str) -> None:
-        """Remove what a run and all after it have made."""
-        for later in list(RUNS)[list(RUNS).index(run) :]:
-            for pattern in RUNS[later]:
+    def set_back(self, runs: Sequence[str]) -> None:
+        """Remove what runs have made."""
+        for run in runs:
+            for pattern in RUNS[run]:
                 for path in self.root.glob(pattern):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def start(self, prepare: Callable[[], object] = lambda: None) -> psutil.Popen:
+    def start(
+        self, prepare: Callable[[], object] = lambda: None, **environment: str
+    ) -> psutil.Popen:
         """Start the command; `prepare` is called in its process before."""
 
         def heed_signals() -> None:  # which a background job ignores
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             prepare()
 
-        with self.said.open("w") as said:
+        descriptor, name = tempfile.mkstemp(".said", dir=self.folder)
+        self.said = Path(name)
+        with open(descriptor) as said:
             return psutil.Popen(
                 COMMAND,
                 cwd=self.root,
+                env=os.environ | environment,
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 preexec_fn=heed_signals,
@@ -126,15 +132,15 @@ class Site:
         """Start the command and wait for its end; returns its exit status."""
         return self.start().wait(PATIENCE)
 
-    def start_within(self, run: str, rng: np.random.Generator) -> psutil.Popen:
-        """Start the command, which finds a run and all after it to be done, until amid that run."""
-        share = rng.uniform(0, 0.9)
+    def start_within(self, runs: Sequence[str], rng: np.random.Generator) -> psutil.Popen:
+        """Start the command, which finds runs to be done, until amid the first of them."""
+        share, first = rng.uniform(0, 0.9), runs[0]
         while True:
-            self.set_back(run)
+            self.set_back(runs)
             process = self.start()
             try:
-                self.eventually(lambda: f"{run}: begins" in self.said.read_text(), process)
-                time.sleep(share * self.seconds[run])
+                self.eventually(lambda: f"{first}: begins" in self.said.read_text(), process)
+                time.sleep(share * self.seconds[first])
             except ChildProcessError:
                 pass
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:

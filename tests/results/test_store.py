@@ -13,6 +13,7 @@ from bthelpers.core.files import atomic_write_text
 from bthelpers.params import loading as params
 from bthelpers.results.runs import several_families
 from bthelpers.results.store import Results, Run, read_dataset, result_folder, write_dataset
+from bthelpers.workflow.runs.receipts import digests, write_receipt
 
 DEMO = Path(__file__).parents[2] / "params" / "demo.yaml"
 
@@ -157,6 +158,48 @@ def test_runs_without_a_participants_responses_are_one_for_all(root, dataset):
 )
 def test_folders_name_a_participant_whose_responses_took_part(condition, step, folder):
     assert result_folder("m", "SIM01", condition, step) == folder
+
+
+def make(step, number, *inputs):
+    """A run of a step, from parameters and results of others, that leaves a receipt."""
+    folder = Path("results/demo/hubert-mini/SIM01/pretrained")
+    before = digests(f"results/demo/{name}" for name in (f"parameters/{step}.json", *inputs))
+    result = folder / f"{step}.nc"
+    write_dataset(xr.Dataset({"r": number}), result, {})
+    write_receipt(folder / f"{step}.json", before, [str(result)])
+
+
+def test_a_result_of_other_parameters_is_an_error_until_it_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parameters = Path("results/demo/parameters")
+    for step in ("representations", "alignment"):
+        atomic_write_text(parameters / f"{step}.json", "1")
+    read = "hubert-mini/SIM01/pretrained/representations.nc"
+    run = ("hubert-mini", "SIM01", "pretrained", "alignment")
+    here = Results("results/demo")
+
+    def refused(name):
+        told = rf"alignment\.nc was made with another {name} than .*: `bthelpers run demo` makes it"
+        with pytest.raises(ResultsError, match=told):
+            here.open(*run)
+        with pytest.raises(ResultsError):
+            Results(tmp_path / "results/demo").open(*run)
+
+    make("representations", 1)
+    make("alignment", 1, read)
+    assert here.open(*run)["r"] == 1
+    (parameters / "alignment.json").write_text("2")
+    refused(r"parameters/alignment\.json")
+    make("alignment", 2, read)
+    assert here.open(*run)["r"] == 2
+    (parameters / "representations.json").write_text("2")
+    refused(r"parameters/representations\.json")
+    make("representations", 2)
+    refused(read)
+    make("alignment", 3, read)
+    assert here.open(*run)["r"] == 3
+    (parameters / "alignment.json").unlink()  # results that were copied alone
+    assert here.open(*run)["r"] == 3
 
 
 def test_chapters_show_recorded_results_where_a_profile_has_none(root, monkeypatch):

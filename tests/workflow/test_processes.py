@@ -1,10 +1,13 @@
 """Nothing that a command has started stays when a signal ends it."""
 
+import errno
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +16,7 @@ import psutil
 import pytest
 
 from bthelpers.workflow import processes
-from bthelpers.workflow.processes import run_to_end
+from bthelpers.workflow.processes import alone_in, run_to_end
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 60  # seconds; machines may be busy
@@ -111,6 +114,72 @@ def test_what_is_ignored_stays_ignored(tmp_path):
     started(process, tmp_path)
     process.send_signal(signal.SIGHUP)
     assert process.wait(PATIENCE) == 5
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bthelpers.workflow.processes import alone_in
+with alone_in([Path("results/demo")]):
+    Path("started").touch()
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Start a process that is the only one at work in ``results/demo``; returns it and the lock."""
+    process = start([sys.executable, "-c", HOLD], tmp_path)
+    eventually((tmp_path / "started").exists)
+    yield process, tmp_path / "results/.demo.lock"
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+    process.wait()
+
+
+def lock(tmp_path):
+    with alone_in([tmp_path / "results/demo"]):
+        return (tmp_path / "results/.demo.lock").read_text()
+
+
+def test_a_lock_names_its_holder_until_a_signal_ends_it(holder, tmp_path):
+    process, file = holder
+    told = rf"another workflow \(process {process.pid} on {platform.node()}\) is at work in .*demo:"
+    with pytest.raises(SystemExit, match=told):
+        lock(tmp_path)
+    process.terminate()
+    assert process.wait(PATIENCE) == -signal.SIGTERM
+    assert file.read_text() == ""
+    assert lock(tmp_path) == f"{platform.node()} {os.getpid()}\n"
+    assert file.read_text() == ""
+
+
+def test_of_what_was_killed_another_machine_is_told_and_this_one_goes_on(
+    holder, tmp_path, monkeypatch
+):
+    process, file = holder
+    process.kill()
+    process.wait()
+    here = platform.node()
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    told = (
+        rf"demo\.lock: another workflow \(process {process.pid} on {here}\).*delete this file; then"
+    )
+    with pytest.raises(SystemExit, match=told):
+        lock(tmp_path)
+    file.unlink()
+    assert lock(tmp_path).startswith("another ")
+    file.write_text(f"another {process.pid}\n")
+    assert lock(tmp_path).startswith("another ")
+
+
+def test_a_disk_that_locks_no_files_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(processes.fcntl, "flock", refuse)
+    with pytest.raises(SystemExit, match=r"demo\.lock cannot be locked .No locks available"):
+        lock(tmp_path)
 
 
 NOTEBOOK = """\
