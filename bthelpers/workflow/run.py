@@ -53,17 +53,20 @@ def require_gpus(profile: Profile, gpus: int | None) -> None:
         )
 
 
-def local_options(cores: int | None, gpus: int) -> list[str]:
-    """Options with which Snakemake runs on this machine; the last takes the configuration."""
-    if cores is None:  # a GPU's next run is prepared while it works
-        cores = min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
+def local_options(runs: int, gpus: int) -> list[str]:
+    """Options with which Snakemake has so many runs at work here; the last takes configuration."""
     return [
-        *("--cores", str(cores)),
+        *("--cores", str(runs)),
         *(("--resources", f"gpu={gpus}") if gpus else ()),
         # A kernel chooses ports that another program may take before it: such a run is begun again.
         *("--retries", "1"),
         "--config",
     ]
+
+
+def shared_threads(runs: int) -> dict[str, str]:
+    """Share cores between runs: with a thread for every core each, they would wait for others."""
+    return {"OMP_NUM_THREADS": str(max(1, os.cpu_count() // runs))}
 
 
 def run_workflow(
@@ -108,8 +111,11 @@ def run_workflow(
     if cluster is None and gpus is None:
         gpus = visible_gpus()
     require_gpus(wanted, gpus)
+    variables = {}
     if cluster is None:
-        options = local_options(cores, gpus)
+        # A GPU's next run is prepared while it works.
+        runs = cores or min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
+        options, variables = local_options(runs, gpus), shared_threads(runs)
     else:
         from bthelpers.workflow.cluster.options import cluster_options  # its plugin looks for SLURM
 
@@ -132,7 +138,7 @@ def run_workflow(
         # Notebooks run by the same Python, whether or not its environment is activated.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # Models of the hub have just been fetched: runs need not ask for them again.
-        environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
+        environment = variables | os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
         command += extra
         # At SIGTERM, Snakemake waits for its runs. Here they end with it; those of a cluster only
         # as it takes them out of the queue.

@@ -51,6 +51,18 @@ def test_snakemake_is_started_with_this_python(commands, tmp_path):
     assert "--resources" not in commands[1][0]
 
 
+@pytest.mark.parametrize(("runs", "threads"), [(1, "8"), (3, "2"), (16, "1")])
+def test_runs_share_the_cores_unless_the_user_says_how(
+    commands, tmp_path, monkeypatch, runs, threads
+):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    run_workflow(tmp_path, "smoke", runs, 0, [])
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    run_workflow(tmp_path, "smoke", runs, 0, [])
+    assert [options["env"]["OMP_NUM_THREADS"] for _, options in commands] == [threads, "5"]
+
+
 def test_more_gpus_than_there_are_cannot_share_a_tuning(commands, tmp_path):
     profile = tmp_path / "params/smoke.yaml"
     parameters = yaml.safe_load(profile.read_text())
@@ -89,7 +101,7 @@ def test_a_second_workflow_at_the_same_time_is_refused(commands, tmp_path):
     kept.parent.mkdir(parents=True)
     kept.touch()
     with alone_in([kept.parent]):
-        with pytest.raises(SystemExit, match=r"another workflow is at work in .*results/smoke"):
+        with pytest.raises(SystemExit, match=r"another workflow .*is at work in .*results/smoke"):
             run_workflow(tmp_path, "smoke", 1, 0, [], anew=True)
         assert kept.exists()
     assert commands == []
@@ -105,7 +117,7 @@ def test_a_workflow_of_another_profile_on_the_same_simulated_data_is_refused(
     commands, tmp_path, data
 ):
     shutil.copy(tmp_path / "params" / "smoke.yaml", tmp_path / "params" / "other.yaml")
-    told = rf"another workflow is at work in .*{data}"
+    told = rf"another workflow .*is at work in .*{data}"
     with alone_in([tmp_path / data]), pytest.raises(SystemExit, match=told):
         run_workflow(tmp_path, "other", 1, 0, [])
     assert commands == []
