@@ -17,6 +17,8 @@ from pathlib import Path
 
 from bthelpers.workflow.runs.receipts import changed_since, digests, write_receipt
 
+STANDARD_INPUT = "ignore:the file is not specified with any extension"  # to papermill, it is a file
+
 
 def execute(
     notebook: str, executed: Path, named: Sequence[str], inputs: list[str], outputs: list[str]
@@ -49,7 +51,10 @@ def execute(
     converted = subprocess.run(convert, stdout=subprocess.PIPE)
     parameters = [word for pair in named for word in ("-r", *pair.split("=", 1))]
     run = ["papermill", "--log-output", "--no-progress-bar", *parameters, "-", str(executed)]
-    status = converted.returncode or subprocess.run(run, input=converted.stdout).returncode
+    quiet = {"PYTHONWARNINGS": STANDARD_INPUT} | os.environ
+    status = (
+        converted.returncode or subprocess.run(run, input=converted.stdout, env=quiet).returncode
+    )
     if status == 0:
         write_receipt(receipt, before, outputs)
     return status
