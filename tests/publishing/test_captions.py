@@ -83,7 +83,7 @@ def test_a_caption_is_one_paragraph(tmp_path, content):
     assert "'gain' has to be one paragraph" in built(tmp_path, page)[1]
 
 
-SAID = 'Invented <script>alert("1")</script> & *SIM01*'
+SAID = "Invented <script>alert(1)</script> & *SIM01*"
 FILES = {
     "parameters": "../results/profile.json",
     "files": {
