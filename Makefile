@@ -10,9 +10,18 @@ override CLUSTER := $(value CLUSTER)
 export PYTHON PROFILE CORES GPUS CLUSTER
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# Older pips read the first variable where they build a package from source, newer ones the second.
+PIP := PIP_CONSTRAINT=requirements.txt PIP_BUILD_CONSTRAINT=requirements.txt \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11
+UVX := $(BIN)/uvx --quiet --python $(BIN)/python
+SDISTS := connection-pool pycortex
+NEWEST := data/test_cortex.py encoding/test_ridge.py explorer/test_widget.py models/test_speech.py \
+	publishing/test_captions.py tuning/test_brain_tuning.py workflow/test_book.py workflow/test_run.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book lab pdf results plan test fuzz faults bench lint hooks miniature record verify clean named known
+.PHONY: help setup book lab pdf results plan test fuzz faults bench lint hooks miniature record verify clean named known \
+	pins newest resolve lock sbom audit
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^##@ /{print "\n" substr($$0, 5)} /^[a-z]+:.*## /{printf "  %-11s%s\n", $$1, $$2}' Makefile
@@ -34,8 +43,8 @@ $(INSTALLED): requirements.txt pyproject.toml
 		{ echo "Python 3.11 or later is needed: make setup PYTHON=python3.11" >&2; exit 1; }
 	@command -v cc >/dev/null || command -v gcc >/dev/null || { echo "A C compiler is needed to build pycortex: install one (Debian, Ubuntu: apt install gcc python3-dev; macOS: xcode-select --install)" >&2; exit 1; }
 	"$$PYTHON" -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PIP) $(if $(value LOCKED),--require-hashes -r requirements.lock,-r requirements.txt)
+	$(PIP) --no-deps --editable .
 	touch $@
 
 book: known $(INSTALLED)  ## make the results of PROFILE and build the book to book/_build/html
@@ -95,3 +104,33 @@ lint: $(INSTALLED)  ## check format, style and imports
 
 hooks: $(INSTALLED)  ## have every commit checked as `make lint` does
 	$(BIN)/pre-commit install
+
+##@ Keeping packages
+newest: $(INSTALLED)  ## test the core of the library with the newest versions of all packages, in build/newest
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/newest
+	$(BIN)/uv pip install --quiet --python build/newest --group dev --editable .
+	OMP_NUM_THREADS=1 build/newest/bin/python -m pytest $(addprefix tests/,$(NEWEST))
+
+pins: $(INSTALLED)  ## write requirements.txt anew: the newest versions of all packages
+	$(COMPILE) --upgrade --fork-strategy fewest --no-annotate --custom-compile-command 'make pins' \
+		--group dev pyproject.toml --output-file build/pins.txt
+	grep -vE '^(cuda|nvidia|triton)' build/pins.txt > requirements.txt  # what PyTorch needs differs by its build
+
+resolve: $(INSTALLED)  ## look whether the pins have wheels for each Python and each kind of machine
+	@for python in 3.11 3.12 3.13; do \
+		for machine in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do \
+			printf 'Python %s, %s: ' $$python $$machine; \
+			MACOSX_DEPLOYMENT_TARGET=14.0 $(BIN)/uv pip compile --quiet --only-binary :all: $(addprefix --no-binary ,$(SDISTS)) \
+				--python-version $$python --python-platform $$machine requirements.txt >/dev/null && echo all || missing=1; \
+		done; \
+	done; test -z "$$missing"
+
+lock: $(INSTALLED)  ## write requirements.lock: the pins with hashes, for `make setup LOCKED=1`
+	$(COMPILE) --generate-hashes --custom-compile-command 'make lock' requirements.txt --output-file requirements.lock
+
+sbom: $(INSTALLED)  ## write sbom.json: what is installed, with licences, as CycloneDX
+	$(UVX) --from cyclonedx-bom==7.5.0 cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file sbom.json .venv
+
+audit: $(INSTALLED)  ## look up known vulnerabilities of what is pinned
+	$(UVX) pip-audit@2.10.1 --strict --requirement requirements.txt --no-deps --disable-pip --progress-spinner off

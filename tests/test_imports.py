@@ -1,10 +1,15 @@
-"""What is read first is light: it does not load PyTorch, which takes seconds."""
+"""What is imported: packages that are declared, and without PyTorch what is read first."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("bthelpers/*/__init__.py"))
@@ -13,6 +18,18 @@ SHOWN = [
     for package in ("results", "figures")
     for path in sorted(ROOT.glob(f"bthelpers/{package}/**/*.py"))
 ]
+
+
+def test_what_is_imported_is_declared():
+    """So that all of it is pinned, and installed where the newest versions are tried."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    declared = {canonicalize_name(Requirement(each).name) for each in declared}
+    libraries = [*ROOT.glob("bthelpers/**/*.py"), *ROOT.glob("snakemake_logger_plugin_runs/*.py")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in libraries)
+    imported = set(re.findall(r"^ *(?:from|import) (\w+)(?:\.[\w.]+)?(?: import .*)?$", text, re.M))
+    packages = metadata.packages_distributions()
+    for module in (imported & packages.keys()) - {"bthelpers"}:
+        assert declared & {canonicalize_name(name) for name in packages[module]}, module
 
 
 def loads_torch(statement):

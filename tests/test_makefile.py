@@ -113,6 +113,18 @@ def test_other_variables_are_one_word_and_not_executed(repository, value):
     assert not (repository / "y").exists()
 
 
+def test_a_lock_is_installed_by_its_hashes_if_asked_for(repository):
+    for locked, given in {
+        "": "<-r><requirements.txt>",
+        "yes": "<--require-hashes><-r><requirements.lock>",
+    }.items():
+        (repository / ".venv/installed").unlink(missing_ok=True)
+        python = str(repository / ".venv/bin/python")
+        assert make(repository, "setup", PYTHON=python, LOCKED=locked).returncode == 0
+        installed = (repository / "calls").read_text().splitlines()[-2]
+        assert f"<--disable-pip-version-check>{given} " in installed
+
+
 def test_clean_removes_what_belongs_to_the_profile(repository):
     assert make(repository, "clean", "PROFILE=x").returncode == 0
     for gone in ("results/x", "data/x", "data/x_corpora/timit", "book/_build", ".snakemake"):
@@ -129,7 +141,7 @@ def test_clean_keeps_data_that_were_not_simulated(repository):
 
 def test_help_lists_the_targets_in_groups(repository):
     shown = make(repository).stdout
-    groups = ["Reading", "Running", "Developing"]
+    groups = ["Reading", "Running", "Developing", "Keeping packages"]
     assert [line for line in shown.splitlines() if line in groups] == groups
     for target in [
         "setup",
@@ -146,5 +158,7 @@ def test_help_lists_the_targets_in_groups(repository):
         "record",
         "verify",
         "clean",
+        "lock",
+        "audit",
     ]:
         assert f"\n  {target} " in shown

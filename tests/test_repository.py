@@ -22,6 +22,13 @@ def test_no_executed_notebook_is_tracked():
     assert tracked("*.ipynb") == []
 
 
+def test_no_file_tells_where_it_was_made():
+    """Recorded results and miniatures are binary files, among others."""
+    home = "/(home|root|tmp|Users)/"
+    found = subprocess.run(["git", "grep", "-laE", home], cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout.split() == []
+
+
 @pytest.mark.parametrize("chapter", [*ROOT.glob("book/*.md"), *ROOT.glob("book/runs/*.md")])
 def test_chapters_hold_calls_and_no_definitions(chapter):
     assert not re.search(r"^\s*(def|class) ", chapter.read_text(), re.MULTILINE)

@@ -228,4 +228,5 @@ def _with_source(claims: pd.DataFrame) -> pd.Series:
 def _styled(table: pd.DataFrame) -> Styler:
     left = {"selector": "th, td", "props": "text-align: left; vertical-align: top"}
     light = {"selector": "th.row_heading", "props": "font-weight: normal; min-width: 14em"}
-    return table.style.set_table_styles([left, light])
+    escaped = table.style.format(escape="html").format_index(escape="html")
+    return escaped.set_table_styles([left, light])

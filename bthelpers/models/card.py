@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -168,7 +169,7 @@ def _metadata(record: Mapping[str, str], parameters: Mapping[str, Any]) -> Model
 
 
 def _data(record: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
-    named = f"{record['dataset']}; participant {record['participant']}."
+    named = f"{_cell(record['dataset'])}; participant {record['participant']}."
     if _simulated(parameters):
         return (
             f"**Simulated.** {named} No brain was recorded: responses were computed from synthetic"
@@ -184,5 +185,5 @@ def _simulated(parameters: Mapping[str, Any]) -> bool:
 
 
 def _cell(value: str) -> str:
-    """Text that stays within its cell of a table."""
-    return " ".join(value.split()).replace("|", "\\|")
+    """Text that is no HTML and stays within its cell of a table."""
+    return html.escape(" ".join(value.split()), quote=False).replace("|", "\\|")

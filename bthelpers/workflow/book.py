@@ -68,7 +68,8 @@ def follow_results(app: Sphinx, config: Config) -> None:
     collect_pages(results, Path(app.srcdir) / PAGES)
     config.run_pages = run_pages(results)
     write_reference(Path(app.srcdir))
-    os.environ[ENVIRONMENT] = str(results)  # inherited by the chapters' kernels
+    # Inherited by the chapters' kernels. Relative to them: pages show messages that name files.
+    os.environ[ENVIRONMENT] = os.path.relpath(results, app.srcdir)
     caches = Path(app.outdir).parent / ".jupyter_cache"
     config.results_fingerprint = fingerprint(results)
     cache = choose_cache(caches, config.results_fingerprint)

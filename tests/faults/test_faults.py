@@ -8,13 +8,22 @@ from faults.kinds import KINDS
 from faults.record import Record, table
 from faults.site import Site
 from faults.trial import Fault, kind_of, trial
+from places import naming
 
 DONE = [Fault("a", 0, "recovered", "/home/me", 12), Fault("b", 1, "lost", "", 30)]
+USER = "somebody-else"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    return Site(tmp_path_factory.mktemp("faults"))
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("LOGNAME", "USER"):
+            patch.setenv(variable, USER)
+        yield Site(tmp_path_factory.mktemp("faults"))
+
+
+def test_results_tell_neither_where_nor_by_whom_they_were_made(site):
+    assert naming(site.root / "results", site.root, USER) == []
 
 
 @pytest.mark.parametrize("kind", ["SIGTERM", "damaged result", "damaged checkpoint"])

@@ -138,6 +138,8 @@ def test_no_name_breaks_the_metadata_or_the_table(record, text):
     table = card[card.index("## Provenance") : card.index("Parameters of the whole run")]
     rows = [line for line in table.split("\n") if line.startswith("|")]
     assert len(rows) == 2 + len(record) - 1
+    data = card[card.index("## Data") : card.index("- Voxels")]
+    assert "<" not in table + data
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 3 for row in rows)
 
 

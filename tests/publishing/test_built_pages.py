@@ -7,6 +7,7 @@ from urllib.parse import unquote, urldefrag, urlparse
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
+from places import naming
 from served import served
 
 BUILT = Path(__file__).parents[2] / "book/_build/html"
@@ -60,6 +61,10 @@ def test_a_page_loads_nothing_from_elsewhere(name):
         if element.get("rel") not in (["canonical"], ["next"], ["prev"])
     ]
     assert [address for address in loaded if urlparse(address).netloc] == []
+
+
+def test_no_file_tells_where_it_was_made():
+    assert naming(BUILT, Path(__file__).parents[2]) == []
 
 
 @pytest.fixture(scope="module")

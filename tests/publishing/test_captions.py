@@ -83,6 +83,7 @@ def test_a_caption_is_one_paragraph(tmp_path, content):
     assert "'gain' has to be one paragraph" in built(tmp_path, page)[1]
 
 
+SAID = "Invented <script>alert(1)</script> & *SIM01*"
 FILES = {
     "parameters": "../results/profile.json",
     "files": {
@@ -94,7 +95,7 @@ FILES = {
 
 def notebook(tmp_path, caption):
     """A chapter whose cell has pasted a source, and its files."""
-    data = {"text/plain": "SIM01", SOURCE_TYPE: FILES}
+    data = {"text/plain": SAID, SOURCE_TYPE: FILES}
     glued = new_output(
         "display_data",
         data={GLUE_PREFIX + kind: content for kind, content in data.items()},
@@ -115,7 +116,7 @@ def test_data_runs_and_parameters_are_below_a_caption(tmp_path, builder):
     if builder == "latex":
         assert "tuned.nc" not in page
         return
-    assert "Data: SIM01" in re.sub("<[^>]*>", "", page)
+    assert f"Data: {SAID}." in html.unescape(re.sub("<[^>]*>", "", page))
     links = re.findall(r'<a class="reference (?:download )?internal" [^>]*?href="([^"]*)"', page)
     if builder == "latex":
         assert "tuned.nc" not in page

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 from impact_results import SMOKE
+from places import naming
 
 from bthelpers.params.loading import load, to_dict
 from bthelpers.results.store import read_dataset, write_dataset
@@ -43,11 +44,16 @@ kernelspec: {name: python3, display_name: Python 3}
 
 ```{code-cell}
 from pathlib import Path
+from bthelpers.core.errors import ResultsError
 from bthelpers.results.store import Results
 executions = Path("executions")
 executions.write_text(executions.read_text() + "x" if executions.exists() else "x")
 result = Results.current().open("hubert-mini", "SIM01", "pretrained", "alignment")
 print("the alignment is", float(result["alignment"]), result.attrs["profile"])
+try:
+    Results.current().open("hubert-mini", "SIM02", "pretrained", "alignment")
+except ResultsError as reason:
+    print(reason)
 ```
 """
 
@@ -105,6 +111,7 @@ class Book:
         self.repository = repository
         self.book = repository / "book"
         self.book.mkdir()
+        self.page = self.book / "_build" / "html" / "chapter.html"
         (self.book / "_config.yml").write_text(CONFIG)
         (self.book / "_toc.yml").write_text("format: jb-book\nroot: chapter\n")
         (self.book / "chapter.md").write_text(PAGE)
@@ -125,7 +132,7 @@ class Book:
         """What the chapter prints after a build."""
         done = self.build(**environment)
         assert done.returncode == 0, done.stderr
-        page = (self.book / "_build" / "html" / "chapter.html").read_text()
+        page = self.page.read_text()
         assert "the workflow makes" in done.stderr
         assert "the workflow makes" not in page
         (shown,) = re.findall(r"the alignment is (\S+ \w+)", page)
@@ -144,6 +151,8 @@ def test_a_page_shows_the_results_that_are_there(tmp_path):
     book = Book(tmp_path)
     assert book.shown() == "0.25 demo"
     assert book.executions() == 1
+    assert "../results/demo/hubert-mini/SIM02" in book.page.read_text()
+    assert naming(tmp_path / "book/_build/html", tmp_path) == []
 
     assert book.shown() == "0.25 demo"
     assert book.executions() == 1  # nothing has changed

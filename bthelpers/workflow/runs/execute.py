@@ -20,6 +20,7 @@ from uuid import uuid4
 from bthelpers.workflow.runs.receipts import changed_since, digests, write_receipt
 
 RANK = "RANK"  # names a process, counted from 0, where several were launched
+STANDARD_INPUT = "ignore:the file is not specified with any extension"  # to papermill, it is a file
 
 
 def execute(
@@ -55,7 +56,10 @@ def execute(
     first = os.environ.get(RANK, "0") == "0"
     log, output = ("--log-output", str(executed)) if first else ("--no-log-output", os.devnull)
     run = ["papermill", log, "--no-progress-bar", *parameters, "-", output]
-    status = converted.returncode or subprocess.run(run, input=converted.stdout).returncode
+    quiet = {"PYTHONWARNINGS": STANDARD_INPUT} | os.environ
+    status = (
+        converted.returncode or subprocess.run(run, input=converted.stdout, env=quiet).returncode
+    )
     if status == 0 and first:
         write_receipt(receipt, before, outputs)
     return status
