@@ -19,6 +19,7 @@ FAKES = {
     "papermill": """#!/bin/bash
 grep --quiet "jupytext:" || exit 1
 log="${@: -1}"; folder=$(dirname "$log"); step=$(basename "$log" .ipynb)
+echo '{}' > "$log"
 case "$step" in
   dataset) mkdir -p data/smoke/derivative; echo '{}' > data/smoke/derivative/respdict.json;;
   corpora) mkdir -p data/smoke_corpora/speech_commands

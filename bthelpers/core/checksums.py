@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bthelpers.core.files import atomic_path
+from bthelpers.core.files import atomic_path, atomic_write_text
 from bthelpers.core.provenance import file_digest
 
 SUMS = "SHA256SUMS"
@@ -28,6 +28,11 @@ def checked_path(path: str | Path) -> Iterator[Path]:
     with atomic_path(sums_beside(path)) as sums, atomic_path(path) as temporary:
         yield temporary
         sums.write_text(f"{file_digest(temporary)}  {path.name}\n", encoding="utf-8")
+
+
+def write_sum(file: Path) -> None:
+    """Write the checksum of a file, which is whole, beside it."""
+    atomic_write_text(sums_beside(file), f"{file_digest(file)}  {file.name}\n")
 
 
 def write_sums(folder: Path) -> None:

@@ -29,6 +29,7 @@ from sphinx.config import Config
 from sphinx.ext import apidoc
 from sphinx.util import logging
 
+from bthelpers.core.checksums import is_intact, sums_beside
 from bthelpers.core.errors import parsing
 from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import digest, file_digest
@@ -38,6 +39,7 @@ from bthelpers.workflow.steps import planned_runs
 
 LIBRARY = Path(__file__).parents[1]
 PAGES = "executed"  # folder of the runs' pages, in the book
+LEFT_OUT = "delete it, and its page is left out"
 KEPT_CACHES = 3  # so that going back to another profile, or undoing a change, executes nothing
 
 logger = logging.getLogger(__name__)
@@ -185,7 +187,9 @@ def collect_pages(results: Path, folder: Path) -> list[Path]:
     for notebook in sorted(results.rglob("*.ipynb")):
         owner = notebook.relative_to(results)
         page = folder / f"{_page_name(owner)}.ipynb"
-        with parsing(notebook, "notebook", "delete it, and its page is left out", SystemExit):
+        if sums_beside(notebook).exists() and not is_intact(notebook):
+            raise SystemExit(f"{notebook} is not as its run left it: {LEFT_OUT}")
+        with parsing(notebook, "notebook", LEFT_OUT, SystemExit):
             content = _titled(json.loads(notebook.read_bytes()), owner.parts[:-1])
         pages[page] = json.dumps(content, indent=1) + "\n"
     for outdated in set(folder.glob("*.ipynb")) - set(pages):

@@ -10,6 +10,7 @@ import xarray as xr
 from impact_results import SMOKE
 from places import naming
 
+from bthelpers.core.checksums import write_sum
 from bthelpers.params.loading import load, to_dict
 from bthelpers.results.store import read_dataset, write_dataset
 from bthelpers.workflow import book as sphinx_results
@@ -64,6 +65,7 @@ import sys
 from pathlib import Path
 import xarray as xr
 from bthelpers.results.store import write_dataset
+from bthelpers.core.checksums import write_sum
 from bthelpers.params.loading import load, to_dict
 profile = sys.argv[1]
 print("the workflow makes", profile, file=sys.stderr)
@@ -287,6 +289,18 @@ def test_a_damaged_notebook_is_named(tmp_path, content):
     notebook(tmp_path / "results/dataset.ipynb", "Dataset")
     (tmp_path / "results/voxels.ipynb").write_text(content)
     with pytest.raises(SystemExit, match=r"results/voxels\.ipynb is truncated .*: delete it, and"):
+        collect_pages(tmp_path / "results", tmp_path / "pages")
+
+
+def test_a_notebook_with_another_number_than_its_run_wrote_is_named(tmp_path):
+    path = tmp_path / "results/voxels.ipynb"
+    notebook(path, "Voxels", "r = 0.1")
+    write_sum(path)
+    assert len(collect_pages(tmp_path / "results", tmp_path / "pages")) == 1
+    path.write_text(path.read_text().replace("0.1", "0.7"))
+    with pytest.raises(
+        SystemExit, match=r"voxels\.ipynb is not as its run left it: delete it, and"
+    ):
         collect_pages(tmp_path / "results", tmp_path / "pages")
 
 

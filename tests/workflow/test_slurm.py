@@ -102,7 +102,8 @@ def results(root):
     """What the runs have written, by file."""
     folders = (root / "results", root / "data")
     files = (file for folder in folders for file in folder.rglob("*") if file.is_file())
-    kept = (file for file in files if file.suffix not in (".ipynb", ".log", ".lock"))
+    of_one_start = (".ipynb", ".ipynb.sha256", ".log", ".lock")
+    kept = (file for file in files if not file.name.endswith(of_one_start))
     return {str(file.relative_to(root)): file.read_bytes() for file in kept}
 
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from bthelpers.core.checksums import sums_beside, write_sum
 from bthelpers.workflow.runs.receipts import changed_since, digests, write_receipt
 
 RANK = "RANK"  # names a process, counted from 0, where several were launched
@@ -33,7 +34,7 @@ def execute(
     notebook : str
         In jupytext's format.
     executed : Path
-        The notebook with its outputs.
+        The notebook with its outputs; once it is whole, its checksum lies beside it.
     named : sequence of str
         Parameters, as ``key=name``; names are text also where they look like numbers.
     inputs, outputs : list of str
@@ -54,6 +55,8 @@ def execute(
     converted = subprocess.run(convert, stdout=subprocess.PIPE)
     parameters = [word for pair in named for word in ("-r", *pair.split("=", 1))]
     first = os.environ.get(RANK, "0") == "0"
+    if first:
+        sums_beside(executed).unlink(missing_ok=True)
     log, output = ("--log-output", str(executed)) if first else ("--no-log-output", os.devnull)
     run = ["papermill", log, "--no-progress-bar", *parameters, "-", output]
     quiet = {"PYTHONWARNINGS": STANDARD_INPUT} | os.environ
@@ -61,6 +64,7 @@ def execute(
         converted.returncode or subprocess.run(run, input=converted.stdout, env=quiet).returncode
     )
     if status == 0 and first:
+        write_sum(executed)
         write_receipt(receipt, before, outputs)
     return status
 

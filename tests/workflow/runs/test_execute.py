@@ -7,11 +7,12 @@ import time
 
 import pytest
 
+from bthelpers.core.checksums import is_intact, sums_beside
 from bthelpers.workflow.runs import execute
 from bthelpers.workflow.runs.receipts import changed_since, digests
 
 PAPERMILL = """#!/bin/bash
-cat > executed; echo "$@" >> calls
+cat | tee executed > "${@: -1}"; echo "$@" >> calls
 echo "$(cat in)" > out
 exit $(cat status)
 """
@@ -48,6 +49,7 @@ def test_a_notebook_is_executed_with_its_parameters_and_leaves_a_receipt(run, tm
     assert calls(tmp_path) == [f"{options} - run.ipynb"]
     receipt = json.loads((tmp_path / "run.json").read_text())
     assert receipt == {"inputs": digests(["run.md", "in"]), "outputs": digests(["out"])}
+    assert is_intact(tmp_path / "run.ipynb")
 
 
 def test_of_several_processes_the_first_writes(run, tmp_path, monkeypatch):
@@ -104,6 +106,7 @@ def test_a_failed_run_leaves_no_receipt_of_what_it_wrote(run, tmp_path):
     (tmp_path / "in").write_text("2")
     (tmp_path / "status").write_text("3")
     assert run() == 3
+    assert not sums_beside(tmp_path / "run.ipynb").exists()
     assert changed_since(tmp_path / "run.json", digests(["run.md", "in"]), ["out"]) == "out"
     (tmp_path / "in").write_text("1")  # as it was, but the output is not
     (tmp_path / "status").write_text("0")
