@@ -64,8 +64,8 @@ def test_several_processes_execute_a_notebook_side_by_side(run, tmp_path):
     """And one that fails, though it is not the first, ends the others with the run."""
     papermill = tmp_path / "bin/papermill"
     both = "until [ -e executed-0-of-2 ] && [ -e executed-1-of-2 ]; do sleep 0.1; done"
-    script = PAPERMILL.replace("cat > executed", f"cat > executed-$RANK-of-$WORLD_SIZE; {both}")
-    papermill.write_text(script)
+    script = PAPERMILL.replace("tee executed", "tee executed-$RANK-of-$WORLD_SIZE")
+    papermill.write_text(script.replace("echo", f"{both}; echo", 1))
     sys.argv += ["--processes", "2"]
     assert run() == 0
     assert len(calls(tmp_path)) == 2
