@@ -94,4 +94,5 @@ for name, step in STEPS.items():
             runtime=partial(doubled, name, "runtime", step.minutes),
         shell:
             "{sys.executable:q} -m bthelpers.workflow.runs.execute {input[0]:q} {params.executed:q}"
-            " --processes {params.processes:q} --named {params.named:q} --inputs {input:q} --outputs {output:q} > {log:q} 2>&1"
+            " --processes {params.processes:q} --named {params.named:q}"
+            " --inputs {input:q} --outputs {output:q} > {log:q} 2>&1"
