@@ -14,6 +14,7 @@ from faults.site import PATIENCE, TUNED, TUNING, Site
 from fuzz.damages import bits_flipped, emptied, truncated
 
 from bthelpers.core.checksums import SUMS, write_sums
+from bthelpers.workflow.book import collect_pages
 
 Mend = Callable[[], object]
 DAY = 86_400 * 10**9  # ns
@@ -90,6 +91,18 @@ def damaged(
         return in_place(path, lambda: damage(path, rng))
 
     return fault
+
+
+def damaged_notebook(site, rng):
+    """An executed one, because of which nothing is computed again: the book names it."""
+    mend = damaged("results/faults/**/*.ipynb")(site, rng)
+    told = ""
+    try:
+        collect_pages(site.root / "results/faults", site.folder / "pages")
+    except SystemExit as error:
+        told = str(error)
+    assert f"{site.root}/results" in told, "the book shows it"
+    return mend
 
 
 def damaged_checkpoint(site, rng):

@@ -27,7 +27,7 @@ KINDS = {
     "damaged checkpoint": changes.damaged_checkpoint,
     "results deleted meanwhile": changes.results_deleted,
     "killed alone": interruptions.killed_alone,
-    "damaged notebook": damaged("results/faults/**/*.ipynb"),
+    "damaged notebook": changes.damaged_notebook,
     "out of memory": interruptions.out_of_memory,
     "input changed meanwhile": changes.input_changed_meanwhile,
     "unwritable folder": changes.unwritable_folder,
