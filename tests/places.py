@@ -9,11 +9,12 @@ def naming(folder, root, user=None):
 
     A user's name is looked for as well where it is given: most are words that anything may hold.
     """
-    places = {str(root), sys.prefix, f"{Path.home()}/", *([user] if user else [])}
+    folders = {Path(root), Path(sys.prefix), Path.home()} - {Path("/")}
+    places = [*(f"{place}/" for place in folders), *filter(None, [user])]
     return [
         (path.relative_to(folder).as_posix(), place)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        for place in sorted(places)
+        for place in places
         if place.encode() in path.read_bytes()
     ]
