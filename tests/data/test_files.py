@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from textgrids import ENCODINGS, FORMS, INTERVALS, POINTS, praat_bytes, praat_text
 
@@ -67,6 +67,8 @@ def test_a_textgrid_reads_as_it_was_written(
     text = praat_text([tiers[k] for k in order], form, times[-1])
     text = text if final else text.rstrip()
     content = praat_bytes(text.replace("\n", newline), encoding)
+    if encoding == "latin-1" and not text.isascii():  # what is UTF-8 as well is read as that
+        assume("\ufffd" in content.decode("utf-8", "replace"))
     found, n_overlaps = read(tmp_path_factory.mktemp("grid"), content)
     for _, name, entries in tiers[:2]:
         expected = [Interval(a, b, label.strip()) for a, b, label in entries if label.strip()]

@@ -34,6 +34,7 @@ CHOOSING = {  # runs of a model
 # takes up another one's results are made again because of them.
 STEPS = {
     "name": set(),
+    "gpus_per_tuning": set(),
     "conditions": set(),  # which runs there are, and nothing within a run
     "evaluations": set(),
     "dataset.participants": TRANSFER_STEPS,

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 RATE = 32
 TINY = {
     "dataset.simulate.training_stories": 2,
+    "dataset.simulate.validation_stories": 1,
     "dataset.simulate.minutes_train": 0.3,
     "dataset.simulate.minutes_validation": 0.1,
     "dataset.simulate.minutes_test": 0.3,
