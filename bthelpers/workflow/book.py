@@ -191,12 +191,19 @@ def collect_pages(results: Path, folder: Path) -> list[Path]:
             raise SystemExit(f"{notebook} is not as its run left it: {LEFT_OUT}")
         with parsing(notebook, "notebook", LEFT_OUT, SystemExit):
             content = _titled(json.loads(notebook.read_bytes()), owner.parts[:-1])
-        pages[page] = json.dumps(content, indent=1) + "\n"
+        pages[page] = _without_places(json.dumps(content, indent=1)) + "\n"
     for outdated in set(folder.glob("*.ipynb")) - set(pages):
         outdated.unlink()
     for page, text in pages.items():
         write_if_changed(page, text)
     return list(pages)
+
+
+def _without_places(text: str) -> str:
+    """Text in which files, as warnings name them, are named from the repository or environment."""
+    for place in (sys.prefix, str(LIBRARY.parent)):
+        text = text.replace(f"{place}/", "")
+    return text
 
 
 def run_pages(results: Path) -> dict[str, str]:

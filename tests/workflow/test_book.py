@@ -337,3 +337,10 @@ def test_only_changed_pages_are_written_and_old_ones_removed(tmp_path):
     (results / "a.ipynb").unlink()
     assert [page.name for page in collect_pages(results, folder)] == ["b.ipynb", "c.ipynb"]
     assert not (folder / "a.ipynb").exists()
+
+
+def test_pages_name_files_from_the_repository_or_the_environment(tmp_path):
+    places = [f"{sphinx_results.LIBRARY}/a.py:1: careful", f"{sys.prefix}/lib/b.py:2: beware"]
+    notebook(tmp_path / "results/dataset.ipynb", "Dataset", "; ".join(places))
+    [page] = collect_pages(tmp_path / "results", tmp_path / "pages")
+    assert '"bthelpers/a.py:1: careful; lib/b.py:2: beware"' in page.read_text()
