@@ -12,7 +12,8 @@ from bthelpers.workflow.runs import execute
 from bthelpers.workflow.runs.receipts import changed_since, digests
 
 PAPERMILL = """#!/bin/bash
-cat | tee executed > "${@: -1}"; echo "$@" >> calls
+cat > executed; echo "$@" >> calls
+echo '{}' > "${@: -1}"
 echo "$(cat in)" > out
 exit $(cat status)
 """
