@@ -12,8 +12,7 @@ from bthelpers.workflow.runs import execute
 from bthelpers.workflow.runs.receipts import changed_since, digests
 
 PAPERMILL = """#!/bin/bash
-cat > executed; echo "$@" >> calls
-echo '{}' > "${@: -1}"
+cat | tee executed > "${@: -1}"; echo "$@" >> calls
 echo "$(cat in)" > out
 exit $(cat status)
 """
