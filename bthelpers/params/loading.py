@@ -61,6 +61,27 @@ def to_dict(profile: Profile) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(profile)))
 
 
+def places(parameters: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """What parameters name by its place on this machine, by dotted key.
+
+    Results, cards and pages hold the parameters: they would tell the place.
+
+    Parameters
+    ----------
+    parameters : mapping
+        As `to_dict` makes them, or a part of them.
+    above : str
+        Begins the keys of a part.
+    """
+    found = {}
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            found |= places(value, f"{above}{name}.")
+        elif isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
+            found[f"{above}{name}"] = value
+    return found
+
+
 def _read_layers(path: Path, chain: tuple[Path, ...] = ()) -> list[tuple[str, dict]]:
     """Contents of a file and of those that it extends, the most basic one first."""
     if path.resolve() in chain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ from bthelpers.data.files import read_table, refuse_to_replace
 from bthelpers.data.inventory import take_inventory
 from bthelpers.data.recordings.opening import open_dataset, region_masks, region_table
 from bthelpers.encoding.ceiling import load_published
+from bthelpers.params.loading import places, to_dict
 from bthelpers.params.schema import ParameterError
 from bthelpers.params.settings import CorporaSettings, DatasetSettings, ModelSettings, Profile
 from bthelpers.params.simulation import CorporaSpec, SimulationSpec
@@ -38,6 +40,11 @@ def problems(profile: Profile, repository: Path) -> list[str]:
         A line for everything that is wrong, with its remedy.
     """
     return [
+        *(
+            f"{key}: results and pages would tell {place}, a place on this machine:"
+            f" `ln -s {shlex.quote(place)} data/`, and name it data/{Path(place).name}"
+            for key, place in places(to_dict(profile)).items()
+        ),
         *_unknown_regions(profile, repository),
         *(
             problem
