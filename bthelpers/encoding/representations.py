@@ -24,7 +24,10 @@ from bthelpers.models.front_ends import StoryFrames, WindowFrames
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import RepresentationSettings
 
+# Windows go through a GPU so many at once; through a processor, as many as its cache holds tokens
+# of, or one.
 WINDOWS_PER_BATCH = 64
+CACHED = 2**19  # numbers
 
 
 # What stands for a window is the mean of its last tokens: of one, of all, or of those that are new
@@ -103,15 +106,19 @@ def window_features(
     token_windows = encoder.token_windows(stops, settings.window)
     # Windows that slide by less than a token can be the same.
     distinct, which = np.unique(token_windows, axis=0, return_inverse=True)
-    at_once = at_once or windows_at_once()
+    at_once = at_once or windows_at_once(encoder, settings)
     features = pooled_windows(encoder, encoder.frames(waveform), distinct, settings, at_once)
     return (features if len(distinct) == len(times) else features[:, which]), times
 
 
-def windows_at_once() -> BatchSize:
+def windows_at_once(encoder: SpeechEncoder, settings: RepresentationSettings) -> BatchSize:
     """How many windows go through a model at once."""
+    number = WINDOWS_PER_BATCH
+    if encoder.device.type == "cpu":
+        per_window = encoder.n_tokens(settings.window) * encoder.hidden_size
+        number = min(number, max(1, CACHED // per_window))
     remedy = "set `representation.precision` to bfloat16, or take a smaller model"
-    return BatchSize(WINDOWS_PER_BATCH, "windows", remedy)
+    return BatchSize(number, "windows", remedy)
 
 
 @torch.no_grad()
@@ -168,7 +175,7 @@ def extract(
         With coordinates ``story`` and ``time`` (seconds of sound) along ``tr``. Attributes are
         those of the `WindowClock`.
     """
-    rows, at_once = [], windows_at_once()
+    rows, at_once = [], windows_at_once(encoder, settings)
     progress = Progress("representations", len(stories))
     for story in stories:
         features, times = window_features(encoder, dataset.waveform(story), settings, at_once)

@@ -1,4 +1,4 @@
-"""WavLM's attention, which calls its projections.
+"""Attention: fused where nothing is learnt from it, and of WavLM one that calls its projections.
 
 transformers hands the weights of WavLM's projections to PyTorch's attention: whatever replaces or
 wraps a projection, such as an adapter of peft, is never called there, and learns nothing.
@@ -11,7 +11,22 @@ import math
 import torch
 from torch import nn
 from torch.nn.functional import dropout, softmax
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import eager_mask
+from transformers.models.wav2vec2.modeling_wav2vec2 import eager_attention_forward
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
+
+FUSED_WITHOUT_GRADIENTS = "fused_without_gradients"
+
+
+def _fused_without_gradients(module: nn.Module, *tensors, **options):
+    attend = eager_attention_forward if torch.is_grad_enabled() else sdpa_attention_forward
+    return attend(module, *tensors, **options)
+
+
+AttentionInterface.register(FUSED_WITHOUT_GRADIENTS, _fused_without_gradients)
+AttentionMaskInterface.register(FUSED_WITHOUT_GRADIENTS, eager_mask)
 
 
 class CallingAttention(WavLMAttention):

@@ -97,7 +97,8 @@ def tuning_seconds(
 
 def window_seconds(encoder: SpeechEncoder, settings: RepresentationSettings) -> float:
     """Time per window of extracting representations, measured on a batch of noise."""
-    frames, at_once = encoder.frames(noise(settings.window + 1)), windows_at_once()
+    frames = encoder.frames(noise(settings.window + 1))
+    at_once = windows_at_once(encoder, settings)
     token_windows = np.tile([[0, encoder.n_tokens(settings.window)]], (at_once.number, 1))
     batch = partial(pooled_windows, encoder, frames, token_windows, settings, at_once)
     return seconds_of(batch) / len(token_windows)

@@ -16,6 +16,7 @@ from bthelpers.encoding.representations import (
     WindowClock,
     extract,
     window_features,
+    windows_at_once,
 )
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.loading import load
@@ -115,7 +116,9 @@ def test_the_last_window_ends_with_the_sound(stride, n_strides, extra):
 def test_batches_change_nothing(monkeypatch):
     encoder, waveform = SpeechEncoder(tiny_model()), sound(6)
     many, _ = window_features(encoder, waveform, SETTINGS)
-    monkeypatch.setattr(representations, "WINDOWS_PER_BATCH", 1)
+    assert windows_at_once(encoder, SETTINGS).number > 1
+    monkeypatch.setattr(representations, "CACHED", 1)
+    assert windows_at_once(encoder, SETTINGS).number == 1
     one, _ = window_features(encoder, waveform, SETTINGS)
     np.testing.assert_allclose(many, one, atol=1e-5)
 

@@ -3,7 +3,11 @@ import pytest
 import torch
 from tiny_models import tiny_model
 
-from bthelpers.models.attention import CallingAttention, call_projections
+from bthelpers.models.attention import (
+    FUSED_WITHOUT_GRADIENTS,
+    CallingAttention,
+    call_projections,
+)
 from bthelpers.models.speech import SpeechEncoder
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
@@ -47,6 +51,26 @@ def test_results_and_gradients_are_those_of_transformers_bit_by_bit(precision, m
     assert all(map(torch.equal, *layers))
     assert gradients[0].keys() == gradients[1].keys()
     assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
+
+
+@pytest.mark.parametrize("family", ["hubert", "wav2vec2"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_without_gradients_attention_is_fused_and_with_them_it_is_not(family, masked):
+    """And both come to the same."""
+    mask = torch.ones(3, 9_000, dtype=torch.int64)
+    mask[1, 6_000:] = 0
+    model = tiny_model(family)
+
+    def last(attention, learns):
+        model.config._attn_implementation = attention
+        with torch.set_grad_enabled(learns):
+            return model(sound(), attention_mask=mask if masked else None).last_hidden_state
+
+    plain, fused = last("eager", False), last(FUSED_WITHOUT_GRADIENTS, False)
+    assert torch.equal(last(FUSED_WITHOUT_GRADIENTS, True), plain)
+    assert torch.equal(fused, last("sdpa", False)) or masked
+    assert not torch.equal(fused, plain)
+    torch.testing.assert_close(fused, plain, atol=1e-5, rtol=0)
 
 
 def test_every_projection_of_an_encoder_is_called_once_a_layer():

@@ -1,5 +1,6 @@
 """What a profile would compute, and what it takes."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -137,7 +138,7 @@ def test_noise_is_a_story_of_that_length():
 @pytest.fixture
 def runnable(tiny_encoder_folder):
     profile = load(ROOT / "params/smoke.yaml", {"tuning.window": 2.0, "representation.window": 2.0})
-    models = {"hubert-mini": ModelSettings(str(tiny_encoder_folder), None)}
+    models = {"hubert-mini": ModelSettings(os.path.relpath(tiny_encoder_folder, ROOT), None)}
     return replace(profile, name="never_run", models=models)
 
 
