@@ -54,12 +54,18 @@ class TuningSettings:
     adaptation: Adaptation = "full"  # all weights of the transformer, or low-rank changes by LoRA
     rank: Annotated[StrictInt, *at_least(0)] = 4  # of adapters; 0: the head alone is tuned; many: 8
     alpha: NonNegative = 4.0  # adapters' outputs are multiplied by alpha / rank; code of many: 32
+    adapter_lr: Positive | None = None  # peak learning rate of adapters; null: the transformer's
     adapter_dropout: Share = 0.1  # of what goes into adapters; the same in the code of many
     jointly: Names | None = None  # participants whom one model is tuned to at once; null: all
     heads: Literal["shared", "separate"] = "shared"  # of participants that are tuned to at once
     adapted: Names = ("q_proj", "k_proj", "v_proj")  # linear layers with an adapter: W^Q, W^K, W^V
     unheard: Names | None = None  # training stories that no model is tuned on, for `minutes`
     keep: Kept = "loss"  # epoch of least loss; or of highest r of a refitted ridge, or none of them
+
+    @property
+    def model_lr(self) -> float:
+        """Peak learning rate of that which is tuned of the model."""
+        return (self.adaptation == "lora" and self.adapter_lr) or self.transformer_lr
 
     @property
     def trs_per_segment(self) -> int:

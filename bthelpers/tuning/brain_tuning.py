@@ -120,7 +120,7 @@ class BrainTuning:
         n_steps = math.ceil(n_segments / settings.segments_per_step) * len(self.training_of)
         heard = [(one, story) for of_all in splits for one in of_all for story in of_all[one]]
         groups = [
-            {"params": self.encoder.transformer_parameters(), "lr": settings.transformer_lr},
+            {"params": self.encoder.transformer_parameters(), "lr": settings.model_lr},
             {"params": list(self.heads.parameters()), "lr": settings.head_lr},
         ]
         return Trainer(
@@ -142,7 +142,7 @@ class BrainTuning:
                 [pretrained.model],
                 (x for _, story in heard for x in (story.waveform, story.times, story.responses)),
             ),
-            rates="`tuning.transformer_lr` and `tuning.head_lr`",
+            rates="`tuning.transformer_lr`, `tuning.adapter_lr` and `tuning.head_lr`",
             kept=("model",) if stop_after is None else (),
             candidate=settings.keep == "refit" and stop_after is None,
             measure="loss" if self.score is None else "-r",

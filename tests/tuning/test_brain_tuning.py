@@ -146,12 +146,20 @@ def rates():
     handle.remove()
 
 
-def test_both_rates_follow_the_schedule(encoder, training, validation, rates):
-    settings = replace(SETTINGS, sharing="window")  # 24 TRs, 6 a step
+@pytest.mark.parametrize(
+    ("adapted", "expected_lr"),
+    [
+        ({"adapter_lr": 0.05}, SETTINGS.transformer_lr),
+        ({"adaptation": "lora"}, SETTINGS.transformer_lr),
+        ({"adaptation": "lora", "adapter_lr": 0.05}, 0.05),
+    ],
+)
+def test_both_rates_follow_the_schedule(encoder, training, validation, rates, adapted, expected_lr):
+    settings = replace(SETTINGS, sharing="window", **adapted)  # 24 TRs, 6 a step
     brain_tune(encoder, training, validation, settings, seed=0)
-    transformer, head = np.transpose(rates)
+    model, head = np.transpose(rates)
     assert len(rates) == 3 * 4
-    np.testing.assert_allclose(transformer / head, settings.transformer_lr / settings.head_lr)
+    np.testing.assert_allclose(model / head, expected_lr / settings.head_lr)
     # a chunk's random offset could add a segment to each of the three stories: 27 in 5 steps
     expected = [linear_warmup_decay(step, 15, settings.warmup) for step in range(12)]
     np.testing.assert_allclose(head / settings.head_lr, expected)

@@ -102,6 +102,7 @@ CHOICES = {
     "tuning.head": ("bottleneck",),
     "tuning.heads": ("separate",),
     "tuning.layer": (1,),
+    "tuning.adapter_lr": (1.0e-3,),
     "tuning.unheard": (["story01"],),
     "transfer.regions": (["late_language"],),
     "transfer.layers": ([1],),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 
@@ -60,6 +61,17 @@ def test_of_several_processes_the_first_writes(run, tmp_path, monkeypatch):
     assert not (tmp_path / "run.json").exists()
 
 
+@pytest.fixture
+def handlers():
+    """PyTorch's launcher leaves its own, which other tests would meet."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
 def test_several_processes_execute_a_notebook_side_by_side(run, tmp_path):
     """And one that fails, though it is not the first, ends the others with the run."""
     papermill = tmp_path / "bin/papermill"
