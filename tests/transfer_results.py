@@ -102,6 +102,7 @@ def write_tunings(root):
 
 
 N_STORIES, ORDERS, LONGEST = [2, 4, 8, 16], 3, {"heard": 4, "unheard": 3}
+N_DRAWS = 20
 LANGUAGE, AUDITORY = "late_language", "primary_auditory"
 # By what a model was tuned to: alignment after so many stories, of the pretrained model's best.
 CURVES = {
@@ -125,9 +126,16 @@ def minutes(kind, tuned_to=None):
             curves[person, k, :, :n] = np.stack([language, auditory], -1)
     known = np.isfinite(curves[..., 0])
     spent = np.where(known, 4.0 * np.array(N_STORIES), np.nan)
+    blocks = 1 + 0.02 * np.random.default_rng(0).normal(size=N_DRAWS)  # the same for all models
     return xr.Dataset(
-        {"alignment": (dims, curves), "r": (dims, curves / 2), "minutes": (dims[:-1], spent)},
         {
+            "alignment": (dims, curves),
+            "draws": ((*dims, "draw"), curves[..., None] * blocks),
+            "r": (dims, curves / 2),
+            "minutes": (dims[:-1], spent),
+        },
+        {
+            "n_drawn": ("draw", np.full(N_DRAWS, 8)),
             "participant": PEOPLE,
             "stories": list(LONGEST),
             "n_stories": N_STORIES,

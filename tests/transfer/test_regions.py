@@ -6,7 +6,13 @@ import xarray as xr
 from transfer_inputs import PROFILE, inputs_of, meaning, model_of
 
 from bthelpers.encoding.alignment import evaluate_layers
-from bthelpers.transfer.regions import layers_read, mean_over_layers, region_means, resampled_means
+from bthelpers.transfer.regions import (
+    layers_read,
+    mean_over_layers,
+    region_means,
+    resampled_alignment,
+    resampled_means,
+)
 
 
 def test_means_are_those_of_all_layers_evaluation():
@@ -44,6 +50,15 @@ def test_without_a_ceiling_draws_are_those_of_alignment_at_a_ceiling_of_one():
     ones = replace(inputs, ceiling=np.ones_like(inputs.ceiling))
     expected = evaluate_layers(features.expand_dims(layer=[0]), ones).isel(layer=0)
     np.testing.assert_allclose(found["r_draws"], expected["draws"], rtol=1e-5)
+    xr.testing.assert_allclose(found[["r", "alignment"]], region_means(features, inputs))
+
+
+def test_draws_are_those_of_alignment():
+    latent = meaning(0)
+    features, inputs = model_of(latent, 1.0), inputs_of(latent)
+    found = resampled_alignment(features, inputs)
+    expected = evaluate_layers(features.expand_dims(layer=[0]), inputs).isel(layer=0)
+    np.testing.assert_allclose(found["draws"], expected["draws"], rtol=1e-5)
     xr.testing.assert_allclose(found[["r", "alignment"]], region_means(features, inputs))
 
 

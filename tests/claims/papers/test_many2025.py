@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 from transfer_results import MODEL, minutes, write_minutes
 
 from bthelpers.claims.papers import many2025
@@ -8,6 +9,7 @@ from bthelpers.claims.verdicts import evaluate_claims
 from bthelpers.results.runs import BASELINE
 from bthelpers.results.store import write_dataset
 from bthelpers.results.transfer.minutes import JOINT, NEW, OTHER, OWN, TUNED_TO, load_minutes
+from bthelpers.statistics.intervals import interval
 
 
 @pytest.fixture
@@ -22,11 +24,28 @@ def test_shares_of_the_minutes_are_those_of_the_table(results, role):
     np.testing.assert_allclose(value.sel(condition=BASELINE), 100)
     np.testing.assert_allclose(value.sel(condition=JOINT), 12.5)
     np.testing.assert_allclose(value.sel(condition=OTHER), 50)
-    assert found["draws"].sizes["draw"] == many2025.N_DRAWS
-    assert (found["n_drawn"] == 3).all()
+    assert (found["n_drawn"] == 3).all()  # orders: of blocks, there are more
+
+
+@pytest.mark.parametrize("region", ["late_language", "primary_auditory"])
+def test_what_is_uncertain_of_one_participant_is_the_story_too(results, region):
+    """Where all orders come to the same, as they do where all stories are taken."""
+    rng = np.random.default_rng(0)
+    for condition in (BASELINE, JOINT):
+        path = results.root / MODEL / condition / "minutes.nc"
+        one = minutes(condition)
+        one["alignment"] = one["alignment"].mean("order") + 0 * one["alignment"]
+        noise = xr.DataArray(rng.normal(size=one.sizes["draw"]), dims="draw")
+        one["draws"] = one["alignment"] * (1 + 0.05 * noise)
+        write_dataset(one, path, {})
+    found = highest_gain(results, MODEL, region, NEW, HEARD).sel(condition=JOINT)
+    blocks = interval(found.isel(participant=0))
+    assert (blocks.sel(bound="low") < found["value"].item() - 5).all()
+    assert (blocks.sel(bound="high") > found["value"].item() + 5).all()
 
 
 def test_resampled_orders_are_means_over_as_many(results):
+    """Draws of blocks apart, which are the same for all models, and cancel."""
     found = highest_gain(results, MODEL, "late_language", NEW, UNHEARD)
     curves = load_minutes(results, MODEL).sel(stories=UNHEARD, participant="SIM03")
     best = curves["alignment"].sel(region="late_language", n_stories=8)
