@@ -7,6 +7,7 @@ Beside these curves, there are such of stories that no model has heard.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,9 @@ from bthelpers.core.timing import TR
 from bthelpers.encoding.inputs import EncodingInputs
 from bthelpers.params.evaluations import TransferSettings
 from bthelpers.transfer.participants import ReadInputs
-from bthelpers.transfer.regions import mean_over_layers
+from bthelpers.transfer.regions import mean_over_layers, resampled_alignment
+
+N_DRAWS = 200  # of the bootstrap, at each of many points
 
 
 def learning_curve(
@@ -49,8 +52,8 @@ def learning_curve(
     Returns
     -------
     Dataset (order, n_stories)
-        ``minutes`` of responses, and ``r`` and ``alignment`` (order, n_stories, region), as of
-        `bthelpers.transfer.regions.region_means`.
+        ``minutes`` of responses, and ``r`` and ``alignment`` (order, n_stories, region) with
+        ``draws``, as of `bthelpers.transfer.regions.resampled_alignment`.
 
     Raises
     ------
@@ -60,13 +63,15 @@ def learning_curve(
     stories, rng = inputs.training.stories, np.random.default_rng(seed)
     if not 1 <= min(n_stories) <= max(n_stories) <= len(stories):
         raise ValueError(f"{[*n_stories]} stories cannot be taken of {len(stories)}")
+    inputs = replace(inputs, statistics=replace(inputs.statistics, bootstrap_draws=N_DRAWS))
     progress, curves = Progress("fits", orders * len(n_stories)), []
     for _ in range(orders):
         order, points = rng.permutation(stories).tolist(), []
         for number in n_stories:
             fitted = inputs.fitted_to(order[:number])
             minutes = len(fitted.training.responses) * tr / 60
-            points.append(mean_over_layers(layers, fitted).assign(minutes=minutes))
+            point = mean_over_layers(layers, fitted, resampled_alignment)
+            points.append(point.assign(minutes=minutes))
             progress.advance()
         curves.append(xr.concat(points, dim="n_stories"))
     return xr.concat(curves, dim="order").assign_coords(n_stories=list(n_stories))

@@ -1,7 +1,8 @@
 """Published: what Moussa and Toneva (NeurIPS 2025) claim of models tuned to many participants.
 
-Of the minutes of encoding data, the orders in which stories are taken are resampled, not the test
-story's TRs; so what is uncertain is which stories were heard, and what participants differ by.
+Of the minutes of encoding data, blocks of the test story's TRs are resampled together with the
+orders in which stories are taken: what is uncertain is what was measured, and which stories were
+heard.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from bthelpers.statistics.bootstrap import percent_change, resampling_counts
 from bthelpers.statistics.curves import first_reaching
 
 HEARD, UNHEARD = "heard", "unheard"  # sets of stories
-N_DRAWS = 200
 LANGUAGE, AUDITORY = "late_language", "primary_auditory"
 
 
@@ -56,24 +56,29 @@ def _of_curves(
     stories: str,
     number: Callable[[NDArray, NDArray, NDArray], float],
 ) -> xr.Dataset:
-    """A number of each curve, and of means over resampled orders, against pretrained."""
+    """A number of each curve, the mean over orders, and of those drawn, against pretrained."""
     curves = load_minutes(results, model).sel(region=region, stories=stories, drop=True)
     curves = curves.isel(participant=(curves["role"] == role).values)
-    n = curves.sizes["order"]
-    counts = resampling_counts(n, N_DRAWS, results.profile().seed)
-    weights = xr.DataArray(np.vstack([np.ones(n), counts]) / n, dims=("draw", "order"))
-    # Of the first row, all orders count alike: that is the value.
-    means = xr.dot(curves["alignment"], weights, dim="order")
-    numbers = xr.apply_ufunc(
-        number,
-        curves["minutes"].mean("order"),
-        means,
-        means.sel(condition=BASELINE, drop=True),
-        input_core_dims=[["n_stories"]] * 3,
-        vectorize=True,
+    n, n_draws = curves.sizes["order"], curves.sizes["draw"]
+    counts = resampling_counts(n, n_draws, results.profile().seed)
+    weights = xr.DataArray(counts / n, dims=("draw", "order"))
+    minutes = curves["minutes"].mean("order")
+    value, draws = (
+        xr.apply_ufunc(
+            number,
+            minutes,
+            means,
+            means.sel(condition=BASELINE, drop=True),
+            input_core_dims=[["n_stories"]] * 3,
+            vectorize=True,
+        )
+        for means in (
+            curves["alignment"].mean("order", skipna=False),
+            xr.dot(curves["draws"], weights, dim="order"),
+        )
     )
-    draws = numbers.isel(draw=slice(1, None)).assign_coords(n_drawn=("draw", np.full(N_DRAWS, n)))
-    return xr.Dataset({"value": numbers.isel(draw=0), "draws": draws})
+    n_drawn = np.minimum(curves["n_drawn"].values, n)  # of blocks, or of orders
+    return xr.Dataset({"value": value, "draws": draws.assign_coords(n_drawn=("draw", n_drawn))})
 
 
 def _share(minutes: NDArray, curve: NDArray, pretrained: NDArray) -> float:

@@ -22,8 +22,9 @@ def load_minutes(results: Results, model: str) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``alignment`` and ``r`` (participant, condition, stories, order, n_stories, region), and
-        ``minutes`` (participant, condition, stories, order, n_stories). Of the conditions, a
+        ``alignment`` and ``r`` (participant, condition, stories, order, n_stories, region), with
+        ``draws`` of the former, and ``minutes`` (participant, condition, stories, order,
+        n_stories). Of the conditions, a
         brain-tuned model is told as `OWN` or, as the mean over those tuned to each of the others of
         ``tuning.jointly``, `OTHER`. NaN where there are not so many stories, or no such model.
         ``role`` (participant): `TUNED_TO` for the jointly tuned model, or `NEW`.
