@@ -112,7 +112,14 @@ def window_features(
 
 
 def windows_at_once(encoder: SpeechEncoder, settings: RepresentationSettings) -> BatchSize:
-    """How many windows go through a model at once."""
+    """How many windows go through a model at once, on its device.
+
+    Parameters
+    ----------
+    encoder : SpeechEncoder
+    settings : RepresentationSettings
+        Whose ``window`` says how many tokens there are in each.
+    """
     number = WINDOWS_PER_BATCH
     if encoder.device.type == "cpu":
         per_window = encoder.n_tokens(settings.window) * encoder.hidden_size

@@ -72,6 +72,11 @@ def places(parameters: Mapping[str, Any], above: str = "") -> dict[str, str]:
         As `to_dict` makes them, or a part of them.
     above : str
         Begins the keys of a part.
+
+    Returns
+    -------
+    dict of str
+        Absolute paths, and such as begin with ``~``.
     """
     found = {}
     for name, value in parameters.items():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bthelpers.encoding.alignment import (
     bootstrap_alignment,
+    layer_alignment,
     normalized_alignment,
     predicted_responses,
 )
@@ -50,31 +51,24 @@ def resampled_means(features: xr.DataArray, inputs: EncodingInputs) -> xr.Datase
     `bthelpers.encoding.alignment.bootstrap_alignment`.
     """
     predicted, actual = predicted_responses(features, inputs)
-    undivided = np.ones_like(inputs.ceiling)  # r is not divided by a noise ceiling
-    draws = _draws(predicted, actual, undivided, inputs)
-    return _means(predicted, actual, inputs).assign(r_draws=draws)
+    statistics = inputs.statistics
+    draws = bootstrap_alignment(
+        predicted,
+        actual,
+        np.ones_like(inputs.ceiling),  # r is not divided by a noise ceiling
+        inputs.regions,
+        statistics.block,
+        statistics.bootstrap_draws,
+        inputs.seed,
+    )
+    return _means(predicted, actual, inputs).assign(r_draws=draws.astype(np.float32))
 
 
 def resampled_alignment(features: xr.DataArray, inputs: EncodingInputs) -> xr.Dataset:
     """`region_means` with ``draws`` (region, draw) of the alignment, otherwise alike."""
     predicted, actual = predicted_responses(features, inputs)
-    draws = _draws(predicted, actual, inputs.ceiling, inputs)
+    draws = layer_alignment(predicted, actual, inputs, tested=False)["draws"]
     return _means(predicted, actual, inputs).assign(draws=draws)
-
-
-def _draws(
-    predicted: NDArray, actual: NDArray, ceiling: NDArray, inputs: EncodingInputs
-) -> xr.DataArray:
-    statistics = inputs.statistics
-    return bootstrap_alignment(
-        predicted,
-        actual,
-        ceiling,
-        inputs.regions,
-        statistics.block,
-        statistics.bootstrap_draws,
-        inputs.seed,
-    ).astype(np.float32)
 
 
 def _means(predicted: NDArray, actual: NDArray, inputs: EncodingInputs) -> xr.Dataset:

@@ -37,5 +37,3 @@ KINDS = {
     "clock jumps meanwhile": changes.clock_jumps_meanwhile,
     "damaged input": damaged("data/**/*", "model/*"),
 }
-# Goes on with half as many at once: sums are rounded in another way, and so is all that follows.
-ROUNDED = {"out of memory"}

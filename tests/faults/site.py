@@ -28,10 +28,6 @@ from bthelpers.params.loading import load, to_dict
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "bthelpers", "run", "faults", "--cores", "1"]
-# Root mean square in standard deviations; measured with half as many chunks at once: 0.002 in what
-# a model represents, 0.06 in the penalties that are chosen for it.
-ROUNDING = 0.2
-NO_GRADIENT = ".k_proj.bias"  # but that of rounding, by which the optimiser moves it at full rate
 PATIENCE = 900  # seconds that a start may take on a busy machine
 TUNED = "results/faults/mini/SIM01/brain-tuned"
 TUNING, ALIGNMENT = (f"{step} mini/SIM01/brain-tuned" for step in ("tuning", "alignment"))
@@ -195,27 +191,14 @@ class Site:
             found |= {f"{path.relative_to(self.root)}: {key}": v for key, v in of_file.items()}
         return found
 
-    def differing(self, rounded: bool = False) -> list[str]:
-        """Arrays that are not those of the undisturbed run; or not but for how sums are rounded."""
+    def differing(self) -> list[str]:
+        """Arrays that are not those of the undisturbed run."""
         found = self.arrays()
-        same = nearly_the_same if rounded else partial(np.testing.assert_array_equal, strict=True)
+        same = partial(np.testing.assert_array_equal, strict=True)
         differing = sorted(found.keys() ^ self.undisturbed.keys())
         for name in found.keys() & self.undisturbed.keys():
-            if rounded and name.endswith(NO_GRADIENT):
-                continue
             try:
                 same(found[name], self.undisturbed[name])
             except AssertionError:
                 differing.append(name)
         return differing
-
-
-def nearly_the_same(found: np.ndarray, expected: np.ndarray) -> None:
-    """Refuse arrays that differ by more than rounding does to a tuning in bfloat16."""
-    if expected.dtype.kind != "f":
-        np.testing.assert_array_equal(found, expected, strict=True)
-        return
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected), strict=True)
-    if not np.array_equal(found, expected, equal_nan=True):
-        difference = np.sqrt(np.nanmean((found.astype(float) - expected) ** 2))
-        assert difference <= ROUNDING * np.nanstd(expected)
