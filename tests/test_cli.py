@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bthelpers import cli
+from bthelpers import commands
 from bthelpers.cli import main
 from bthelpers.data import manifest
 
@@ -20,7 +20,7 @@ def in_repository(monkeypatch):
 def transfers(monkeypatch):
     """The arguments of every download; nothing is downloaded."""
     calls = []
-    monkeypatch.setattr(cli, "download", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(commands.data, "download", lambda *arguments: calls.append(arguments))
     return calls
 
 
@@ -37,7 +37,7 @@ def test_a_dry_run_shows_what_there_is_to_do_and_does_nothing(tmp_path, transfer
 
 
 def test_the_paper_profile_decides_unless_told_otherwise(tmp_path, transfers, monkeypatch):
-    monkeypatch.setattr(cli, "require_space", lambda *_: None)
+    monkeypatch.setattr(commands.data, "require_space", lambda *_: None)
     assert main(["download", str(tmp_path)]) == 0
     ((files, root, url, jobs),) = transfers
     assert (root, jobs) == (tmp_path, 4)
@@ -109,7 +109,7 @@ def test_ctrl_c_is_no_traceback(tmp_path, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "download", interrupted)
+    monkeypatch.setattr(commands.data, "download", interrupted)
     arguments = ["--participants", "UTS01", "--stories", "buck"]
     assert main(["download", str(tmp_path), *arguments]) == 130
     assert "interrupted" in capsys.readouterr().err

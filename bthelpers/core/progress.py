@@ -13,11 +13,17 @@ from datetime import timedelta
 
 REPORT_EVERY = 10  # seconds
 GB = 10**9
+WARNING = "WARNING: "  # begins a line that the terminal shows of a log
 
 
 def say(text: str) -> None:
     """Print a line to standard error at once: results go to standard output."""
     print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """Say what the terminal of a workflow shows at once, of one of its runs too."""
+    say(WARNING + text)
 
 
 class Progress:

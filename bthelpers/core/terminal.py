@@ -1,8 +1,9 @@
 """What a terminal shows of work that runs side by side: a line and a bar each, and one for all.
 
 Each piece of work writes what it says, warnings of libraries among it, to a log file of its own;
-its bar follows the last line of a `bthelpers.core.progress.Progress` there. Where no terminal is,
-as in a log, whole lines say what has begun and ended and, every minute, how far the rest is.
+its bar follows the last line of a `bthelpers.core.progress.Progress` there, and what it warns of by
+`bthelpers.core.progress.warn` is shown at once. Where no terminal is, as in a log, whole lines say
+what has begun and ended and, every minute, how far the rest is.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import re
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bthelpers.core.progress import WARNING
 
 LOOK_EVERY = 0.5  # seconds
 SAY_EVERY = 60  # seconds, where there is no terminal
@@ -48,6 +52,36 @@ def last_progress(log: Path) -> tuple[str, int, int, int] | None:
     return name, *map(int, numbers)
 
 
+@dataclass
+class Work:
+    """A piece of work that goes on.
+
+    Attributes
+    ----------
+    task : rich.progress.TaskID
+    name : str
+    log : Path
+    n_read : int
+        Bytes of the log in which warnings have been looked for.
+    """
+
+    task: TaskID
+    name: str
+    log: Path
+    n_read: int = 0
+
+    def new_warnings(self) -> list[str]:
+        """Lines of warning that the log has got since it was looked at."""
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as file:
+            file.seek(self.n_read)
+            whole = file.read().rpartition(b"\n")[0]
+        self.n_read += len(whole)
+        lines = whole.decode(errors="replace").splitlines()
+        return [line for line in lines if line.startswith(WARNING)]
+
+
 class WorkShown:
     """Shows pieces of work as they begin, go on and end, until it is closed.
 
@@ -60,7 +94,7 @@ class WorkShown:
     def __init__(self, console: Console | None = None):
         self.console = console or Console(stderr=True, soft_wrap=True)
         self.total = self.done = 0
-        self._running: dict[int, tuple[int, str, Path]] = {}
+        self._running: dict[int, Work] = {}
         self._lock = threading.Lock()
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -95,7 +129,7 @@ class WorkShown:
         """A piece of work begins, which writes to a log."""
         with self._lock:
             task = self._progress.add_task(name, total=None, said="")
-            self._running[number] = task, name, log
+            self._running[number] = Work(task, name, log)
         if not self.console.is_terminal:
             self.say(f"{name}: begins")
 
@@ -106,7 +140,7 @@ class WorkShown:
 
     def fail(self, number: int) -> None:
         """A piece of work has failed: show the end of its log."""
-        log = self._running[number][2]
+        log = self._running[number].log
         name, seconds = self._removed(number)
         self.say(f"{name}: failed after {seconds:.0f} s; the end of {log}:")
         if log.exists():
@@ -126,21 +160,28 @@ class WorkShown:
 
     def _removed(self, number: int) -> tuple[str, float]:
         with self._lock:
-            task, name, _ = self._running.pop(number)
-            seconds = self._progress.tasks[self._progress.task_ids.index(task)].elapsed or 0
-            self._progress.remove_task(task)
-        return name, seconds
+            work = self._running.pop(number)
+            self._warn(work)
+            index = self._progress.task_ids.index(work.task)
+            seconds = self._progress.tasks[index].elapsed or 0
+            self._progress.remove_task(work.task)
+        return work.name, seconds
+
+    def _warn(self, work: Work) -> None:
+        for line in work.new_warnings():
+            self.say(f"{work.name}: {line} ({work.log})")
 
     def _look(self) -> None:
         while not self._closed.wait(LOOK_EVERY):
             due = time.monotonic() > self._said + SAY_EVERY and not self.console.is_terminal
             with self._lock:
-                for task, name, log in self._running.values():
-                    if progress := last_progress(log):
+                for work in self._running.values():
+                    self._warn(work)
+                    if progress := last_progress(work.log):
                         what, done, total, left = progress
                         said = f"{what}: {done} of {total}, about {left} s left"
-                        self._progress.update(task, completed=done, total=total, said=said)
+                        self._progress.update(work.task, completed=done, total=total, said=said)
                         if due:
-                            self.say(f"{name}: {said}")
+                            self.say(f"{work.name}: {said}")
             if due:
                 self._said = time.monotonic()

@@ -6,9 +6,7 @@ in seconds, from the headers of large files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import soxr
 
 from bthelpers.core import timing
 from bthelpers.core.errors import DatasetError, MissingError, look_up, parsing
-from bthelpers.core.timing import SILENCE, Interval
+from bthelpers.core.timing import Interval
 from bthelpers.data.atlas import count_vertices, require_surfaces, vertex_parcels
 from bthelpers.data.files import (
     RESTORE,
@@ -34,9 +32,6 @@ from bthelpers.data.files import (
 from bthelpers.data.response_cache import cached, column_numbers, read_columns
 
 TIERS = ("phone", "word")
-# Labels of the word tier that are no words, without braces: silence, breath, laughter, lip smack,
-# noise, and the ends of sentences.
-NOT_WORDS = {"", SILENCE, "br", "lg", "ls", "ns", "sentence_start", "sentence_end"}
 HEMISPHERES = ("lh", "rh")
 SURFACES = ("wm", "pia", "inflated", "flat")
 MOST_TRS = 10_000  # of a story: more than five hours
@@ -47,19 +42,6 @@ MONO = (
     "beneaththemushroomcloud", "birthofanation", "cautioneating", "food", "jugglingandjesus",
     "listo", "mayorofthefreaks", "metsmagic", "theinterview", "theshower", "threemonths",
 )  # fmt: skip
-
-
-def spoken(words: Iterable[Interval]) -> list[Interval]:
-    """Words in lower case, without silences and noises.
-
-    Examples
-    --------
-    >>> labels = ["{BR}", "The", "cat", "sp"]
-    >>> [word.label for word in spoken(Interval(k, k + 1, labels[k]) for k in range(4))]
-    ['the', 'cat']
-    """
-    named = [replace(word, label=word.label.lower().strip("{} ")) for word in words]
-    return [word for word in named if word.label not in NOT_WORDS]
 
 
 class Dataset:

@@ -23,9 +23,12 @@ import soundfile
 
 from bthelpers.core.errors import DatasetError, MissingError, listed, look_up, parsing
 from bthelpers.core.files import parse_json
-from bthelpers.core.timing import Interval
+from bthelpers.core.timing import SILENCE, Interval
 
 RESTORE = "download it again (`bthelpers download`), or make the simulated dataset again"
+# Labels of the word tier that are no words, without braces: silence, breath, laughter, lip smack,
+# noise, and the ends of sentences.
+NOT_WORDS = {"", SILENCE, "br", "lg", "ls", "ns", "sentence_start", "sentence_end"}
 LARGEST_OVERLAP = 1e-3  # s, of neighbouring intervals; below it, they are clipped
 # Where the last label of a story's transcription may end, by the time of its last response: sounds
 # end some seconds after that, and may begin and end without speech.
@@ -168,6 +171,19 @@ def read_tiers(path: Path, names: Iterable[str]) -> tuple[dict[str, list[Interva
         tiers[name], clipped = _clipped(named[0], f"{path}, tier {name!r}")
         n_overlaps += clipped
     return tiers, n_overlaps
+
+
+def spoken(words: Iterable[Interval]) -> list[Interval]:
+    """Words in lower case, without silences and noises.
+
+    Examples
+    --------
+    >>> labels = ["{BR}", "The", "cat", "sp"]
+    >>> [word.label for word in spoken(Interval(k, k + 1, labels[k]) for k in range(4))]
+    ['the', 'cat']
+    """
+    named = [replace(word, label=word.label.lower().strip("{} ")) for word in words]
+    return [word for word in named if word.label not in NOT_WORDS]
 
 
 def read_transcription(

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE
-from bthelpers.data.dataset import Dataset, spoken
+from bthelpers.data.dataset import Dataset
+from bthelpers.data.files import spoken
 from bthelpers.models.speech import WAVEFORMS_AT_ONCE, SpeechEncoder
 from bthelpers.params.splits import Splits
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 import torch
 from torch import distributed
 
-from bthelpers.core.progress import say
+from bthelpers.core.progress import warn
 
 T = TypeVar("T")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -137,7 +137,7 @@ class BatchSize:
     halved: bool = field(default=False, init=False)
 
     def run(self, work: Callable[[int], T], undo: Callable[[], object] = lambda: None) -> T:
-        """Do work that is told how many go through at once, and comes to the same for any number.
+        """Do work that is told how many go through at once: but for rounding it comes to the same.
 
         Parameters
         ----------
@@ -162,8 +162,9 @@ class BatchSize:
         undo()
         torch.cuda.empty_cache()
         before, self.number, self.halved = self.number, self.number // 2, True
-        say(
-            f"WARNING: the GPU has no memory for {self.what} ({before} at once): going on with"
-            f" {self.number} at once"
+        warn(
+            f"the GPU has no memory for {self.what} ({before} at once): going on with {self.number}"
+            " at once, whose sums are rounded differently; to repeat it with memory for all, remove"
+            " its results"
         )
         return self.run(work, undo)

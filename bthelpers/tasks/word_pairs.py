@@ -21,7 +21,8 @@ from wn.morphy import Morphy
 
 from bthelpers.core.errors import listed
 from bthelpers.core.timing import SAMPLE_RATE
-from bthelpers.data.dataset import Dataset, spoken
+from bthelpers.data.dataset import Dataset
+from bthelpers.data.files import spoken
 
 
 @dataclass(frozen=True)

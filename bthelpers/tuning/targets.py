@@ -19,7 +19,8 @@ import torch
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE, Interval, windows, zscore
 from bthelpers.data.cortex import vertex_voxels
-from bthelpers.data.dataset import Dataset, spoken
+from bthelpers.data.dataset import Dataset
+from bthelpers.data.files import spoken
 from bthelpers.models.devices import arithmetic
 from bthelpers.models.loading import explained
 from bthelpers.models.text import TextReader, WhisperDecoder

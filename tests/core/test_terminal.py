@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from bthelpers.core import terminal
-from bthelpers.core.progress import Progress
+from bthelpers.core.progress import Progress, warn
 from bthelpers.core.terminal import WorkShown, last_progress
 
 
@@ -54,6 +54,22 @@ def test_runs_begin_go_on_and_end(shown, console, tmp_path):
     printed = console.file.getvalue()
     assert "tuning [of] SIM01: done in 0 s, 1 of 3" in printed
     assert ("tuning [of] SIM01: begins" in printed) == (not console.is_terminal)
+
+
+def test_what_a_log_warns_of_is_shown_once(shown, console, tmp_path, capsys):
+    log = tmp_path / "tuning.log"
+    shown.begin(7, "tuning", log)
+    warn("no memory")
+    warning = capsys.readouterr().err
+    log.write_text(f"epochs\n{warning}WARN")  # a line is being written
+    shown_line = f"tuning: WARNING: no memory ({log})"
+    wait_for("tuning: WARNING", console)
+    with log.open("a") as file:
+        file.write("ING: full disk\n")
+    shown.end(7)
+    printed = console.file.getvalue().replace("\n", "")
+    assert printed.count(shown_line) == 1
+    assert printed.count("tuning: WARNING: full disk") == 1
 
 
 def test_of_a_failure_the_end_of_the_log_is_shown(shown, console, tmp_path):

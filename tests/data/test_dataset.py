@@ -11,7 +11,8 @@ from tiny_dataset import RESPDICT, copy_tree, write_silence, write_transcription
 
 from bthelpers.core.errors import DatasetError
 from bthelpers.core.timing import Interval, response_times
-from bthelpers.data.dataset import MONO, Dataset, spoken
+from bthelpers.data.dataset import MONO, Dataset
+from bthelpers.data.files import spoken
 from bthelpers.data.inventory import require, take_inventory
 from bthelpers.data.manifest import read_manifest
 from bthelpers.params.loading import load

@@ -475,9 +475,9 @@ def test_two_downloads_do_not_write_the_same_files(server, tmp_path):
 COMMAND = """
 import sys
 from pathlib import Path
-from bthelpers import cli
+from bthelpers import cli, commands
 from bthelpers.data import manifest
-cli.read_manifest = lambda: manifest.read_manifest(Path(sys.argv[1]))
+commands.data.read_manifest = lambda: manifest.read_manifest(Path(sys.argv[1]))
 sys.exit(cli.main(sys.argv[2:]))
 """
 

@@ -11,7 +11,8 @@ from tiny_dataset import RESPDICT, copy_tree, write_silence, write_tree
 
 from bthelpers.cli import main
 from bthelpers.data import response_cache
-from bthelpers.data.dataset import Dataset, spoken
+from bthelpers.data.dataset import Dataset
+from bthelpers.data.files import spoken
 from bthelpers.data.inventory import print_check, take_inventory
 from bthelpers.encoding.acoustics import articulation_table, phone_name
 from bthelpers.params.loading import load

@@ -81,7 +81,7 @@ def notebook_hangs(site, rng):
 
 
 def out_of_memory(site, rng):
-    """In a run that computes by PyTorch."""
+    """In a run that computes by PyTorch, which is mended by repeating it."""
     run, share = list(RUNS)[rng.integers(2, len(RUNS))], rng.uniform(0, 0.9)
     startup, flag = site.folder / "ipython/profile_default/startup", site.folder / "flag"
     startup.mkdir(parents=True, exist_ok=True)
@@ -92,6 +92,7 @@ def out_of_memory(site, rng):
         site.set_back([run])
         site.start(SECONDS=str(share * site.seconds[run]), **told).wait(PATIENCE)
         share /= 2  # it was done before
+    return lambda: site.set_back([run])
 
 
 def two_starts(site, rng):

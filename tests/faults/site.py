@@ -80,6 +80,7 @@ class Site:
     def __init__(self, folder: Path):
         self.root, self.kept = folder / "repository", folder / "kept"
         self.folder = folder
+        self.starts: list[Path] = []
         self.root.mkdir()
         for name in ("Snakefile", "snakemake_logger_plugin_runs", "bthelpers"):
             (self.root / name).symlink_to(REPOSITORY / name)
@@ -96,7 +97,8 @@ class Site:
         shutil.copytree(self.root, self.kept, symlinks=True)
 
     def restore(self) -> None:
-        """Put the finished state back."""
+        """Put the finished state back; what was said before is no longer asked for."""
+        self.starts.clear()
         shutil.rmtree(self.root)
         shutil.copytree(self.kept, self.root, symlinks=True)
 
@@ -117,7 +119,7 @@ class Site:
             prepare()
 
         descriptor, name = tempfile.mkstemp(".said", dir=self.folder)
-        self.said = Path(name)
+        self.starts.append(Path(name))
         with open(descriptor) as said:
             return psutil.Popen(
                 COMMAND,
@@ -127,6 +129,11 @@ class Site:
                 stderr=subprocess.STDOUT,
                 preexec_fn=heed_signals,
             )
+
+    @property
+    def said(self) -> Path:
+        """What the last start has said; `starts` has those of all since the state was put back."""
+        return self.starts[-1]
 
     def finish(self) -> int:
         """Start the command and wait for its end; returns its exit status."""

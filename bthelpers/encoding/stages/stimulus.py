@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from bthelpers.core.timing import TR
-from bthelpers.data.dataset import Dataset, spoken
+from bthelpers.data.dataset import Dataset
+from bthelpers.data.files import spoken
 from bthelpers.encoding.inputs import at_trs
 from bthelpers.encoding.low_level import shares
 
