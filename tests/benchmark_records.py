@@ -1,6 +1,7 @@
 """A record of benchmarks, small enough to be followed by hand."""
 
 from bthelpers.results.benchmarks.record import Measurement, Record
+from bthelpers.results.benchmarks.strides import StrideCost
 
 
 def measurement(contender, size, seconds, **changes):
@@ -25,5 +26,11 @@ RECORD = Record(
         measurement("a", 10, [4.0, 4.0, 5.0], difference=0.02),
         measurement("b", 10, [8.0, 1.0, 9.0], precision="float64"),
         measurement("half", 10, [1.0, 1.0, 1.0], precision="bfloat16"),
+    ],
+    strides=[
+        StrideCost(pooling, stride, region, 4 / stride, 0.2 / stride, *change)
+        for pooling in ("last", "stride")
+        for stride, change in ((0.1, (0.0, 0.0, 0.0)), (2.0, (-0.03, -0.055, -0.005)))
+        for region in ("late_language", "primary_auditory")
     ],
 )

@@ -12,7 +12,8 @@ import torch
 
 from bthelpers.core.provenance import provenance
 from bthelpers.results.benchmarks.record import Measurement, Record, code_digests, write_record
-from side_by_side import reading, ridges, sliding, tuning
+from bthelpers.results.benchmarks.strides import stride_table
+from side_by_side import reading, ridges, sliding, strides, tuning
 from side_by_side.machine import described
 from side_by_side.measuring import Comparison, measure
 from side_by_side.peak import peaks
@@ -68,7 +69,10 @@ def main(words: Sequence[str] | None = None) -> None:
     size = max(round(PEAK_SIZE * min(arguments.scale, 1)), LEAST_PEAK_SIZE)
     highest = peaks(size)
     measurements, code = measured(arguments.scale)
-    write_record(Record(made, highest, code, measurements), arguments.output)
+    code[strides.STUDY] = code_digests(strides.CODE)
+    costs = list(strides.stride_costs(arguments.scale))
+    print(stride_table(costs).to_string())
+    write_record(Record(made, highest, code, measurements, costs), arguments.output)
     print(f"written to {arguments.output}")
 
 

@@ -1,7 +1,8 @@
 """Margins of equivalence: how much two values may differ and still count as equal.
 
 They were argued from the paper and from the size of its corpora, before any result was compared
-with them. The paper calls changes "slight" and values "very close", and gives no number.
+with them, but for that of R². The paper calls changes "slight" and values "very close", and gives
+no number.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from side_by_side import measuring, ridges, tuning
+from side_by_side import measuring, ridges, strides, tuning
 from side_by_side.__main__ import main
 from side_by_side.measuring import Comparison, Contender, measure, scaled
 from torch import nn
@@ -27,7 +27,7 @@ def record(tmp_path_factory):
 
 def test_all_studies_are_there_and_fresh(record):
     assert {one.study for one in record.measurements} == {ridges.VOXELS, ridges.ROWS, *EXACT}
-    assert record.code.keys() == {one.study for one in record.measurements}
+    assert record.code.keys() == {one.study for one in record.measurements} | {strides.STUDY}
     assert record.stale == {}
     assert all(len(one.seconds) == 1 for one in record.measurements)
     assert min(record.peaks.values()) > 0
@@ -40,6 +40,14 @@ def test_ours_and_others_agree_in_full_precision(record):
         elif one.study not in EXACT and "scikit-learn" not in one.contender:
             assert one.same >= 0.95, one
             assert one.difference < 1e-3 or one.same < 1, one
+
+
+def test_strides_are_compared_with_the_shortest(record):
+    costs = {(one.pooling, one.stride, one.region): one for one in record.strides}
+    for pooling in strides.POOLINGS:
+        of_pooling = [costs[pooling, stride, "late_language"] for stride in strides.STRIDES]
+        assert of_pooling[0].change == of_pooling[0].low == of_pooling[0].high == 0
+        assert of_pooling[-1].low < of_pooling[-1].change < of_pooling[-1].high
 
 
 def test_operations_are_counted_where_pytorch_computes(record):

@@ -14,9 +14,10 @@ import pandas as pd
 from bthelpers.core.errors import ResultsError, parsing
 from bthelpers.core.files import atomic_path, parse_json, write_json
 from bthelpers.core.provenance import file_digest
+from bthelpers.results.benchmarks.strides import StrideCost
 
 RECORD = Path("recorded/benchmarks.json")  # as seen from a chapter's folder
-MAKE = "`make bench` makes it, in about 20 minutes on two idle cores"
+MAKE = "`make bench` makes it, in about half an hour on two idle cores"
 LIBRARY = Path(__file__).parents[2]
 FULL_PRECISION = ("float32", "float64")
 
@@ -72,12 +73,14 @@ class Record:
     code : mapping of str to mapping of str to str
         Digests of the files that are measured, by study and by path in the library.
     measurements : sequence of Measurement
+    strides : sequence of StrideCost
     """
 
     provenance: Mapping[str, str]
     peaks: Mapping[str, float]
     code: Mapping[str, Mapping[str, str]]
     measurements: Sequence[Measurement]
+    strides: Sequence[StrideCost]
 
     @property
     def source(self) -> str:
@@ -129,7 +132,8 @@ def read_record(path: Path = RECORD) -> Record | None:
     with parsing(path, "record of benchmarks", f"delete it; {MAKE}", ResultsError):
         content = parse_json(path.read_bytes())
         measurements = [Measurement(**one) for one in content.pop("measurements")]
-        return Record(**content, measurements=measurements)
+        strides = [StrideCost(**one) for one in content.pop("strides")]
+        return Record(**content, measurements=measurements, strides=strides)
 
 
 def speeds(record: Record) -> pd.DataFrame:

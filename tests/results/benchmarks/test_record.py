@@ -15,6 +15,7 @@ from bthelpers.results.benchmarks.record import (
     summary,
     write_record,
 )
+from bthelpers.results.benchmarks.strides import stride_table
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -85,3 +86,8 @@ def test_the_source_says_machine_date_and_commit():
 def test_penalties_that_were_not_compared_are_empty():
     record = replace(RECORD, measurements=[measurement("other", 1, [1.0], same=None)])
     assert summary(speeds(record))["same penalty"].tolist() == [""]
+
+
+def test_a_stride_is_shown_with_its_cost_and_its_change():
+    row = stride_table(RECORD.strides).loc[("last", 2.0, "late_language")]
+    assert row.tolist() == ["2", "0.100", "-0.0300 [-0.0550, -0.0050]"]
