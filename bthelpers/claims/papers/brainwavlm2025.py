@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bthelpers.claims import margins
@@ -18,7 +19,7 @@ from bthelpers.claims.claim import Claim, Statement
 from bthelpers.claims.quantities import Measure
 from bthelpers.params.settings import Profile
 from bthelpers.results.comparison import estimate
-from bthelpers.results.runs import BASELINE, TUNED
+from bthelpers.results.runs import BASELINE, TUNED, in_all
 from bthelpers.results.store import Results
 from bthelpers.results.transfer.epochs import load_epochs
 from bthelpers.results.transfer.knowledge import (
@@ -36,6 +37,7 @@ FAMILIES = ("WavLM", "HuBERT")
 TEXT, FULL = "big-text-lm", "without LoRA"
 AUDITORY, REST = "auditory cortex", "rest of cortex"
 LEFT, RIGHT = "left hemisphere", "right hemisphere"
+PARTS = {AUDITORY: "auditory_cortex", REST: "rest_of_cortex"}
 GAIN = (TUNED, BASELINE)
 
 
@@ -44,6 +46,13 @@ def relative_r(results: Results, model: str, region: str, names: Sequence[str]) 
     own = load_own(results, model, [BASELINE, *names]).sel(region=region, drop=True)
     r = estimate(own, "r", "r_draws")
     return percent_change(r, r.sel(condition=BASELINE, drop=True))
+
+
+def gain_by_region(results: Results, model: str) -> xr.Dataset:
+    """Change of mean r by tuning towards the whole cortex, in percent, of two parts of it."""
+    gains = [relative_r(results, model, region, [TUNED]) for region in PARTS.values()]
+    changes = [gain.sel(condition=TUNED, drop=True) for gain in gains]
+    return xr.concat(changes, pd.Index(list(PARTS), name="condition"))
 
 
 def transferred_r(results: Results, model: str, region: str) -> xr.Dataset:
@@ -58,12 +67,13 @@ def unsteadiness(results: Results, model: str) -> xr.Dataset:
     """
     curves = load_epochs(results, model)
     scores = {name: curves[name]["score"].sel(epoch=slice(1, None)) for name in (TUNED, FULL)}
+    people = in_all(score["participant"].values.tolist() for score in scores.values())
     variances = [
-        [successive_variance(one.dropna("epoch")) for one in score.transpose("participant", ...)]
+        [successive_variance(score.sel(participant=one).dropna("epoch")) for one in people]
         for score in scores.values()
     ]
     relative = 100 * np.array(variances) / variances[1]
-    return _exact(results, relative, list(scores), scores[TUNED]["participant"].values)
+    return _exact(results, relative, list(scores), people)
 
 
 def early_share(results: Results, model: str) -> xr.Dataset:
@@ -73,7 +83,8 @@ def early_share(results: Results, model: str) -> xr.Dataset:
     """
     score = load_epochs(results, model)[TUNED]["score"]
     rise = score - score.sel(epoch=0)
-    early = rise.sel(epoch=slice(1, rise["epoch"].max().item() // 2)).max("epoch")
+    half = max(rise["epoch"].max().item() // 2, 1)  # of one epoch: that one
+    early = rise.sel(epoch=slice(1, half)).max("epoch")
     highest = rise.max("epoch")
     share = 100 * early / highest.where(highest > 0)
     return _exact(results, share.values[None], [TUNED], score["participant"].values)
@@ -82,10 +93,15 @@ def early_share(results: Results, model: str) -> xr.Dataset:
 def _exact(
     results: Results, values: np.ndarray, conditions: Sequence[str], participants: Sequence[str]
 ) -> xr.Dataset:
-    """An estimate of values (condition, participant) without uncertainty of their own."""
+    """An estimate of values (condition, participant) without uncertainty of their own.
+
+    Of one participant, nothing tells how uncertain they are: draws are NaN.
+    """
     coords = {"condition": list(conditions), "participant": list(participants)}
     value = xr.DataArray(values, coords, tuple(coords))
     draws = value.expand_dims(draw=results.profile().statistics.bootstrap_draws)
+    if len(participants) < 2:
+        draws = xr.full_like(draws, np.nan)
     return xr.Dataset({"value": value, "draws": draws})
 
 
@@ -99,11 +115,16 @@ def mean_knowledge(results: Results, model: str, what: str, middle: bool) -> xr.
 def _if_there(
     evaluation: str, names: Sequence[str], told: Sequence[str] = (), region: str | None = None
 ) -> Callable[[Profile, str], Sequence[str]]:
-    """Conditions that are there if a model has some tunings, and a region is evaluated."""
+    """Conditions that are there if participants have all of some tunings of a model.
+
+    And if a region is evaluated.
+    """
 
     def conditions(profile: Profile, model: str) -> Sequence[str]:
-        there = set(names) <= tunings(profile, model, evaluation).keys()
-        return (told or names) if there and region in (None, *profile.transfer.regions) else ()
+        found = tunings(profile, model, evaluation)
+        there = set(names) <= found.keys() and region in (None, *profile.transfer.regions)
+        shared = there and in_all(profile.participants_of(found[name][0]) for name in names)
+        return (told or names) if shared else ()
 
     return conditions
 
@@ -112,6 +133,12 @@ def _if_refitted(profile: Profile, model: str) -> Sequence[str]:
     """Brain-tuned, where the score of the pretrained model is among those of the epochs."""
     there = profile.tuning.keep == "refit" and profile.tuning.epochs > 1
     return (TUNED,) if there and TUNED in tunings(profile, model, "transfer") else ()
+
+
+def _if_parts(profile: Profile, model: str) -> Sequence[str]:
+    """Parts of the cortex, where both are evaluated of a model before and after tuning."""
+    there = {BASELINE, TUNED} <= tunings(profile, model, "transfer").keys()
+    return tuple(PARTS) if there and {*PARTS.values()} <= {*profile.transfer.regions} else ()
 
 
 def _gain_of(region: str, *names: str) -> Measure:
@@ -136,6 +163,13 @@ AUDITORY_BY_SET, REST_BY_SET = (
 )
 AUDITORY_BY_TEXT, REST_BY_TEXT = (
     _gain_of(region, TUNED, TEXT) for region in ("auditory_cortex", "rest_of_cortex")
+)
+BY_PART = Measure(
+    "mean r, change from pretrained by part of the cortex",
+    "%",
+    "transfer",
+    gain_by_region,
+    _if_parts,
 )
 BY_HEMISPHERE = _gain_of("cortex", LEFT, RIGHT)
 TO_OTHERS_IN, TO_OTHERS_OUTSIDE = map(_transfer_to, ("auditory_cortex", "rest_of_cortex"))
@@ -183,6 +217,21 @@ CLAIMS = {
             (_of(EARLY, (TUNED,), "above", 50),),
         ),
         Claim(
+            "Tuned models predict better, in auditory cortex and outside it",
+            "summary; figure 2",
+            tuple(_of(one, GAIN, "above") for one in (IN_AUDITORY, IN_REST)),
+        ),
+        Claim(
+            "Auditory cortex gains less than the rest by tuning towards the whole cortex",
+            "abstract; figure 2",
+            (_of(BY_PART, (AUDITORY, REST), "below"),),
+        ),
+        Claim(
+            "What was tuned towards auditory cortex keeps gains in the rest",
+            "abstract; figure 2",
+            (_of(_gain_of("rest_of_cortex", AUDITORY), (AUDITORY, BASELINE), "above"),),
+        ),
+        Claim(
             "Auditory cortex is predicted best by what was tuned towards it",
             "summary; figure 2",
             tuple(_of(AUDITORY_BY_SET, (AUDITORY, other), "above") for other in (REST, TUNED)),
@@ -211,8 +260,8 @@ CLAIMS = {
             "By 7 to 14 % outside auditory cortex, and 1 to 6 % inside it",
             "summary; figure 3",
             (
-                _of(TO_OTHERS_OUTSIDE, (OTHERS,), "equal to", 10.5),
-                _of(TO_OTHERS_IN, (OTHERS,), "equal to", 3.5),
+                _of(TO_OTHERS_OUTSIDE, (OTHERS,), "equal to", 10.5, margin=margins.OUTSIDE),
+                _of(TO_OTHERS_IN, (OTHERS,), "equal to", 3.5, margin=margins.INSIDE),
             ),
             of_published=True,
         ),

@@ -106,7 +106,8 @@ def _there(
         there = (
             set(needed) <= set(profile.conditions_of(model))
             and (role == TUNED_TO or bool(new))
-            and (stories == HEARD or bool(profile.unheard))
+            # Of fewer stories than the shortest curve takes, there is none.
+            and (stories == HEARD or len(profile.unheard) >= min(profile.transfer.n_stories))
             and region in profile.transfer.regions
         )
         return (BASELINE, JOINT, OTHER) if there else ()

@@ -23,7 +23,8 @@ def load_epochs(results: Results, model: str) -> dict[str, xr.Dataset]:
         ``score`` (participant, epoch): the validation r of refitted ridges with
         ``tuning.keep: refit``, minus the validation loss otherwise; epoch 0 is the pretrained
         model, NaN where that is no candidate, and NaN after a training has stopped. ``kept``
-        (participant), the epoch that was kept.
+        (participant), the epoch that was kept, and ``undefined``, how many correlations of the loss
+        training left out because prediction or response was constant; NaN with another loss.
 
     Raises
     ------
@@ -45,7 +46,11 @@ def _scores(training: xr.Dataset) -> xr.Dataset:
     before = training.get("pretrained_loss", xr.DataArray(np.nan)).item()
     scores = -np.append(before, training["validation_loss"].values)
     return xr.Dataset(
-        {"score": ("epoch", scores), "kept": training["kept_epoch"].item() + 1},
+        {
+            "score": ("epoch", scores),
+            "kept": training["kept_epoch"].item() + 1,
+            "undefined": training.get("undefined", xr.DataArray(np.nan)).item(),
+        },
         {"epoch": np.arange(len(scores))},
     )
 
@@ -62,9 +67,9 @@ def epoch_table(curves: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     -------
     DataFrame
         A row per tuning and participant: ``epochs`` that were trained, the epoch ``kept``, the
-        scores of the ``pretrained`` model, ``kept`` and ``last`` epoch, and ``variance (1e-6)``,
-        half the mean squared difference of successive epochs from the first on: unlike the plain
-        variance, it does not grow because a curve rises.
+        scores of the ``pretrained`` model, ``kept`` and ``last`` epoch, ``variance (1e-6)``, half
+        the mean squared difference of successive epochs from the first on: unlike the plain
+        variance, it does not grow because a curve rises; and what was ``undefined``.
     """
     rows = {}
     for name, curve in curves.items():
@@ -79,5 +84,6 @@ def epoch_table(curves: Mapping[str, xr.Dataset]) -> pd.DataFrame:
                 "score, kept": scores.sel(epoch=kept).item(),
                 "score, last": trained[-1].item(),
                 "variance (1e-6)": 1e6 * successive_variance(trained),
+                "undefined": one["undefined"].item(),
             }
     return pd.DataFrame(rows).T.rename_axis(["tuning", "participant"])

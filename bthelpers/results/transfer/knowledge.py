@@ -17,9 +17,19 @@ def _filter_bank(results: Results, model: str) -> xr.Dataset:
 
 
 def _word_vectors(results: Results, model: str) -> xr.Dataset:
-    """R² and its draws, of all participants and conditions; NaN where words have no vectors."""
+    """R² and its draws, of all conditions; NaN where words have no vectors.
+
+    Of participants to whom words mean what the vectors say: planted ones are those of the
+    simulation's first lexicon.
+    """
     variables = ["r2", "r2_draws"]
-    return over_runs(results, model, lambda *run: results.open(*run, "word_vectors")[variables])
+    found = over_runs(results, model, lambda *run: results.open(*run, "word_vectors")[variables])
+    profile = results.profile()
+    simulation = profile.dataset.simulate
+    if simulation is None or profile.probes.word_vectors is not None:
+        return found
+    of_first = [one for one, own in simulation.lexicon_of.items() if own == simulation.lexicon]
+    return found.sel(participant=found["participant"].isin(of_first))
 
 
 FILTER_BANK, WORD_VECTORS = "Filter bank", "Word vectors"
@@ -44,7 +54,8 @@ def load_knowledge(results: Results, model: str, what: str) -> xr.Dataset:
     -------
     Dataset
         An estimate (participant, condition, layer); a condition is a tuning
-        (`bthelpers.results.transfer.tunings.tunings`), and participants are those who have all.
+        (`bthelpers.results.transfer.tunings.tunings`), and participants are those who have all
+        and, of word vectors, to whom words mean what these say.
 
     Raises
     ------

@@ -67,6 +67,20 @@ def self_and_others(gain: xr.Dataset) -> xr.Dataset:
     return xr.concat(means, pd.Index([SELF, OTHERS], name="condition"))
 
 
+def pair_table(gain: xr.Dataset, region: str) -> pd.DataFrame:
+    """`load_transfer` in a region, of each participant by each model, with its 95 % interval.
+
+    Returns
+    -------
+    DataFrame
+        A row per participant whose model it is, ``tuned_to``, and participant: ``gain (%)``,
+        ``low``, ``high``. Intervals are of the block bootstrap: one model, one participant.
+    """
+    of_region = gain.sel(region=region, drop=True)
+    table = interval(of_region).to_dataset("bound").assign({"gain (%)": of_region["value"]})
+    return table.to_dataframe(["tuned_to", "participant"])[["gain (%)", "low", "high"]]
+
+
 def transfer_table(gain: xr.Dataset) -> pd.DataFrame:
     """`self_and_others` per region, mean over participants, with the 95 % interval.
 

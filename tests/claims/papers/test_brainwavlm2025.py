@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -104,7 +105,8 @@ def test_verdicts_are_those_of_the_planted_truth(results):
     verdicts = claims["verdict"]
     assert verdicts["Brain-tuning with LoRA raises the mean correlation over the cortex"] == "holds"
     assert verdicts["It does so by about 12.5 %"] == "cannot be tested"  # of simulated data
-    for words in ("predicted best", "knows", "steadier", "tune better", "left hemisphere"):
+    words_held = ("predicted best", "predict better", "gains less", "keeps gains", "knows")
+    for words in (*words_held, "steadier", "tune better", "left hemisphere"):
         held = verdicts[verdicts.index.str.contains(words)]
         assert len(held)
         assert (held == "holds").all(), words
@@ -122,3 +124,38 @@ def test_without_runs_claims_cannot_be_tested(results, tmp_path):
     claims = evaluate_claims(Results(tmp_path), brainwavlm2025.CLAIMS).claims
     assert (claims["verdict"] == "cannot be tested").all()
     assert claims["remark"].str.contains("no WavLM with").all()
+
+
+def only_of(results, folder, **of_models):
+    """The same results, of a profile in which some models have other participants."""
+    shutil.copytree(results.root, folder)
+    profile = json.loads((folder / "profile.json").read_text())
+    for model, participants in of_models.items():
+        profile["models"][model.replace("_", "-")]["participants"] = participants
+    (folder / "profile.json").write_text(json.dumps(profile))
+    return Results(folder)
+
+
+def test_one_training_says_nothing_of_others(results, tmp_path):
+    one = only_of(results, tmp_path / "one", hubert_mini=["SIM02"], hubert_full=["SIM02"])
+    claims = evaluate_claims(one, brainwavlm2025.CLAIMS).claims.set_index("claim")
+    for words in ("Tuning is steadier with LoRA than without", "Most of the rise is there"):
+        (verdict,) = claims.loc[claims.index.str.startswith(words), "verdict"]
+        assert verdict != "holds"
+        assert verdict != "does not hold"
+
+
+def test_trainings_are_compared_of_the_same_participants(results, tmp_path):
+    some = only_of(results, tmp_path / "some", hubert_full=["SIM03", "SIM01"])
+    found = UNSTEADY.load(some, MODEL)["value"]
+    assert set(found["participant"].values) == {"SIM01", "SIM03"}
+    for participant in found["participant"].values:
+        expected = value(results, UNSTEADY, participant=participant)
+        np.testing.assert_allclose(found.sel(participant=participant), expected)
+
+
+def test_planted_meanings_are_read_for_those_to_whom_they_are_the_words(results):
+    vectors = mean_knowledge(results, MODEL, "Word vectors", middle=False)
+    assert vectors["participant"].values.tolist() == ["SIM01", "SIM02"]
+    acoustic = mean_knowledge(results, MODEL, "Filter bank", middle=False)
+    assert acoustic["participant"].values.tolist() == PEOPLE

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +9,7 @@ from bthelpers.claims.papers import many2025
 from bthelpers.claims.papers.many2025 import HEARD, UNHEARD, highest_gain, share_of_minutes
 from bthelpers.claims.verdicts import evaluate_claims
 from bthelpers.results.runs import BASELINE
-from bthelpers.results.store import write_dataset
+from bthelpers.results.store import Results, read_dataset, write_dataset
 from bthelpers.results.transfer.minutes import JOINT, NEW, OTHER, OWN, TUNED_TO, load_minutes
 from bthelpers.statistics.intervals import interval
 
@@ -78,3 +80,16 @@ def test_verdicts_are_those_of_the_planted_truth(results):
     assert table["Alignment with auditory cortex is slightly lower"] == "holds"
     assert table["So it does on stories that no model has heard"] == "holds"
     assert len(table) == 7
+
+
+def test_of_fewer_unheard_stories_than_a_curve_takes_nothing_is_asked(results):
+    profile = json.loads((results.root / "profile.json").read_text())
+    profile["transfer"]["n_stories"] = [len(profile["tuning"]["unheard"]) + 1, 16]
+    (results.root / "profile.json").write_text(json.dumps(profile))
+    for file in results.root.rglob("minutes.nc"):
+        heard = read_dataset(file).sel(stories=[HEARD])
+        write_dataset(heard, file, heard.attrs)
+    ((paper, claims),) = many2025.CLAIMS.items()
+    of_unheard = tuple(claim for claim in claims if "no model has heard" in claim.text)
+    verdicts = evaluate_claims(Results(results.root), {paper: of_unheard}).claims["verdict"]
+    assert verdicts.tolist() == ["cannot be tested"]

@@ -38,7 +38,7 @@ def test_a_rough_curve_varies_more_though_both_rise_alike(results):
 def test_a_training_that_stopped_early_is_as_long_as_it_was(results):
     file = results.root / MODEL / "SIM02" / TUNED / "training.nc"
     short = read_dataset(file).isel(epoch=slice(2)).drop_vars("pretrained_loss")
-    write_dataset(short.assign(kept_epoch=0), file, {})
+    write_dataset(short.assign(kept_epoch=0, undefined=3), file, {})
     curves = load_epochs(results, MODEL)
     scores = curves[TUNED]["score"].sel(participant="SIM02")
     assert np.isnan(scores.sel(epoch=[0, *range(3, EPOCHS + 1)])).all()
@@ -46,3 +46,5 @@ def test_a_training_that_stopped_early_is_as_long_as_it_was(results):
     assert table.loc[(TUNED, "SIM02"), "epochs"] == 2
     assert table.loc[(TUNED, "SIM02"), "kept"] == 1
     assert np.isnan(table.loc[(TUNED, "SIM02"), "pretrained"])
+    assert table.loc[(TUNED, "SIM02"), "undefined"] == 3
+    assert np.isnan(table.loc[(TUNED, "SIM01"), "undefined"])

@@ -7,6 +7,7 @@ from bthelpers.results.transfer.participants import (
     OTHERS,
     SELF,
     load_transfer,
+    pair_table,
     self_and_others,
     transfer_table,
 )
@@ -35,6 +36,15 @@ def test_the_same_participant_and_others(results):
     np.testing.assert_allclose(others, [own * TO_OTHERS / 2] * 2 + [0], atol=1e-9)
     table = transfer_table(load_transfer(results, MODEL, TUNED))
     assert table.loc[("cortex", OTHERS), "gain (%)"] == pytest.approx(own * TO_OTHERS / 3)
+
+
+def test_each_is_shown_by_each_model(results):
+    table = pair_table(load_transfer(results, MODEL, TUNED), "cortex")
+    own = GAINS[TUNED][0]
+    assert table.loc[("SIM01", "SIM02"), "gain (%)"] == pytest.approx(own * TO_OTHERS)
+    assert table.loc[("SIM01", "SIM02"), "low"] > 0
+    low, high = table.loc[("SIM03", "SIM01"), ["low", "high"]]
+    assert low < 0 < high
 
 
 def test_of_one_participant_others_are_none(results):
