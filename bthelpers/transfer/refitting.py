@@ -67,9 +67,26 @@ def validation_inputs(
     parameters : Profile
     model : str
         Whose tuning stories are taken.
+
+    Returns
+    -------
+    EncodingInputs
+        With no more folds than there are stories to fit to: these may be fewer than those of the
+        encoding model.
+
+    Raises
+    ------
+    ValueError
+        If there is one story to fit to, of which none can be left out.
     """
     splits = parameters.tuning_splits(model, participant)
-    return EncodingInputs(
+    if len(splits.train) < 2:
+        raise ValueError(
+            f"models.{model}: {participant} has {len(splits.train)} story to tune on, and"
+            " tuning.keep: refit needs two or more, of which some are left out to choose penalties;"
+            " raise its tuning_stories, or set tuning.keep to loss"
+        )
+    inputs = EncodingInputs(
         read_responses(dataset, participant, list(splits.train), voxels),
         read_responses(dataset, participant, list(splits.validation), voxels),
         np.ones(len(voxels)),  # no noise ceiling: r is not divided by it
@@ -78,3 +95,4 @@ def validation_inputs(
         parameters.statistics,
         parameters.seed,
     )
+    return inputs.fitted_to(splits.train)

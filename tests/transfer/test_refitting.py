@@ -54,6 +54,27 @@ def test_ridges_are_fitted_to_what_tunes_and_tested_on_validation_stories(profil
         np.testing.assert_array_equal(found.responses, expected.responses)
 
 
+def test_fewer_stories_to_tune_on_than_folds_make_fewer_folds(profile):
+    """The encoding model has four folds, and this model is tuned on two stories."""
+    four, two = (
+        replace(profile, encoding=replace(profile.encoding, folds=number)) for number in (4, 2)
+    )
+    encoder, voxels = SpeechEncoder(tiny_model()), np.arange(5)
+    scores = [
+        RefitScore(
+            Noises(), {"A": validation_inputs(Noises(), "A", voxels, one, "m")}, REPRESENTATION
+        )(encoder)
+        for one in (four, two)
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_one_story_to_tune_on_is_refused_with_its_remedy(profile):
+    single = {"m": replace(profile.models["m"], tuning_stories=1)}
+    with pytest.raises(ValueError, match=r"models\.m: A has 1 story.*raise its tuning_stories"):
+        validation_inputs(Noises(), "A", np.arange(5), replace(profile, models=single), "m")
+
+
 @pytest.mark.parametrize("layer", [None, 1])
 def test_a_score_is_the_mean_r_of_participants_from_the_layer_that_is_read_out(profile, layer):
     encoder = SpeechEncoder(tiny_model())
