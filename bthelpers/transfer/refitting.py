@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import xarray as xr
@@ -18,6 +19,7 @@ from bthelpers.encoding.inputs import EncodingInputs, read_responses
 from bthelpers.encoding.representations import extract
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import Profile, RepresentationSettings
+from bthelpers.tuning.trainer import run_digest
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,30 @@ class RefitScore:
 
     def __call__(self, encoder: SpeechEncoder) -> float:
         """Score a model."""
-        stories = dict.fromkeys(
-            story
-            for inputs in self.inputs.values()
-            for story in (*inputs.training.stories, *inputs.test.stories)
-        )
-        layers = extract(encoder, self.dataset, list(stories), self.representation)
+        layers = extract(encoder, self.dataset, self._stories, self.representation)
         features = layers.isel(layer=-1 if self.layer is None else self.layer)
         means = [predicted_r(features, inputs).mean() for inputs in self.inputs.values()]
         return float(np.mean(means))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that a score depends on but the model."""
+        everyone = self.inputs.items()
+        heard = [(who, of.encoding, of.training.stories, of.test.stories) for who, of in everyone]
+        sounds = (
+            values
+            for story in self._stories
+            for values in (self.dataset.waveform(story), self.dataset.tr_times(story))
+        )
+        responses = (split.responses for _, of in everyone for split in (of.training, of.test))
+        plain = [self.representation, self.layer, *heard]
+        return run_digest(plain, [], chain(sounds, responses))
+
+    @property
+    def _stories(self) -> list[str]:
+        """Those that anyone's ridges are fitted to and tested on."""
+        splits = (split for of in self.inputs.values() for split in (of.training, of.test))
+        return list(dict.fromkeys(story for split in splits for story in split.stories))
 
 
 def validation_inputs(

@@ -119,6 +119,7 @@ class BrainTuning:
         n_segments = len(self.training.segments([0] * n_stories)) + n_stories
         n_steps = math.ceil(n_segments / settings.segments_per_step) * len(self.training_of)
         heard = [(one, story) for of_all in splits for one in of_all for story in of_all[one]]
+        names = [(one, story.name) for one, story in heard]
         groups = [
             {"params": self.encoder.transformer_parameters(), "lr": settings.model_lr},
             {"params": list(self.heads.parameters()), "lr": settings.head_lr},
@@ -138,7 +139,7 @@ class BrainTuning:
             ),
             seed=seed,
             run=run_digest(
-                [settings, seed, stop_after, *((one, story.name) for one, story in heard)],
+                [settings, seed, stop_after, *names, *_told(self.score)],
                 [pretrained.model],
                 (x for _, story in heard for x in (story.waveform, story.times, story.responses)),
             ),
@@ -216,6 +217,11 @@ def _voxel_counts(*splits: StoriesOf) -> dict[str, int]:
     return counts
 
 
+def _told(score: Score | None) -> list[str]:
+    """What a score tells of itself, if there is one and it does."""
+    return [score.digest] if hasattr(score, "digest") else []
+
+
 def _adapted(encoder: SpeechEncoder, settings: TuningSettings, seed: int) -> PeftModel | None:
     if settings.adaptation == "full":
         return None
@@ -279,7 +285,8 @@ def jointly_tune(
     score : callable, optional
         With ``tuning.keep: refit``: of a model, the validation r of ridges that are fitted to its
         representations anew. It decides in place of the validation loss, and the pretrained
-        model is a candidate (BrainWavLM's released code).
+        model is a candidate (BrainWavLM's released code). Of what else it depends on it may have a
+        ``digest``: a checkpoint that was left with another one is replaced.
 
     Returns
     -------

@@ -90,3 +90,29 @@ def test_a_score_is_the_mean_r_of_participants_from_the_layer_that_is_read_out(p
     ]
     assert score(encoder) == pytest.approx(np.mean(expected))
     assert expected[0] != expected[1]
+
+
+class Louder(Noises):
+    def waveform(self, story):
+        return 2 * super().waveform(story)
+
+
+def test_a_score_has_a_digest_of_all_that_it_depends_on(profile):
+    def score(profile=profile, dataset=None, voxels=(1, 4), layer=None, **representation):
+        inputs = {"A": validation_inputs(Noises(), "A", np.array(voxels), profile, "m")}
+        return RefitScore(
+            dataset or Noises(), inputs, replace(REPRESENTATION, **representation), layer
+        )
+
+    alphas = replace(profile, encoding=replace(profile.encoding, alphas=(0, 1, 2)))
+    scores = [
+        score(),
+        score(stride=0.5),
+        score(pooling="last"),
+        score(layer=1),
+        score(voxels=(1, 3)),
+        score(profile=alphas),
+        score(dataset=Louder()),
+    ]
+    assert len({one.digest for one in scores}) == len(scores)
+    assert score().digest == score().digest

@@ -391,6 +391,28 @@ def test_a_checkpoint_of_another_run_is_not_taken_up(
     assert_equal_bits(brain_tune(**changed, checkpoint=checkpoint), brain_tune(**changed))
 
 
+class Scores:
+    """Stands for a score by ridges: one value by its settings, whatever the model is."""
+
+    def __init__(self, digest, value):
+        self.digest, self.value = digest, value
+
+    def __call__(self, encoder):
+        return self.value
+
+
+def test_a_checkpoint_whose_epochs_were_scored_otherwise_is_not_taken_up(
+    encoder, training, validation, tmp_path
+):
+    checkpoint, settings = tmp_path / "checkpoint.pt", replace(SETTINGS, epochs=1, keep="refit")
+    arguments = encoder, training[:1], validation, settings, 0, checkpoint
+    brain_tune(*arguments, score=Scores("stride 0.1", 0.3))
+    other = brain_tune(*arguments, score=Scores("stride 1.0", 0.2))
+    assert (other.pretrained_loss, other.validation_loss) == (-0.2, [-0.2])
+    taken_up = brain_tune(*arguments, score=Scores("stride 1.0", 0.1))
+    assert taken_up.validation_loss == [-0.2]
+
+
 def test_the_seed_decides(encoder, training, validation):
     dropping = tiny_encoder(0.2)
     first, again, other = (
