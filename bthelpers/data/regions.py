@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from bthelpers.core.errors import DatasetError, did_you_mean, listed
-from bthelpers.params.schema import ParameterError
+from bthelpers.params.schema import ParameterError, same_but_for_case
 from bthelpers.params.yaml_files import read_yaml
 
 REGIONS = Path(__file__).with_name("regions.yaml")
@@ -72,8 +72,8 @@ def load_regions(
     Raises
     ------
     ParameterError
-        If there is no such file or no such table in it; if a name is neither a parcel nor a
-        region, or a region contains itself or nothing.
+        If there is no such file or no such table in it; if the names of two regions differ only in
+        case, a name is neither a parcel nor a region, or a region contains itself or nothing.
 
     Examples
     --------
@@ -86,6 +86,8 @@ def load_regions(
         named = isinstance(members, list) and all(type(one) in (str, int) for one in members)
         if not named or not isinstance(name, str) or not name.isprintable():
             raise ParameterError(f"{path}: expected lines such as 'primary_auditory: [A1]'")
+    if problem := same_but_for_case(table):
+        raise ParameterError(f"{path}: regions {problem}")
     # YAML reads areas such as 44 as numbers
     table = {name: [str(member) for member in members] for name, members in table.items()}
     resolved: dict[str, list[str]] = {}

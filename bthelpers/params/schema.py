@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -112,7 +112,35 @@ _NAME = _matches(
     " letter or digit",
 )
 
+
+def same_but_for_case(names: Iterable[str]) -> str | None:
+    """What is wrong with names of which two differ only in case; None if none do.
+
+    Names become those of files, and many a disk takes such two for one.
+
+    Examples
+    --------
+    >>> same_but_for_case(["hubert", "whisper", "HuBERT"])
+    "'hubert' and 'HuBERT' differ only in case, and some disks take their files for one: rename one"
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(name.casefold(), name)) != name:
+            return (
+                f"{other!r} and {name!r} differ only in case, and some disks take their files for"
+                " one: rename one"
+            )
+    return None
+
+
+def _told_apart(names: Named) -> Named:
+    if problem := same_but_for_case(names):
+        raise ParameterError(Problem(problem))
+    return names
+
+
 T = TypeVar("T")
+Named = TypeVar("Named", bound=Iterable[str])
 Number = Annotated[FiniteFloat, Strict()]
 Count = Annotated[StrictInt, *at_least(1)]
 Positive = Annotated[Number, *_rule("be above 0", lambda x: x > 0, exclusiveMinimum=0)]
@@ -127,8 +155,8 @@ Line = Annotated[StrictStr, *_ONE_LINE]  # a path, or a name that others gave
 Name = Annotated[StrictStr, *_NAME]  # may become a file's name, or reach a shell
 Some = Annotated[tuple[T, ...], *_list("at least one entry", 1)]
 Distinct = Annotated[Some[T], *_DISTINCT]
-Table = Annotated[dict[Name, T], *_KEYS]
-Names = Distinct[Name]
+Table = Annotated[dict[Name, T], *_KEYS, AfterValidator(_told_apart)]
+Names = Annotated[Distinct[Name], AfterValidator(_told_apart)]
 Span = Annotated[
     tuple[StrictInt, StrictInt],
     *_list("2 entries", 2, 2),

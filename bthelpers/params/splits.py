@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from itertools import combinations
 
 from bthelpers.core.errors import DatasetError, listed
-from bthelpers.params.schema import Name, Some
+from bthelpers.params.schema import Name, Some, same_but_for_case
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Splits:
     Raises
     ------
     DatasetError
-        If a split is empty or a story occurs twice.
+        If a split is empty, a story occurs twice, or the names of two differ only in case.
 
     Examples
     --------
@@ -44,6 +44,8 @@ class Splits:
                     f"in both splits {one.name!r} and {other.name!r}: {listed(shared)}; "
                     "keep each story in one"
                 )
+        if problem := same_but_for_case(self.stories):
+            raise DatasetError(f"stories {problem}")
 
     def without(self, absent: Collection[str]) -> Splits:
         """The splits without some stories.

@@ -67,6 +67,7 @@ def test_own_region_table(tmp_path, text, expected):
         ("\n".join(f"r{k}: [r{k + 1}]" for k in range(200)), "is nested too deeply"),
         ("a: []", "'a' holds no parcel"),
         ("a: [A1, -L_A1, -R_A1]", "'a' holds no parcel"),
+        ("a: [A1]\nA: [A4]", "regions 'a' and 'A' differ only in case"),
         ("a: A1", "expected lines such as"),
         ("- A1", "must hold keys with values, such as 'primary_auditory: .A1.'"),
         ("", "must hold keys with values"),

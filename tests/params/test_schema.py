@@ -55,6 +55,13 @@ def test_whole_numbers_are_taken_for_numbers(demo):
         ("representation", "stride", 1e9, "representation.stride: must be at most 2.0045 s"),
         ("dataset", "participants", "SIM01", "dataset.participants: must be a list"),
         ("dataset", "participants", ["A", "A"], "dataset.participants: must be free of repet"),
+        (
+            "dataset",
+            "participants",
+            ["SIM01", "sim01"],
+            "dataset.participants: 'SIM01' and 'sim01' differ only in case",
+        ),
+        ("voxels", "regions", ["a", "b", "B"], "voxels.regions: 'b' and 'B' differ only in case"),
         ("dataset", "participants", [1], "dataset.participants[0]: must be text, not 1; quote it"),
         ("dataset", "simulate", 3, "dataset.simulate: must hold keys such as 'lexicon', not 3"),
         ("dataset", "absent", {"SIM01": ["story99"]}, "absent.SIM01: in no split: story99"),
@@ -78,6 +85,11 @@ def test_a_wrong_value_is_named_with_file_and_place(demo, section, key, value, m
         (lambda c: c.update(models={}), "models: must hold at least one key"),
         (lambda c: c.update(models={1: {"path": "a"}}), "models: must hold at least one key, each"),
         (lambda c: c["models"]["hubert-mini"].update(pth="a"), "models.hubert-mini.pth: unknown"),
+        (
+            lambda c: c["models"].update({"HuBERT-mini": {**c["models"]["hubert-mini"]}}),
+            "models: 'HuBERT-mini' and 'hubert-mini' differ only in case, and some disks take their"
+            " files for one: rename one",
+        ),
         (
             lambda c: c["models"]["hubert-mini"].update(participants=["SIM01", "UTS01"]),
             "models.hubert-mini.participants: not in dataset.participants: UTS01",

@@ -16,6 +16,7 @@ def test_splits_are_tuples_in_order():
         ((["a", "b"], ["b"], ["c"]), "both splits 'train' and 'validation': b"),
         ((["a"], ["b"], ["a"]), "both splits 'train' and 'test': a"),
         ((["a"], ["b"], ["b"]), "both splits 'validation' and 'test': b"),
+        ((["a"], ["b"], ["A"]), "stories 'a' and 'A' differ only in case"),
         ((["a", "a"], ["b"], ["c"]), "'train' names twice: a"),
         (([], ["b"], ["c"]), "'train': list its stories"),
         ((["a"], ["b"], "c"), "'test': list its stories, not 'c'"),
