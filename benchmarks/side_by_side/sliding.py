@@ -21,7 +21,7 @@ from side_by_side.speech_models import Speech, paper
 
 CODE = (
     *("encoding/representations.py", "models/speech.py", "models/front_ends.py"),
-    *("models/attention.py", "models/devices.py"),
+    *("models/attention.py", "models/convolutions.py", "models/devices.py"),
 )
 # Numbers of windows, and seconds from one to the next: one of base size takes a second.
 EXTENTS = {"miniature": ((3, 30, 300), 2.0), "base size": ((1, 10), 6.0)}

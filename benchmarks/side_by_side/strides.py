@@ -30,7 +30,23 @@ from bthelpers.statistics.intervals import interval
 from side_by_side.speech_models import LEAST_SCALE, ROOT
 
 STUDY = "strides"
-CODE = ("encoding/representations.py", "encoding/ridge.py", "models/speech.py")
+MODEL = "checkpoints/hubert-mini-square"
+# All that the alignment of a simulated participant follows from, its parameters and its model too.
+FILES = {
+    "core": "signals timing",
+    "data": "cortex regions",
+    "encoding": "acoustics alignment ceiling inputs representations ridge",
+    "models": "attention convolutions devices front_ends speech",
+    "results": "runs",
+    "simulation": "anatomy espeak lexicon participants pronunciation stories voxels",
+    "statistics": "bootstrap correlation intervals permutation",
+    "tasks": "word_pairs",
+}
+CODE = (
+    *(f"{package}/{name}.py" for package, names in FILES.items() for name in names.split()),
+    *("data/regions.yaml", f"{MODEL}/config.json", f"{MODEL}/model.safetensors"),
+    *("../params/demo.yaml", "../params/lexicons/square.yaml"),
+)
 STRIDES = (0.1, 0.5, 1.0, 2.0)  # s; the first: the papers'
 POOLINGS = ("last", "stride")
 SEED = 7
@@ -51,7 +67,7 @@ def _costs(profile: Profile, dataset: Dataset) -> Iterator[StrideCost]:
     inputs = read_inputs(dataset, participant, voxels, profile)
     stories = profile.dataset.splits.stories
     minutes = sum(len(dataset.waveform(story)) for story in stories) / SAMPLE_RATE / 60
-    encoder = SpeechEncoder.load(ROOT / "bthelpers/checkpoints/hubert-mini-square")
+    encoder = SpeechEncoder.load(ROOT / "bthelpers" / MODEL)
     for pooling in POOLINGS:
         finest = None
         for stride in STRIDES:

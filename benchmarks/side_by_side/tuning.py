@@ -31,7 +31,8 @@ from side_by_side.speech_models import Speech, paper
 
 CODE = (
     *("tuning/brain_tuning.py", "tuning/examples.py", "tuning/heads.py", "tuning/losses.py"),
-    *("models/speech.py", "models/front_ends.py", "models/attention.py", "models/devices.py"),
+    *("models/speech.py", "models/front_ends.py", "models/attention.py"),
+    *("models/convolutions.py", "models/devices.py"),
 )
 N_STORIES = {"miniature": (1, 10, 100), "base size": (1,)}
 TRS, VOXELS, WINDOWS_AT_ONCE = 7, 1000, 4  # of a story; and in memory

@@ -1,14 +1,18 @@
 """A small run of `make bench`: what it compares agrees, and what it measures is recorded."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from side_by_side import measuring, ridges, strides, tuning
+from benchmark_records import RECORD
+from side_by_side import measuring, ridges, sliding, strides, tuning
 from side_by_side.__main__ import main
 from side_by_side.measuring import Comparison, Contender, measure, scaled
 from torch import nn
 
-from bthelpers.results.benchmarks.record import read_record, speeds
+from bthelpers.results.benchmarks.record import LIBRARY, code_digests, read_record, speeds
 
 EXACT = {"windows, miniature": 1e-4, "tuning, miniature": 1e-4, "reading": 0}
 
@@ -31,6 +35,32 @@ def test_all_studies_are_there_and_fresh(record):
     assert record.stale == {}
     assert all(len(one.seconds) == 1 for one in record.measurements)
     assert min(record.peaks.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("study", "packages"),
+    [
+        (sliding, ["models"]),
+        (tuning, ["models"]),
+        (strides, ["encoding", "models", "simulation", "statistics"]),
+    ],
+)
+def test_files_that_measured_ones_import_are_listed_too(study, packages):
+    sources = [(LIBRARY / name).read_text() for name in study.CODE if name.endswith(".py")]
+    imports = rf"(?m)^ *from bthelpers\.((?:{'|'.join(packages)})\.\w+) import"
+    imported = {name for source in sources for name in re.findall(imports, source)}
+    listed = {name.removesuffix(".py").replace("/", ".") for name in study.CODE}
+    assert imported - listed <= {"models.loading"}  # weights from a file, not what is made of them
+
+
+def test_a_stride_is_stale_where_filter_parameters_or_model_have_changed():
+    files = code_digests(strides.CODE)
+    assert {"core/timing.py", "../params/demo.yaml", f"{strides.MODEL}/model.safetensors"} <= {
+        *files
+    }
+    assert replace(RECORD, code={strides.STUDY: files}).stale == {}
+    changed = dict.fromkeys(files, "another digest")
+    assert replace(RECORD, code={strides.STUDY: changed}).stale == {strides.STUDY: [*files]}
 
 
 def test_ours_and_others_agree_in_full_precision(record):

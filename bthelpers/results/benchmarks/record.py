@@ -71,7 +71,7 @@ class Record:
     peaks : mapping of str to float
         Operations per second of large matrix products, by precision.
     code : mapping of str to mapping of str to str
-        Digests of the files that are measured, by study and by path in the library.
+        Digests of the files that are measured, by study and by path from the library's folder.
     measurements : sequence of Measurement
     strides : sequence of StrideCost
     """
@@ -105,7 +105,7 @@ class Record:
 
 
 def code_digests(files: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of files of the library, by path in it."""
+    """SHA-256 of files, by path from the library's folder."""
     return {file: file_digest(LIBRARY / file) for file in files}
 
 
