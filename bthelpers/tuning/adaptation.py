@@ -21,6 +21,7 @@ from bthelpers.core.files import atomic_folder
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.tuning import TuningSettings
+from bthelpers.tuning.examples import require_layer
 
 README = """\
 ---
@@ -68,8 +69,9 @@ def adapt(encoder: SpeechEncoder, settings: TuningSettings, seed: int) -> PeftMo
     Raises
     ------
     ValueError
-        If the model has no linear layers of these names, or one gets no gradient.
+        If the model has no such layer, or no linear layers of these names, or one gets no gradient.
     """
+    require_layer(encoder, settings.layer)
     layers = range(encoder.n_layers if settings.layer is None else settings.layer)
     _require_targets(encoder.model, settings.adapted)
     encoder.model.requires_grad_(False)

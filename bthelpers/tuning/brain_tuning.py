@@ -296,8 +296,9 @@ def jointly_tune(
     ------
     ValueError
         If the stories' voxels differ, there are too few of them, participants who share a head have
-        different voxels, a sound is shorter than its responses, an adapter gets no gradient, the
-        loss diverges, or more epochs are to be trained than are planned.
+        different voxels, a sound is shorter than its responses, the model has no such layer as is
+        to be read out, an adapter gets no gradient, the loss diverges, or more epochs are to be
+        trained than are planned.
     """
     if (settings.keep == "refit") != (score is not None):
         raise ValueError("tuning.keep: a score is needed where the epoch is kept by refit")

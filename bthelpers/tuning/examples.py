@@ -148,12 +148,34 @@ POOLING: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
 }
 
 
+def require_layer(encoder: SpeechEncoder, layer: int | None) -> None:
+    """Refuse to read out a layer that a model does not have.
+
+    Parameters
+    ----------
+    encoder : SpeechEncoder
+    layer : int, optional
+        Counted from 1; by default the last, which every model has.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer layers.
+    """
+    if layer is not None and layer > encoder.n_layers:
+        raise ValueError(
+            f"tuning.layer: {layer} is beyond the model, which has {encoder.n_layers} layers:"
+            f" name one from 1 to {encoder.n_layers}, or null for the last"
+        )
+
+
 class Examples:
     """Stories as front-end frames, token windows per TR, and responses."""
 
     def __init__(
         self, encoder: SpeechEncoder, stories: list[TuningStory], settings: TuningSettings
     ):
+        require_layer(encoder, settings.layer)
         self.frames = [encoder.frames(story.waveform) for story in stories]
         self.windows = [
             encoder.token_windows(

@@ -168,6 +168,14 @@ def test_layers_after_the_one_that_is_read_out_are_left_alone():
     assert {name.split(".")[2] for name in adapters(encoder)} == {"0"}
 
 
+def test_a_layer_beyond_the_model_is_an_error():
+    encoder = encoder_of("hubert")
+    with pytest.raises(
+        ValueError, match=r"tuning\.layer: 3 is beyond the model, which has 2 layers"
+    ):
+        adapt(encoder, replace(LORA, layer=3), seed=0)
+
+
 def test_adapters_that_are_not_read_out_are_an_error():
     encoder = encoder_of("hubert")
     adapt(encoder, LORA, seed=0)

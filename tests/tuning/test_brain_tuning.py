@@ -759,6 +759,13 @@ def test_layers_after_the_one_that_is_read_out_stay(encoder, training, validatio
     assert "1" not in changed
 
 
+@pytest.mark.parametrize("adaptation", ["full", "lora"])
+def test_a_layer_beyond_the_model_is_an_error(encoder, training, validation, adaptation):
+    settings = replace(SETTINGS, layer=3, adaptation=adaptation)
+    with pytest.raises(ValueError, match=r"tuning\.layer: 3 is beyond.*2 layers: name one from 1"):
+        brain_tune(encoder, training, validation, settings, seed=0)
+
+
 def test_an_empty_set_of_voxels_is_an_error(encoder, training, validation):
     none = [
         [replace(story, responses=story.responses[:, :0]) for story in stories]
