@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,12 +95,14 @@ def fit_ridge(X: ArrayLike, Y: ArrayLike, groups: ArrayLike, alphas: ArrayLike) 
     left_out = [groups == group for group in np.unique(groups)]
     if len(left_out) < 2:
         raise ValueError("leaving groups out needs two or more groups of rows")
-    X, Y, *left_out = _tensors(X, Y, *left_out)
-    penalties, gram = _descending(alphas), _gram(X)
-    errors = [
-        _squared_errors(_leave_out(X, gram, out), Y[~out], Y[out], penalties) for out in left_out
-    ]
-    return _fit(_decompose(X, gram), Y, sum(errors) / len(errors), penalties)
+    with _memory(X, Y):
+        X, Y, *left_out = _tensors(X, Y, *left_out)
+        penalties, gram = _descending(alphas), _gram(X)
+        errors = [
+            _squared_errors(_leave_out(X, gram, out), Y[~out], Y[out], penalties)
+            for out in left_out
+        ]
+        return _fit(_decompose(X, gram), Y, sum(errors) / len(errors), penalties)
 
 
 def fit_validated_ridge(
@@ -137,10 +140,11 @@ def fit_validated_ridge(
     arrays = [np.asarray(array) for array in (X, Y, X_validation, Y_validation)]
     _check_rows(*arrays[:2])
     _check_rows(*arrays[2:])
-    X, Y, X_validation, Y_validation = _tensors(*arrays)
-    penalties, whole = _descending(alphas), _decompose(X, _gram(X))
-    rotated = _Rotated(whole.eigenvalues, whole.rotation, X_validation @ whole.basis)
-    return _fit(whole, Y, _squared_errors(rotated, Y, Y_validation, penalties), penalties)
+    with _memory(*arrays[:2]):
+        X, Y, X_validation, Y_validation = _tensors(*arrays)
+        penalties, whole = _descending(alphas), _decompose(X, _gram(X))
+        rotated = _Rotated(whole.eigenvalues, whole.rotation, X_validation @ whole.basis)
+        return _fit(whole, Y, _squared_errors(rotated, Y, Y_validation, penalties), penalties)
 
 
 class _Decomposition(NamedTuple):
@@ -245,6 +249,15 @@ def _tensors(*arrays: NDArray) -> list[Tensor]:
         )
         for array in arrays
     ]
+
+
+def _memory(X: NDArray, Y: NDArray) -> AbstractContextManager[None]:
+    """Context in which a ridge that does not fit the GPU says what makes it smaller."""
+    from bthelpers.models.devices import memory_for
+
+    extent = f"{len(X):,} rows, {X.shape[1]:,} columns and {Y.shape[1]:,} voxels"
+    remedy = "raise `voxels.ceiling`, or name fewer `encoding.fir_delays` (of impact, its `delays`)"
+    return memory_for(f"a ridge of {extent}", remedy)
 
 
 def _descending(alphas: ArrayLike) -> NDArray[np.float64]:

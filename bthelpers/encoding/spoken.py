@@ -19,6 +19,7 @@ from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import spoken
+from bthelpers.models.devices import BatchSize
 from bthelpers.models.speech import WAVEFORMS_AT_ONCE, SpeechEncoder
 from bthelpers.params.splits import Splits
 
@@ -158,10 +159,12 @@ def spoken_features(
     of_story = defaultdict(list)
     for number, one in enumerate(some):
         of_story[one.story].append(number)
+    remedy = "lower `representation.window`, or set `probes.precision` to bfloat16"
+    at_once = BatchSize(WAVEFORMS_AT_ONCE, "windows", remedy)
     progress = Progress("phones and words", len(of_story))
     for story, numbers in of_story.items():
         pooled = _in_story(
-            encoder, dataset.waveform(story), [some[k] for k in numbers], window, precision
+            encoder, dataset.waveform(story), [some[k] for k in numbers], window, precision, at_once
         )
         features[:, numbers] = pooled
         progress.advance(story)
@@ -171,7 +174,12 @@ def spoken_features(
 
 @torch.no_grad()
 def _in_story(
-    encoder: SpeechEncoder, waveform: np.ndarray, some: list[Spoken], window: float, precision: str
+    encoder: SpeechEncoder,
+    waveform: np.ndarray,
+    some: list[Spoken],
+    window: float,
+    precision: str,
+    at_once: BatchSize,
 ) -> NDArray[np.float32]:
     """Features of a story's phones or words: (layer, spoken, feature)."""
     encoder.model.eval()
@@ -189,13 +197,17 @@ def _in_story(
             f" {window:g} s; raise representation.window, or correct the transcription"
         )
     features = np.empty((encoder.n_layers + 1, len(some), encoder.hidden_size), np.float32)
-    used = np.unique(nearest)
-    for batch in np.split(used, range(WAVEFORMS_AT_ONCE, len(used), WAVEFORMS_AT_ONCE)):
-        windows = [frames.window(start, start + length) for start in starts[batch].tolist()]
-        with encoder.autocast(precision):
-            layers = encoder.all_layers(torch.stack(windows).to(encoder.device), length)
-        states = torch.stack([layer.float().cpu() for layer in layers]).numpy()
-        for number in np.flatnonzero(np.isin(nearest, batch)):
-            row = np.searchsorted(batch, nearest[number])
-            features[:, number] = states[:, row, slice(*inside[number])].mean(axis=1)
+
+    def fill(number: int) -> None:
+        used = np.unique(nearest)
+        for batch in np.split(used, range(number, len(used), number)):
+            windows = [frames.window(start, start + length) for start in starts[batch].tolist()]
+            with encoder.autocast(precision):
+                layers = encoder.all_layers(torch.stack(windows).to(encoder.device), length)
+            states = torch.stack([layer.float().cpu() for layer in layers]).numpy()
+            for one in np.flatnonzero(np.isin(nearest, batch)):
+                row = np.searchsorted(batch, nearest[one])
+                features[:, one] = states[:, row, slice(*inside[one])].mean(axis=1)
+
+    at_once.run(fill)
     return features

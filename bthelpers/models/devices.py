@@ -10,7 +10,8 @@ import fcntl
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -118,6 +119,36 @@ def of_first(compute: Callable[[], float]) -> float:
     return value.item()
 
 
+def _lacking(what: str, remedy: str) -> str:
+    return (
+        f"the GPU has no memory for {what}: {remedy}, or see whether others use it too (nvidia-smi)"
+    )
+
+
+@contextmanager
+def memory_for(what: str, remedy: str) -> Iterator[None]:
+    """Have work that does not fit the device's memory say which parameter to lower.
+
+    For what cannot go through in smaller parts and come to the same; of what can, a `BatchSize`
+    takes care.
+
+    Parameters
+    ----------
+    what : str
+        Needs the memory.
+    remedy : str
+
+    Raises
+    ------
+    torch.OutOfMemoryError
+        In place of PyTorch's own, which names no parameter.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(_lacking(what, remedy)) from error
+
+
 @dataclass
 class BatchSize:
     """How many go through a model at once: half as many from where its device lacks memory, once.
@@ -137,7 +168,10 @@ class BatchSize:
     halved: bool = field(default=False, init=False)
 
     def run(self, work: Callable[[int], T], undo: Callable[[], object] = lambda: None) -> T:
-        """Do work that is told how many go through at once: but for rounding it comes to the same.
+        """Do work that is told how many go through at once, again with half as many where it fails.
+
+        It comes to the same but for rounding and the random numbers of dropout: where a model has
+        any in training, it draws new ones.
 
         Parameters
         ----------
@@ -154,17 +188,15 @@ class BatchSize:
             return work(self.number)
         except torch.OutOfMemoryError as error:
             if self.halved or self.number == 1:
-                raise torch.OutOfMemoryError(
-                    f"the GPU has no memory for {self.what} ({self.number} at once): {self.remedy},"
-                    " or see whether others use it too (nvidia-smi)"
-                ) from error
+                what = f"{self.what} ({self.number} at once)"
+                raise torch.OutOfMemoryError(_lacking(what, self.remedy)) from error
         # Not above, where the error still holds what was computed.
         undo()
         torch.cuda.empty_cache()
         before, self.number, self.halved = self.number, self.number // 2, True
         warn(
             f"the GPU has no memory for {self.what} ({before} at once): going on with {self.number}"
-            " at once, whose sums are rounded differently; to repeat it with memory for all, remove"
-            " its results"
+            " at once, whose sums are rounded differently, and whose dropout, in training, draws"
+            " other random numbers; to repeat it with memory for all, remove its results"
         )
         return self.run(work, undo)

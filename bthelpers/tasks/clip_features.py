@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,9 +17,11 @@ import xarray as xr
 from bthelpers.core.progress import Progress
 from bthelpers.core.timing import SAMPLE_RATE, zscore
 from bthelpers.encoding.acoustics import log_mel, mfcc
+from bthelpers.models.devices import BatchSize
 from bthelpers.models.front_ends import MelFrontEnd
 from bthelpers.models.speech import WAVEFORMS_AT_ONCE, SpeechEncoder
 from bthelpers.tasks.clips import NAMES_SHOWN, Clip, read_waveform
+from bthelpers.tuning.trainer import batched
 
 LOW_LEVEL = {"mfcc": mfcc, "fbank": log_mel}
 CLIPS_IN_MEMORY = 512
@@ -51,6 +54,8 @@ def token_states(
     """
     problems: dict[str, str] = {}
     progress = Progress("blocks of clips", math.ceil(len(clips) / CLIPS_IN_MEMORY))
+    remedy = "set `probes.precision` to bfloat16, or take a smaller model"
+    at_once = BatchSize(WAVEFORMS_AT_ONCE, "clips", remedy)
     encoder.model.eval()
     for first in range(0, len(clips), CLIPS_IN_MEMORY):
         block = clips[first : first + CLIPS_IN_MEMORY]
@@ -59,7 +64,7 @@ def token_states(
             if problem := problem_of(encoder, waveform):
                 problems[clip.name] = problem
         if not problems:
-            for k, states in _states(encoder, waveforms, precision):
+            for k, states in _states(encoder, waveforms, precision, at_once):
                 yield first + k, waveforms[k], states
         progress.advance()
     refuse_clips(problems, len(clips))
@@ -75,15 +80,22 @@ def refuse_clips(problems: Mapping[str, str], n_clips: int) -> None:
 
 
 def _states(
-    encoder: SpeechEncoder, waveforms: list[np.ndarray], precision: str
+    encoder: SpeechEncoder, waveforms: list[np.ndarray], precision: str, at_once: BatchSize
 ) -> Iterator[tuple[int, torch.Tensor]]:
+    def states(batch: list[int], number: int) -> list[torch.Tensor]:
+        found = []
+        for part in batched(batch, number):
+            with encoder.autocast(precision):
+                layers, lengths = encoder.hidden_states([waveforms[k] for k in part])
+            found += [
+                torch.stack([layer[row, :length] for layer in layers]).cpu()
+                for row, length in enumerate(lengths.tolist())
+            ]
+        return found
+
     order = sorted(range(len(waveforms)), key=lambda k: len(waveforms[k]))
-    for first in range(0, len(order), WAVEFORMS_AT_ONCE):
-        batch = order[first : first + WAVEFORMS_AT_ONCE]
-        with encoder.autocast(precision):
-            layers, lengths = encoder.hidden_states([waveforms[k] for k in batch])
-        for row, (k, length) in enumerate(zip(batch, lengths.tolist(), strict=True)):
-            yield k, torch.stack([layer[row, :length] for layer in layers]).cpu()
+    for batch in batched(order, at_once.number):
+        yield from zip(batch, at_once.run(partial(states, batch)), strict=True)
 
 
 def clip_features(encoder: SpeechEncoder, clips: Sequence[Clip], precision: str) -> xr.DataArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import nn
 from torch.nn.functional import ctc_loss
 from torch.nn.utils.rnn import pad_sequence
 
+from bthelpers.models.devices import BatchSize
 from bthelpers.models.front_ends import MelFrontEnd
 from bthelpers.models.speech import WAVEFORMS_AT_ONCE, SpeechEncoder
 from bthelpers.params.evaluations import RecognitionSettings
@@ -36,6 +38,8 @@ from bthelpers.tasks.transcription import (
     word_errors,
 )
 from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches
+
+SMALLER = "set `recognition.precision` to bfloat16, or take a smaller model"
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,9 @@ class FineTuning:
                 f"none of {len(examples)} training clips has as many tokens as its text needs:"
                 " check that sounds and texts belong together"
             )
+        self.at_once = BatchSize(
+            settings.batch_clips, "clips", f"lower `recognition.batch_clips`, {SMALLER}"
+        )
         everything = [*examples, *held_out]
         weights = [*recognizer.encoder.transformer_parameters(), *recognizer.head.parameters()]
         n_steps = math.ceil(len(feasible) / settings.batch_clips)
@@ -102,14 +109,23 @@ class FineTuning:
 
     def backward(self, batch: Sequence[Example], rng: np.random.Generator) -> float:
         """Gradients of the loss per character, which is returned."""
-        frames = [example.frames for example in batch]
-        targets = [torch.tensor(spell(example.text)) for example in batch]
+        return self.at_once.run(partial(self._gradients, batch), self.trainer.optimizer.zero_grad)
+
+    def _gradients(self, batch: Sequence[Example], at_once: int) -> float:
+        total = 0.0
+        for part in batched(batch, at_once):
+            loss = self._loss(part) * (len(part) / len(batch))  # each clip counts the same
+            loss.backward()
+            total += loss.item()
+        return total
+
+    def _loss(self, clips: Sequence[Example]) -> torch.Tensor:
+        frames = [example.frames for example in clips]
+        targets = [torch.tensor(spell(example.text)) for example in clips]
         # On the CPU, because the gradient that CUDA computes differs from run to run.
         log_probabilities = self.recognizer.log_probabilities(frames).transpose(0, 1).cpu()
         lengths = [torch.tensor([len(one) for one in some]) for some in (frames, targets)]
-        loss = ctc_loss(log_probabilities, torch.cat(targets), *lengths, blank=BLANK)
-        loss.backward()
-        return loss.item()
+        return ctc_loss(log_probabilities, torch.cat(targets), *lengths, blank=BLANK)
 
 
 def fine_tune(
@@ -240,8 +256,11 @@ class Recognizer:
     def transcribe(self, examples: Sequence[Example]) -> list[str]:
         """Texts by the likeliest class of each token."""
         self.encoder.model.eval()
+        return BatchSize(WAVEFORMS_AT_ONCE, "clips", SMALLER).run(partial(self._texts, examples))
+
+    def _texts(self, examples: Sequence[Example], at_once: int) -> list[str]:
         texts = []
-        for batch in batched(examples, WAVEFORMS_AT_ONCE):
+        for batch in batched(examples, at_once):
             frames = [example.frames for example in batch]
             likeliest = self.log_probabilities(frames).argmax(dim=-1).cpu()
             texts += [

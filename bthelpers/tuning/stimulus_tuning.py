@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bthelpers.models.devices import memory_for
 from bthelpers.models.front_ends import MelFrontEnd
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.params.settings import ModelSettings
@@ -22,6 +23,9 @@ from bthelpers.params.tuning import StimulusSettings
 from bthelpers.tuning.brain_tuning import TuningResult
 from bthelpers.tuning.contrastive import Contrast, load_contrast, span_mask
 from bthelpers.tuning.trainer import Schedule, Trainer, batched, run_digest, shuffled_batches
+
+# Not halved: masks, distractors and the use of codes are of a whole batch.
+HELD = "a batch of windows", "lower `stimulus.batch` or `stimulus.window`"
 
 
 @dataclass(frozen=True)
@@ -140,12 +144,14 @@ class StimulusTuning:
         normalised = model.feature_projection.layer_norm(frames.transpose(1, 2))
         return self.contrast(states.float(), normalised, mask, rng)
 
+    @memory_for(*HELD)
     def backward(self, batch: list[tuple], rng: np.random.Generator) -> tuple[float, int]:
         """Gradients of the loss; returns its sum over windows, and their number."""
         loss = self.loss(batch, rng)
         loss.backward()
         return len(batch) * loss.item(), len(batch)
 
+    @memory_for(*HELD)
     def validate(self) -> float:
         """Mean loss over the windows of the validation stories."""
         rng = np.random.default_rng([self.seed, self.settings.epochs])

@@ -240,6 +240,21 @@ def test_story_folds_refuse_folds_without_stories(n_folds):
         story_folds(["a", "b", "c", "c"], n_folds)
 
 
+def test_a_ridge_that_does_not_fit_the_device_says_how_large_it_is(monkeypatch):
+    def lack(X):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("bthelpers.encoding.ridge._gram", lack)
+    X, Y, groups = problem(60, 7)
+    message = r"a ridge of 60 rows, 7 columns and 6 voxels: raise `voxels\.ceiling`, or name fewer"
+    for fit in (
+        lambda: fit_ridge(X, Y, groups, ALPHAS),
+        lambda: fit_validated_ridge(X, Y, X, Y, ALPHAS),
+    ):
+        with pytest.raises(torch.OutOfMemoryError, match=message):
+            fit()
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("n_features", [7, 60])  # primal and dual
 def test_a_fit_on_a_gpu_is_brought_back(n_features, monkeypatch):

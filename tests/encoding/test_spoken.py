@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scarce_memory import hold
 from tiny_models import FAMILIES, standardized, tiny_extractor, tiny_model
 
 from bthelpers.core.timing import Interval
@@ -143,6 +144,23 @@ def test_each_is_heard_in_the_window_whose_middle_is_nearest(encoders, family, m
             layers = encoder.all_layers(frames.window(start, start + length)[None], length)
         expected = [layer[0, first - start : stop - start].mean(dim=0) for layer in layers]
         np.testing.assert_allclose(features[:, number], torch.stack(expected), atol=1e-4)
+
+
+def test_windows_that_do_not_fit_the_device_are_halved_once(encoders, monkeypatch, capsys):
+    some = spoken_at("one", *((start, start + 0.2) for start in np.arange(0.1, 5.0, 0.5)))
+    some += spoken_at("three", (0.5, 0.7), (1.2, 1.3), (2.2, 2.4))
+    arguments = encoders["hubert"], Stories(), some, 1.0, "float32"
+    expected = spoken_features(*arguments)
+    monkeypatch.setattr(spoken, "WAVEFORMS_AT_ONCE", 4)
+    asked = hold(monkeypatch, SpeechEncoder, "all_layers", 2)
+    np.testing.assert_allclose(spoken_features(*arguments), expected, atol=1e-4)
+    assert [number for number in asked if number > 2] == [4]
+    assert capsys.readouterr().err.count("WARNING: the GPU has no memory for windows (4 at") == 1
+    hold(monkeypatch, SpeechEncoder, "all_layers", 1)
+    with pytest.raises(
+        torch.OutOfMemoryError, match=r"lower `representation\.window`, or set `prob"
+    ):
+        spoken_features(*arguments)
 
 
 def test_stories_in_any_order_give_the_same(encoders):

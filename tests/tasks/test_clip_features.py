@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from scarce_memory import hold
 from tiny_models import FAMILIES, WHISPER_SECONDS, standardized, tiny_extractor, tiny_model
 
 from bthelpers.core.timing import SAMPLE_RATE
@@ -77,6 +78,19 @@ def test_neither_batches_nor_blocks_change_anything(clips, family, monkeypatch):
     one = clip_features(encoder, clips, "float32")
     np.testing.assert_allclose(blocks, many, atol=1e-5)
     np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_clips_that_do_not_fit_the_device_are_halved_once(clips, monkeypatch, capsys):
+    encoder = encoder_of("hubert")
+    expected = clip_features(encoder, clips, "float32")
+    monkeypatch.setattr(module, "WAVEFORMS_AT_ONCE", 4)
+    asked = hold(monkeypatch, SpeechEncoder, "hidden_states", 2)
+    np.testing.assert_allclose(clip_features(encoder, clips, "float32"), expected, atol=1e-5)
+    assert asked == [4, 2, 2, 2, 1]
+    assert capsys.readouterr().err.count("WARNING: the GPU has no memory for clips (4 at") == 1
+    hold(monkeypatch, SpeechEncoder, "hidden_states", 1)
+    with pytest.raises(torch.OutOfMemoryError, match=r"\(2 at once\): set `probes\.precision` to"):
+        clip_features(encoder, clips, "float32")
 
 
 @pytest.mark.parametrize("family", ["hubert", "whisper"])

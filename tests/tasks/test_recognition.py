@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from scarce_memory import hold
 from tiny_models import CONVOLUTIONAL, standardized, tiny_extractor, tiny_model
 
 from bthelpers.core.timing import SAMPLE_RATE
@@ -107,6 +108,38 @@ def test_transcripts_do_not_depend_on_batches(training, encoder, monkeypatch):
     assert any(together)
     monkeypatch.setattr(module, "WAVEFORMS_AT_ONCE", 1)
     assert recognizer.transcribe(examples) == together
+
+
+def test_transcripts_that_do_not_fit_the_device_are_halved_once(training, encoder, monkeypatch):
+    recognizer = with_random_head(encoder)
+    examples = recognizer.examples(training)
+    expected = recognizer.transcribe(examples)
+    monkeypatch.setattr(module, "WAVEFORMS_AT_ONCE", 4)
+    asked = hold(monkeypatch, Recognizer, "log_probabilities", 2)
+    assert recognizer.transcribe(examples) == expected
+    assert asked[:3] == [4, 2, 2]
+    hold(monkeypatch, Recognizer, "log_probabilities", 1)
+    with pytest.raises(
+        torch.OutOfMemoryError, match=r"clips \(2 at once\): set `recognition\.prec"
+    ):
+        recognizer.transcribe(examples)
+
+
+def test_a_step_that_does_not_fit_the_device_goes_on_in_halves(
+    training, validation, encoder, monkeypatch, capsys
+):
+    arguments = encoder, training[:10], validation[:1], replace(SETTINGS, epochs=2), 0
+    expected = fine_tune(*arguments)
+    asked = hold(monkeypatch, Recognizer, "log_probabilities", 2)
+    result = fine_tune(*arguments)
+    assert asked[:3] == [4, 2, 2]
+    np.testing.assert_allclose(result.training_loss, expected.training_loss, rtol=1e-3)
+    assert capsys.readouterr().err.count("WARNING: the GPU has no memory for clips (4 at") == 1
+    hold(monkeypatch, Recognizer, "log_probabilities", 1)
+    with pytest.raises(
+        torch.OutOfMemoryError, match=r"clips \(2 .*lower `recognition\.batch_clips`"
+    ):
+        fine_tune(*arguments)
 
 
 @pytest.fixture(scope="module")

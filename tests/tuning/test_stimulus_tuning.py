@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scarce_memory import hold
 from tiny_models import tiny_extractor, tiny_model
 from tiny_pretraining import saved, tiny_pretraining
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -117,6 +118,26 @@ def test_what_surrounds_a_token_comes_to_tell_it():
         run.trainer.train_epoch()
     losses = run.trainer.validation_loss
     assert losses[-1] < losses[0] - 0.1
+
+
+def test_windows_that_do_not_fit_the_device_name_the_parameter(monkeypatch):
+    """Their losses are of a whole batch: parts of it would come to something else."""
+    pretraining = tiny_pretraining()
+    run = StimulusTuning(
+        SpeechEncoder(pretraining.wav2vec2),
+        Contrast(pretraining),
+        TRAINING,
+        VALIDATION,
+        SETTINGS,
+        seed=0,
+    )
+    hold(monkeypatch, StimulusTuning, "loss", 1)
+    rng = np.random.default_rng(0)
+    for work in (run.validate, lambda: run.backward(run.batches(rng)[0], rng)):
+        with pytest.raises(
+            torch.OutOfMemoryError, match=r"lower `stimulus\.batch` or `stimulus\.w"
+        ):
+            work()
 
 
 def test_all_but_the_front_end_is_tuned(wav2vec2):
