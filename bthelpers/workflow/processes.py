@@ -114,12 +114,13 @@ def _unwinding() -> Iterator[None]:
 
 
 def run_to_end(command: Sequence[str], ending: signal.Signals = signal.SIGTERM, **options) -> int:
-    """Run a command; where a signal ends this process, nothing that it has started stays.
+    """Run a command; when it ends, or a signal ends this process, nothing that it started stays.
 
     At Ctrl-C, SIGTERM and SIGHUP, the command's processes get the signal that ends them. What is
     still there after `GRACE` seconds, or at a second signal, is killed, also where it has left the
     command's process group, as kernels of notebooks do. Then the signal takes its usual effect on
-    this process.
+    this process. What outlives a command that ends by itself, or is killed alone, as by a kernel
+    that lacks memory, is ended in the same manner, by SIGTERM.
     Signals that are ignored, as under ``nohup``, stay ignored.
 
     Parameters
@@ -158,9 +159,8 @@ def run_to_end(command: Sequence[str], ending: signal.Signals = signal.SIGTERM, 
         while status is None and not received:
             with suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
                 status = process.wait(POLL)
-        if received:
-            _end(process, ending, received)
-            status = process.wait()
+        _end(process, ending if received else signal.SIGTERM, received)
+        status = process.wait()
     finally:
         for number, handler in usual.items():
             signal.signal(number, handler)
@@ -170,12 +170,13 @@ def run_to_end(command: Sequence[str], ending: signal.Signals = signal.SIGTERM, 
 
 
 def _end(process: psutil.Popen, ending: signal.Signals, received: list[int]) -> None:
-    """End a process, the leader of its group, and its descendants in this and other groups."""
-    family = _with_descendants({process})
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, ending)
-    deadline = time.monotonic() + GRACE
-    while family and len(received) == 1 and time.monotonic() < deadline:
+    """End what there still is of a process's session, and its descendants in other ones."""
+    family = _with_descendants(_session(process))
+    if family:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, ending)
+    deadline, heard = time.monotonic() + GRACE, len(received)
+    while family and len(received) == heard and time.monotonic() < deadline:
         time.sleep(POLL)
         family = _with_descendants(family)  # a kernel may have been about to start
     while family and time.monotonic() < deadline + GRACE:
@@ -184,6 +185,16 @@ def _end(process: psutil.Popen, ending: signal.Signals, received: list[int]) -> 
                 survivor.kill()
         time.sleep(POLL)
         family = _with_descendants(family)
+
+
+def _session(leader: psutil.Popen) -> set[psutil.Process]:
+    """Processes of a session: those whose leader has ended are no longer its children."""
+    found = set()
+    for number in psutil.pids():
+        with suppress(OSError, psutil.NoSuchProcess):  # it ends meanwhile, or is another user's
+            if os.getsid(number) == leader.pid:
+                found.add(psutil.Process(number))
+    return found
 
 
 def _with_descendants(processes: set[psutil.Process]) -> set[psutil.Process]:

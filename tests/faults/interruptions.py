@@ -64,6 +64,14 @@ def killed_alone(site, rng):
         time.sleep(0.5)
 
 
+def snakemake_killed(site, rng):
+    """It alone, as by a kernel that lacks memory: the command ends what it had started."""
+    process = site.start_within(some_runs(rng), rng)
+    for child in process.children():
+        child.kill()
+    assert process.wait(PATIENCE) != 0, "it takes no notice"
+
+
 def kernel_dies(site, rng):
     process = site.start_within(some_runs(rng), rng)
     if kernel := site.kernel():

@@ -36,4 +36,5 @@ KINDS = {
     "notebook hangs, Ctrl-C": interruptions.notebook_hangs,
     "clock jumps meanwhile": changes.clock_jumps_meanwhile,
     "damaged input": damaged("data/**/*", "model/*"),
+    "Snakemake killed": interruptions.snakemake_killed,
 }

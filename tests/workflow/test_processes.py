@@ -1,4 +1,4 @@
-"""Nothing that a command has started stays when a signal ends it."""
+"""Nothing that a command has started stays when it ends."""
 
 import errno
 import os
@@ -95,6 +95,32 @@ def own(process, folder):
         return alive(process) and process.cwd() == str(folder)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
+
+
+@pytest.mark.parametrize(("script", "grace"), [(CHILDREN, 5), (DEAF, 1)])
+def test_what_outlives_a_command_that_is_killed_alone_is_ended(tmp_path, script, grace):
+    """As Snakemake with the shells, papermill and kernels that it has started."""
+    process = bash(tmp_path, f"({script}) & wait", grace)
+    family = started(process, tmp_path)
+    assert len({os.getsid(one.pid) for one in family}) == 2
+    [command] = process.children()
+    command.kill()
+    assert process.wait(2 * PATIENCE) == 256 - signal.SIGKILL
+    assert not any(map(alive, family))
+    assert not [one for one in psutil.process_iter() if own(one, tmp_path)]
+
+
+def test_a_signal_ends_the_wait_for_what_outlives_a_command(tmp_path):
+    process = bash(tmp_path, f"({DEAF}) & wait")
+    family = started(process, tmp_path)
+    [command] = process.children()
+    command.kill()
+    eventually(lambda: not alive(command))
+    time.sleep(1)
+    assert any(map(alive, family))
+    process.terminate()
+    assert process.wait(PATIENCE) == -signal.SIGTERM
+    assert not any(map(alive, family))
 
 
 def test_a_second_signal_ends_the_wait(tmp_path):
