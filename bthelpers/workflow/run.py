@@ -12,8 +12,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from bthelpers.core.files import atomic_path
 from bthelpers.params.loading import load
 from bthelpers.params.schema import ParameterError
 from bthelpers.params.settings import Profile
@@ -34,7 +36,9 @@ def visible_gpus() -> int:
     if shutil.which("nvidia-smi") is None:
         return 0
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    return len(listed.stdout.splitlines())
+    if listed.returncode != 0:  # without its driver, it says so where GPUs would be listed
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
 
 
 def made_data(profile: Profile, repository: Path) -> list[Path]:
@@ -89,10 +93,9 @@ def run_workflow(
     cores : int or None
         Runs at a time; None for as many as the machine takes, or the cluster's file says.
     gpus : int or None
-        Runs at a time that use a GPU; where there is none, 0: they use the CPU. None for all that
-        are visible.
+        Runs at a time that use a GPU; with 0, they use the CPU. None for all that are visible.
     extra : list of str
-        Further options of Snakemake.
+        Further options of Snakemake. A dry run changes nothing.
     cluster : str, optional
         A folder of ``profiles/``, whose scheduler runs are sent to; by default they run here.
     anew : bool
@@ -108,47 +111,78 @@ def run_workflow(
         or if a run fails: Snakemake has said which, and its notebook shows why.
     """
     wanted = load(repository / "params" / f"{profile}.yaml")
-    if cluster is None and gpus is None:
-        gpus = visible_gpus()
-    require_gpus(wanted, gpus)
-    variables = {}
-    if cluster is None:
-        # A GPU's next run is prepared while it works.
-        runs = cores or min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
-        options, variables = local_options(runs, gpus), shared_threads(runs)
-    else:
-        from bthelpers.workflow.cluster.options import cluster_options  # its plugin looks for SLURM
-
-        options = cluster_options(wanted, repository, cluster, cores, gpus)
+    options, variables = _places(wanted, repository, cores, gpus, cluster)
     preflight.require(wanted, repository)
     folder = repository / "results" / profile
-    with alone_in([folder, *made_data(wanted, repository)]) as locks:
+    dry = any(word.startswith("-n") or word in ("--dry-run", "--dryrun") for word in extra)
+    untouched = _parameters_as_they_were(folder) if dry else contextlib.nullcontext()
+    with alone_in([folder, *made_data(wanted, repository)]) as locks, untouched:
         if anew:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         # As text: Snakemake takes 007 for a number.
         command = [sys.executable, "-m", "snakemake", *options, f"profile=!!str {profile}"]
-        if not {"-n", "--dry-run"} & set(extra):  # of which Snakemake tells by itself
-            command += ["--logger", "runs"]
+        command += [] if dry else ["--logger", "runs"]  # of which Snakemake tells by itself
         if again := _outdated_files(wanted, repository):
             command += ["--forcerun", *again]
         command += ["--rerun-triggers", "mtime"]  # not what Snakemake itself has kept of runs
         # Last, an option without values: what follows may be results to make.
-        command += ["--rerun-incomplete", "--keep-incomplete", "--nolock"]
-        # Notebooks run by the same Python, whether or not its environment is activated.
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        # Models of the hub have just been fetched: runs need not ask for them again.
-        environment = variables | os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
-        command += extra
+        command += ["--rerun-incomplete", "--keep-incomplete", "--nolock", *extra]
         # At SIGTERM, Snakemake waits for its runs. Here they end with it; those of a cluster only
         # as it takes them out of the queue.
         ending = signal.SIGTERM if cluster is None else signal.SIGINT
-        status = run_to_end(command, ending, cwd=repository, env=environment, pass_fds=locks)
+        status = run_to_end(command, ending, cwd=repository, env=variables, pass_fds=locks)
     if status != 0:
         raise SystemExit(
             f"the workflow failed (exit status {status}); the messages above name the run, and its"
             f" notebook and log under {folder} show where it stopped"
         )
+
+
+def _places(
+    profile: Profile, repository: Path, cores: int | None, gpus: int | None, cluster: str | None
+) -> tuple[list[str], dict[str, str]]:
+    """Where runs are at work, and how many: options of Snakemake, and its environment."""
+    # Notebooks run by the same Python, whether or not its environment is activated.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # Models of the hub will have been fetched: runs need not ask for them again.
+    variables = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
+    if cluster is not None:
+        from bthelpers.workflow.cluster.options import cluster_options  # its plugin looks for SLURM
+
+        require_gpus(profile, gpus)
+        return cluster_options(profile, repository, cluster, cores, gpus), variables
+    if gpus == 0:
+        variables["CUDA_VISIBLE_DEVICES"] = ""
+    elif gpus is None:
+        gpus = visible_gpus()
+    require_gpus(profile, gpus)
+    # A GPU's next run is prepared while it works.
+    runs = cores or min(os.cpu_count(), max(RUNS_AT_ONCE, 2 * gpus))
+    return local_options(runs, gpus), shared_threads(runs) | variables
+
+
+@contextlib.contextmanager
+def _parameters_as_they_were(folder: Path) -> Iterator[None]:
+    """Put back what a dry run writes: results of other parameters than the profile's are refused.
+
+    With their dates, lest results seem older than they are.
+    """
+
+    def files() -> set[Path]:
+        return {*folder.glob("profile.json"), *folder.glob("parameters/**/*.json")}
+
+    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in files()}
+    try:
+        yield
+    finally:
+        for file in files() - before.keys():
+            file.unlink()
+        for file, (content, date) in before.items():
+            if file.read_bytes() != content:
+                with atomic_path(file) as temporary:
+                    temporary.write_bytes(content)
+                    os.utime(temporary, ns=(date, date))
 
 
 def _outdated_files(profile: Profile, repository: Path) -> list[str]:

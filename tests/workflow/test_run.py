@@ -197,6 +197,60 @@ def test_unless_told_a_run_has_what_the_machine_has(commands, tmp_path, monkeypa
     assert (f"--resources gpu={gpus} " in text) == (gpus > 0)
 
 
+def test_without_gpus_runs_see_none(commands, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    for gpus in (None, 1, 0):
+        run_workflow(tmp_path, "smoke", 1, gpus, [])
+    seen = [options["env"]["CUDA_VISIBLE_DEVICES"] for _, options in commands]
+    assert seen == ["0,1", "0,1", ""]
+
+
+LISTED = """\
+GPU 0: NVIDIA H200 (UUID: GPU-1)
+  MIG 1g.18gb     Device  0: (UUID: MIG-1)
+GPU 1: NVIDIA H200 (UUID: GPU-2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "gpus"),
+    [(LISTED, 0, 2), ("No devices were found\n", 0, 0), (LISTED, 9, 0), ("failed\n", 9, 0)],
+)
+def test_gpus_are_those_that_are_listed(tmp_path, monkeypatch, says, status, gpus):
+    listing = tmp_path / "nvidia-smi"
+    listing.write_text(f"#!/bin/sh\nprintf '%s' '{says}'\nexit {status}\n")
+    listing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert workflow.visible_gpus() == gpus
+
+
+@pytest.mark.parametrize("word", ["-n", "-np", "--dry-run", "--dryrun"])
+def test_a_dry_run_leaves_parameters_as_they_were(commands, tmp_path, monkeypatch, word):
+    """What is computed later is of the same profile as the results that are there."""
+    folder, profile = tmp_path / "results/smoke", tmp_path / "params/smoke.yaml"
+
+    def files():
+        found = [*folder.glob("*.json"), *folder.glob("parameters/**/*.json")]
+        return {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in found}
+
+    seen = []
+    monkeypatch.setattr(workflow, "run_to_end", lambda *_, **__: seen.append(files()) or 0)
+    run_workflow(tmp_path, "smoke", 1, 0, [word])
+    assert files() == {}
+    run_workflow(tmp_path, "smoke", 1, 0, [])
+    before = files()
+    parameters = yaml.safe_load(profile.read_text())
+    parameters["encoding"]["folds"] -= 1
+    profile.write_text(yaml.safe_dump(parameters))
+    run_workflow(tmp_path, "smoke", 1, 0, [word])
+    assert files() == before
+    assert seen[0].keys() == before.keys()
+    assert seen[2][folder / "profile.json"] != before[folder / "profile.json"]  # Snakemake tells
+    run_workflow(tmp_path, "smoke", 1, 0, [])
+    assert files() == seen[3] != before
+
+
 def test_on_a_cluster_its_file_and_what_it_grants_go_to_snakemake(commands, tmp_path, monkeypatch):
     asked = []
 
