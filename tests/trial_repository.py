@@ -18,7 +18,7 @@ FAKES = {
     "jupytext": '#!/bin/bash\ncat "${@: -1}"\n',
     "papermill": """#!/bin/bash
 grep --quiet "jupytext:" || exit 1
-log="${@: -1}"; folder=$(dirname "$log"); step=$(basename "$log" .ipynb)
+log="${@: -1}"; folder=$(dirname "$log"); step=$(basename "$log" .unfinished.ipynb)
 echo '{}' > "$log"
 case "$step" in
   dataset) mkdir -p data/smoke/derivative; echo '{}' > data/smoke/derivative/respdict.json;;
@@ -29,7 +29,7 @@ case "$step" in
   linguistic_probes) date +%s%N | tee "$folder/word_vectors.nc" > "$folder/$step.nc";;
   *) date +%s%N | tee "$folder/low_level_$step.nc" > "$folder/$step.nc";;
 esac
-echo "$@" >> calls
+echo "${@//.unfinished.ipynb/.ipynb}" >> calls
 """,
 }
 OF_RESPONSES = ("alignment", "impact", "similarity", "controls")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator
@@ -60,21 +61,30 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             if path.exists():
                 os.replace(path, replaced)
             os.replace(temporary, path)
-            shutil.rmtree(replaced, ignore_errors=True)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            if not path.exists() and replaced.exists():  # this ended between the two
+                os.replace(replaced, path)
+            for folder in (temporary, replaced):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _beside(path: Path, ending: str) -> Path:
-    """A hidden name beside a path, of this process alone; what killed ones left is removed."""
+    """A hidden name beside a path, of this process alone; what killed ones left is removed.
+
+    Of processes of this machine: those of others, on a disk that they share, may be at work. What
+    was moved away for another folder that never took its place is put back.
+    """
+    here = f".{path.name}.{platform.node()}"
     for other in path.parent.iterdir():
-        match = re.fullmatch(rf"\.{re.escape(path.name)}\.(\d+)\.{ending}", other.name)
+        match = re.fullmatch(rf"{re.escape(here)}\.(\d+)\.{ending}", other.name)
         if match and (int(match[1]) == os.getpid() or not psutil.pid_exists(int(match[1]))):
-            if other.is_dir():
+            if ending == "old" and not path.exists():
+                os.replace(other, path)
+            elif other.is_dir():
                 shutil.rmtree(other, ignore_errors=True)
             else:
                 other.unlink(missing_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
+    return path.with_name(f"{here}.{os.getpid()}.{ending}")
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Sphinx extension: a book that makes its results, and whose pages follow them.
 
 Before any page is read, the workflow makes what is missing or outdated of the profile's results
-(``PROFILE`` in the environment, or ``demo``). What they hold is digested to a fingerprint:
+(``PROFILE`` in the environment, or ``demo``; ``CORES``, ``GPUS`` and ``CLUSTER`` say where and how
+many at a time, as of ``make results``). What they hold is digested to a fingerprint:
 
 - Jupyter's execution cache compares a page's code only, so each fingerprint has a cache folder of
   its own. The folder is a configuration value on which Sphinx's reading of every page depends:
@@ -35,6 +36,7 @@ from bthelpers.core.files import write_if_changed
 from bthelpers.core.provenance import digest, file_digest
 from bthelpers.results.store import ENVIRONMENT, SERVED, Results
 from bthelpers.workflow.processes import run_to_end
+from bthelpers.workflow.runs.unfinished import UNFINISHED
 from bthelpers.workflow.steps import planned_runs
 
 LIBRARY = Path(__file__).parents[1]
@@ -47,7 +49,9 @@ logger = logging.getLogger(__name__)
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension; ``results_command`` is what makes the results of ``{profile}``."""
-    workflow = [sys.executable, "-m", "bthelpers", "run", "{profile}"]
+    told = {name: os.environ.get(name.upper(), "") for name in ("cores", "gpus", "cluster")}
+    options = [word for name, value in told.items() if value for word in (f"--{name}", value)]
+    workflow = [sys.executable, "-m", "bthelpers", "run", "{profile}", *options]
     app.add_config_value("results_command", workflow, "")
     app.add_config_value("results_fingerprint", "", "html")
     # Early: the table of contents, read at 900, may list pages that the workflow makes.
@@ -181,13 +185,17 @@ def collect_pages(results: Path, folder: Path) -> list[Path]:
     Raises
     ------
     SystemExit
-        If a notebook is damaged.
+        If a notebook is damaged, or not known to be of the run whose receipt lies beside it.
     """
     pages = {}
     for notebook in sorted(results.rglob("*.ipynb")):
+        if notebook.name.endswith(UNFINISHED):
+            continue
         owner = notebook.relative_to(results)
         page = folder / f"{_page_name(owner)}.ipynb"
-        if sums_beside(notebook).exists() and not is_intact(notebook):
+        # One of an earlier version has neither receipt nor checksum.
+        checked = notebook.with_suffix(".json").exists() or sums_beside(notebook).exists()
+        if checked and not is_intact(notebook):
             raise SystemExit(f"{notebook} is not as its run left it: {LEFT_OUT}")
         with parsing(notebook, "notebook", LEFT_OUT, SystemExit):
             content = _titled(json.loads(notebook.read_bytes()), owner.parts[:-1])

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bthelpers.core.checksums import remove
 from bthelpers.core.provenance import provenance
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.recordings.opening import open_dataset
@@ -20,6 +19,7 @@ from bthelpers.params.loading import load, to_dict
 from bthelpers.params.settings import Profile
 from bthelpers.params.splits import Splits
 from bthelpers.results.store import Results, write_dataset
+from bthelpers.workflow.runs.unfinished import CHECKPOINTS
 
 if TYPE_CHECKING:  # they take PyTorch along, which voxels and responses do without
     import torch
@@ -90,8 +90,8 @@ class RunContext:
 
     @property
     def checkpoint(self) -> Path:
-        """Where an interrupted tuning goes on from."""
-        return self.folder / "checkpoint.pt"
+        """Where an interrupted tuning goes on from: it stays until the run has its receipt."""
+        return self.folder / CHECKPOINTS["tuning"]
 
     @cached_property
     def device(self) -> torch.device:
@@ -151,7 +151,7 @@ class RunContext:
         write_dataset(result, self.folder / f"{step}.nc", self.provenance(**more))
 
     def write_training(self, result: TuningResult, **more: str) -> None:
-        """Write a tuned model, its adapters and losses, and remove the checkpoint.
+        """Write a tuned model, its adapters and losses.
 
         Of several processes that tuned it, the first does so.
         """
@@ -177,4 +177,3 @@ class RunContext:
             coords={"epoch": np.arange(1, len(result.training_loss) + 1)},
         )
         write_dataset(training, self.folder / "training.nc", record)
-        remove(self.checkpoint)  # of no epoch there is none

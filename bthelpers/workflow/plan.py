@@ -229,7 +229,7 @@ def print_plan(profile: Profile, repository: Path) -> bool:
     results = repository / "results" / profile.name
     problems = preflight.problems(profile, repository)
     n_voxels = selected_voxels(profile, results)
-    device = claim_device()
+    device = _free_device()
     print(f"profile {profile.name}: up to {n_voxels:,} voxels per participant; device: {device}")
     costs, checkpoint = {}, 0.0
     for name, model in profile.models.items():
@@ -262,6 +262,17 @@ def print_plan(profile: Profile, repository: Path) -> bool:
     for problem in dict.fromkeys(problems):
         print(f"- {problem}")
     return not problems
+
+
+def _free_device() -> torch.device:
+    """What is measured on; a SystemExit where other runs hold all GPUs."""
+    try:
+        return claim_device()
+    except RuntimeError as error:
+        raise SystemExit(
+            f"nothing can be measured: {error}, or plan once one is free; for the hours of the"
+            " processor, set CUDA_VISIBLE_DEVICES= (empty)"
+        ) from error
 
 
 def _space(needed: float, results: Path) -> list[str]:

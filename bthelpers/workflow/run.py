@@ -108,7 +108,7 @@ def run_workflow(
         any work.
     SystemExit
         If another workflow is at work on these results or on the data that are simulated for them;
-        or if a run fails: Snakemake has said which, and its notebook shows why.
+        or if a run fails: Snakemake has said which, and its log shows why.
     """
     wanted = load(repository / "params" / f"{profile}.yaml")
     options, variables = _places(wanted, repository, cores, gpus, cluster)
@@ -135,7 +135,7 @@ def run_workflow(
     if status != 0:
         raise SystemExit(
             f"the workflow failed (exit status {status}); the messages above name the run, and its"
-            f" notebook and log under {folder} show where it stopped"
+            f" log and unfinished notebook under {folder} show where it stopped"
         )
 
 
@@ -192,5 +192,6 @@ def _outdated_files(profile: Profile, repository: Path) -> list[str]:
         changed = outdated(profile, parameters)
     for run, file in changed.items():
         name = f"{run.step} {run.folder}".strip()
-        print(f"{name}: made again, as {file} is not what it was", file=sys.stderr)
+        now = "is not what it was" if (repository / file).exists() else "is missing"
+        print(f"{name}: made again, as {file} {now}", file=sys.stderr)
     return [file for run in changed for file in run.outputs(profile)]

@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -38,20 +39,29 @@ def test_an_error_of_the_caller_is_passed_on_and_leaves_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_what_a_killed_run_left_is_replaced(tmp_path):
-    killed, alive = subprocess.Popen(["true"]), os.getppid()
-    killed.wait()
-    for pid in (killed.pid, alive):
-        (tmp_path / f".a.txt.{pid}.part").write_text("hal")
-        (tmp_path / f".model.{pid}.part").mkdir()
-        (tmp_path / f".model.{pid}.part" / "half").write_text("hal")
-        (tmp_path / f".model.{pid}.old").mkdir()
+@pytest.fixture
+def killed():
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_run_left_is_replaced(tmp_path, killed):
+    here, alive = platform.node(), os.getppid()
+    left = [f"{here}.{killed}", f"{here}.{alive}", f"{here}0.{killed}"]
+    for process in left:
+        (tmp_path / f".a.txt.{process}.part").write_text("hal")
+        (tmp_path / f".model.{process}.part").mkdir()
+        (tmp_path / f".model.{process}.part" / "half").write_text("hal")
+        (tmp_path / f".model.{process}.old").mkdir()
     atomic_write_text(tmp_path / "a.txt", "whole")
     with atomic_folder(tmp_path / "model") as temporary:
         (temporary / "config.json").write_text("{}")
-    # What another process is writing is left alone.
-    others = [f".a.txt.{alive}.part", f".model.{alive}.old", f".model.{alive}.part"]
-    assert names(tmp_path) == [*others, "a.txt", "model"]
+    # What another process is writing is left alone; of another machine, it may be at work.
+    ends = ("a.txt.{}.part", "model.{}.old", "model.{}.part")
+    others = [f".{end.format(process)}" for end in ends for process in left[1:]]
+    assert names(tmp_path) == sorted([*others, "a.txt", "model"])
     assert names(tmp_path / "model") == ["config.json"]
 
 
@@ -88,6 +98,40 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
         assert names(folder) == ["old"]
     assert names(folder) == ["sub"]
     assert names(folder.parent) == ["model"]
+
+
+@pytest.mark.parametrize("error", [OSError("no"), KeyboardInterrupt()])
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch, error):
+    folder, replace, moved = tmp_path / "model", os.replace, []
+    with atomic_folder(folder) as temporary:
+        (temporary / "weights").write_text("old")
+
+    def second_fails(source, target):
+        moved.append(target)
+        if len(moved) == 2:
+            raise error
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", second_fails)
+    with (
+        pytest.raises((ResultsError, KeyboardInterrupt)),
+        atomic_folder(folder) as temporary,
+    ):
+        (temporary / "weights").write_text("new")
+    assert moved[1:] == [folder, folder]
+    assert (folder / "weights").read_text() == "old"
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_that_was_killed_on_its_way_is_put_back(tmp_path, killed):
+    """It is there again where the next attempt comes to nothing."""
+    moved = tmp_path / f".model.{platform.node()}.{killed}.old"
+    moved.mkdir()
+    (moved / "weights").write_text("old")
+    with pytest.raises(KeyError), atomic_folder(tmp_path / "model"):
+        raise KeyError
+    assert (tmp_path / "model/weights").read_text() == "old"
+    assert names(tmp_path) == ["model"]
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,14 @@ def damaged(
     return fault
 
 
+def damaged_record(site, rng):
+    """Or one that is gone."""
+    if rng.random() < 0.75:
+        return damaged("results/faults/**/*.json")(site, rng)
+    chosen(site.files("results/faults/**/*.json"), rng).unlink()
+    return None
+
+
 def damaged_notebook(site, rng):
     """An executed one, because of which nothing is computed again: the book names it."""
     mend = damaged("results/faults/**/*.ipynb")(site, rng)

@@ -21,7 +21,7 @@ KINDS = {
     "damaged weights": damaged(f"{TUNED}/model/*"),
     "full disk": changes.full_disk,
     "Ctrl-C": signalled(signal.SIGINT),
-    "damaged record": damaged("results/faults/**/*.json"),
+    "damaged record": changes.damaged_record,
     "clock jumps": changes.clock_jumps,
     "lock of another machine": interruptions.lock_of_another_machine,
     "damaged checkpoint": changes.damaged_checkpoint,

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import xarray as xr
@@ -22,6 +23,7 @@ from bthelpers.workflow.book import (
     run_pages,
     write_reference,
 )
+from bthelpers.workflow.runs.unfinished import unfinished
 
 CONFIG = """\
 title: A book
@@ -302,6 +304,44 @@ def test_a_notebook_with_another_number_than_its_run_wrote_is_named(tmp_path):
         SystemExit, match=r"voxels\.ipynb is not as its run left it: delete it, and"
     ):
         collect_pages(tmp_path / "results", tmp_path / "pages")
+
+
+def test_a_notebook_without_the_checksum_that_its_run_leaves_is_named(tmp_path):
+    path = tmp_path / "results/voxels.ipynb"
+    notebook(path, "Voxels")
+    path.with_suffix(".json").write_text("{}")
+    with pytest.raises(SystemExit, match=r"results/voxels\.ipynb is not as its run left it"):
+        collect_pages(tmp_path / "results", tmp_path / "pages")
+    write_sum(path)
+    assert len(collect_pages(tmp_path / "results", tmp_path / "pages")) == 1
+
+
+def test_a_run_that_is_not_finished_has_no_page(tmp_path):
+    executed = tmp_path / "results/mini/pretrained/probes.ipynb"
+    notebook(executed, "Probes")
+    notebook(unfinished(executed), "Probes", "1 /")
+    [page] = collect_pages(tmp_path / "results", tmp_path / "pages")
+    assert page.name == "mini-pretrained-probes.ipynb"
+
+
+def test_the_variables_of_make_limit_the_workflow(tmp_path, monkeypatch):
+    for name in ("CORES", "GPUS", "CLUSTER"):
+        monkeypatch.setenv(name, "")  # as make hands on what is not given
+
+    def command():
+        values = {}
+        app = SimpleNamespace(
+            add_config_value=lambda name, default, _: values.update({name: default}),
+            connect=lambda *_, **__: None,
+        )
+        sphinx_results.setup(app)
+        return values["results_command"][3:]
+
+    assert command() == ["run", "{profile}"]
+    for name, value in {"CORES": "2", "GPUS": "0", "CLUSTER": "slurm"}.items():
+        monkeypatch.setenv(name, value)
+    limits = ["--cores", "2", "--gpus", "0", "--cluster", "slurm"]
+    assert command() == ["run", "{profile}", *limits]
 
 
 def test_every_data_file_has_the_page_of_the_run_that_made_it(tmp_path):

@@ -175,6 +175,17 @@ def test_a_model_that_does_not_fit_the_device_is_a_problem(runnable, capsys, mon
     assert "NaN" in printed
 
 
+def test_beside_runs_that_hold_all_gpus_a_plan_ends_in_one_line(runnable, capsys, monkeypatch):
+    def held():
+        raise RuntimeError("all 2 GPUs are in use by other runs")
+
+    monkeypatch.setattr(plan, "claim_device", held)
+    told = r"^nothing can be measured: all 2 GPUs are in use.*CUDA_VISIBLE_DEVICES= \(empty\)$"
+    with pytest.raises(SystemExit, match=told):
+        print_plan(runnable, ROOT)
+    assert capsys.readouterr().out == ""
+
+
 def test_measured_times_are_those_of_the_second_execution(monkeypatch):
     clock = iter([10.0, 12.5])
     monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))

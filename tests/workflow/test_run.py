@@ -87,7 +87,14 @@ def test_what_has_changed_is_made_again_whatever_its_date(commands, tmp_path, ca
     command, _ = commands[1]
     made = command[command.index("--forcerun") + 1]
     assert made == "results/smoke/SIM01/voxels.nc"
+    assert f"voxels SIM01: made again, as {made} is missing\n" == capsys.readouterr().err
+    (tmp_path / made).write_text("damaged")
+    run_workflow(tmp_path, "smoke", 1, 0, [])
     assert f"voxels SIM01: made again, as {made} is not what it was\n" == capsys.readouterr().err
+    receipt.unlink()
+    run_workflow(tmp_path, "smoke", 1, 0, [])
+    told = "voxels SIM01: made again, as results/smoke/SIM01/voxels.json is missing\n"
+    assert told == capsys.readouterr().err
 
 
 def test_a_failed_run_is_an_error(commands, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from bthelpers.core.checksums import sums_beside, write_sum
 from bthelpers.workflow.runs.receipts import changed_since, digests, write_receipt
+from bthelpers.workflow.runs.unfinished import remove_unfinished, unfinished
 
 RANK = "RANK"  # names a process, counted from 0, where several were launched
 STANDARD_INPUT = "ignore:the file is not specified with any extension"  # to papermill, it is a file
@@ -34,7 +35,8 @@ def execute(
     notebook : str
         In jupytext's format.
     executed : Path
-        The notebook with its outputs; once it is whole, its checksum lies beside it.
+        The notebook with its outputs, once it is whole; its checksum lies beside it. That of an
+        earlier run stays until then.
     named : sequence of str
         Parameters, as ``key=name``; names are text also where they look like numbers.
     inputs, outputs : list of str
@@ -50,22 +52,25 @@ def execute(
     before = digests(inputs)  # an input that is changed meanwhile is another one
     if changed_since(receipt, before, outputs) is None:
         print(f"{receipt}: nothing has changed")
+        remove_unfinished(executed)  # of a run that was killed since, or just after its receipt
         return 0
     convert = ["jupytext", "--quiet", "--to", "ipynb", "--output", "-", notebook]
     converted = subprocess.run(convert, stdout=subprocess.PIPE)
     parameters = [word for pair in named for word in ("-r", *pair.split("=", 1))]
     first = os.environ.get(RANK, "0") == "0"
-    if first:
-        sums_beside(executed).unlink(missing_ok=True)
-    log, output = ("--log-output", str(executed)) if first else ("--no-log-output", os.devnull)
+    at_work = str(unfinished(executed))
+    log, output = ("--log-output", at_work) if first else ("--no-log-output", os.devnull)
     run = ["papermill", log, "--no-progress-bar", *parameters, "-", output]
     quiet = {"PYTHONWARNINGS": STANDARD_INPUT} | os.environ
     status = (
         converted.returncode or subprocess.run(run, input=converted.stdout, env=quiet).returncode
     )
     if status == 0 and first:
+        sums_beside(executed).unlink(missing_ok=True)
+        os.replace(unfinished(executed), executed)
         write_sum(executed)
         write_receipt(receipt, before, outputs)
+        remove_unfinished(executed)
     return status
 
 

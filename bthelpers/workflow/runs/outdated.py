@@ -13,7 +13,8 @@ from bthelpers.workflow.steps import PlannedRun, planned_runs
 def outdated(profile: Profile, parameters: Mapping[str, str]) -> dict[PlannedRun, str]:
     """Runs that are to be made again, each with a file that has changed since.
 
-    Runs without a receipt, as those of earlier versions, are not among them.
+    That is the receipt where a run has written files and none lies beside them: nothing tells what
+    they were made from. Runs that are not done are not among them.
 
     Parameters
     ----------
@@ -25,7 +26,8 @@ def outdated(profile: Profile, parameters: Mapping[str, str]) -> dict[PlannedRun
     found = {}
     for run in (*simulated, *planned_runs(profile)):
         receipt = Path("results", profile.name, run.log).with_suffix(".json")
-        if receipt.exists():
+        outputs = run.outputs(profile)
+        if any(Path(file).exists() for file in (receipt, *outputs)):
             inputs = digests(run.inputs(profile, parameters))
-            found[run] = changed_since(receipt, inputs, run.outputs(profile))
+            found[run] = changed_since(receipt, inputs, outputs)
     return {run: changed for run, changed in found.items() if changed}

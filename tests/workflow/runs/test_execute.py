@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from bthelpers.core.checksums import is_intact, sums_beside
+from bthelpers.core.checksums import is_intact, sums_beside, write_sum
 from bthelpers.workflow.runs import execute
 from bthelpers.workflow.runs.receipts import changed_since, digests
+from bthelpers.workflow.runs.unfinished import CHECKPOINTS
 
 PAPERMILL = """#!/bin/bash
 cat | tee executed > "${@: -1}"; echo "$@" >> calls
@@ -47,10 +48,11 @@ def test_a_notebook_is_executed_with_its_parameters_and_leaves_a_receipt(run, tm
     assert run() == 0
     assert (tmp_path / "executed").read_text() == "notebook"
     options = "--log-output --no-progress-bar -r profile 007 -r model m"
-    assert calls(tmp_path) == [f"{options} - run.ipynb"]
+    assert calls(tmp_path) == [f"{options} - run.unfinished.ipynb"]
     receipt = json.loads((tmp_path / "run.json").read_text())
     assert receipt == {"inputs": digests(["run.md", "in"]), "outputs": digests(["out"])}
     assert is_intact(tmp_path / "run.ipynb")
+    assert not (tmp_path / "run.unfinished.ipynb").exists()
 
 
 def test_of_several_processes_the_first_writes(run, tmp_path, monkeypatch):
@@ -118,12 +120,66 @@ def test_a_failed_run_leaves_no_receipt_of_what_it_wrote(run, tmp_path):
     (tmp_path / "in").write_text("2")
     (tmp_path / "status").write_text("3")
     assert run() == 3
-    assert not sums_beside(tmp_path / "run.ipynb").exists()
     assert changed_since(tmp_path / "run.json", digests(["run.md", "in"]), ["out"]) == "out"
     (tmp_path / "in").write_text("1")  # as it was, but the output is not
     (tmp_path / "status").write_text("0")
     assert run() == 0
     assert (tmp_path / "out").read_text() == "1\n"
+
+
+def test_a_run_that_fails_or_is_killed_leaves_the_notebook_of_before(run, tmp_path):
+    """Until the inputs are as they were, its own lies beside it, and shows where it stopped."""
+    run()
+    papermill, unfinished = tmp_path / "bin/papermill", tmp_path / "run.unfinished.ipynb"
+    before = (tmp_path / "run.ipynb").read_bytes()
+    (tmp_path / "in").write_text("2")
+    papermill.write_text('#!/bin/bash\necho half > "${@: -1}"; kill -9 $$\n')
+    assert run() == -9
+    assert unfinished.read_text() == "half\n"
+    assert (tmp_path / "run.ipynb").read_bytes() == before
+    assert is_intact(tmp_path / "run.ipynb")
+    (tmp_path / "in").write_text("1")
+    assert run() == 0
+    assert not unfinished.exists()
+    assert (tmp_path / "run.ipynb").read_bytes() == before
+    assert len(calls(tmp_path)) == 1
+
+
+class Killed(BaseException):
+    """As by a signal that ends this process outright."""
+
+
+@pytest.mark.parametrize("step", ["tuning", "recognition"])
+def test_a_checkpoint_stays_until_the_run_has_its_receipt(run, tmp_path, monkeypatch, step):
+    def killed(*_):
+        raise Killed
+
+    def run_killed_in(function):
+        with monkeypatch.context() as patch:
+            patch.setattr(execute, function, killed)
+            with pytest.raises(Killed):
+                run()
+
+    words = [word.replace("run.ipynb", f"{step}.ipynb") for word in sys.argv]
+    monkeypatch.setattr(sys, "argv", words)
+    checkpoint, others = tmp_path / CHECKPOINTS[step], [tmp_path / "alignment.pt"]
+    others += [tmp_path / name for key, name in CHECKPOINTS.items() if key != step]
+    for file in (checkpoint, *others):
+        file.touch()
+        write_sum(file)
+    for function in ("write_sum", "write_receipt"):
+        run_killed_in(function)
+        assert is_intact(checkpoint)
+        assert not (tmp_path / f"{step}.json").exists()
+    run_killed_in("remove_unfinished")
+    assert (tmp_path / f"{step}.json").exists()
+    assert is_intact(checkpoint)
+    executed = len(calls(tmp_path))
+    assert run() == 0  # as Snakemake has it, to which the run is incomplete
+    assert len(calls(tmp_path)) == executed
+    assert not checkpoint.exists()
+    assert not sums_beside(checkpoint).exists()
+    assert all(map(is_intact, others))
 
 
 def test_an_input_that_is_changed_meanwhile_is_another_one(run, tmp_path):

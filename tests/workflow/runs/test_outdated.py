@@ -72,11 +72,18 @@ def test_a_notebook_that_is_changed_in_place_outdates_its_runs(trial):
     assert found(trial) == {"voxels SIM01": "book/runs/voxels.md"}
 
 
-def test_results_without_receipts_are_left_to_their_dates(trial):
-    for receipt in trial.root.glob("results/smoke/mini/**/*.json"):
-        receipt.unlink()
+def test_results_without_receipts_are_made_again(trial):
+    """Nothing tells what they were made from, as of those of earlier versions."""
+    receipt = (trial.root / RESULT).with_suffix(".json")
+    receipt.unlink()
+    missing = {"alignment mini/SIM01/pretrained": str(receipt.relative_to(trial.root))}
+    assert found(trial) == missing
     in_place(trial.root / RESULT, "other")
-    assert found(trial) == {}
+    assert found(trial) == missing | {"impact mini/SIM01/pretrained": RESULT}
+    (trial.root / "results/smoke/SIM01/voxels.json").unlink()
+    assert found(trial)["voxels SIM01"] == "results/smoke/SIM01/voxels.json"
+    shutil.rmtree(trial.root / "results/smoke/SIM01")
+    assert "voxels SIM01" not in found(trial)  # it is not done
 
 
 def test_a_run_that_is_interrupted_loses_nothing(trial):
