@@ -34,7 +34,7 @@ ENVIRONMENT = "BRAIN_TUNING_RESULTS"  # the results folder that chapters show
 SERVED = "BRAIN_TUNING_SERVED"  # folder whose files the pages of a book find under _static
 ENGLISH = "recorded/english"  # as seen from a chapter's folder; it is always there
 RECORDED = (
-    *("recorded/simulation", ENGLISH),
+    *("recorded/simulation", ENGLISH, "recorded/stages_simulation"),
     *("recorded/brainwavlm_simulation", "recorded/many_simulation"),
 )
 MAKE = "`bthelpers run NAME` makes it (`make book` for the demo)"
