@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 import torch
-from fuzz.damages import fifo, folder, on_bytes
+from fuzz.damages import fifo, folder, on_bytes, page_of_a_proxy, pointer_of_git_lfs
 from fuzz.of_anatomy import SURFACE, TRANSFORM
-from fuzz.of_corpora import STEM
+from fuzz.of_corpora import ACTOR, STEM, VECTORS
 from fuzz.of_datasets import RESPONSES, STORY
 from fuzz.of_models import Hostile, pickled
 from fuzz.of_results import NUMBERS, REPLY, RESULT
@@ -22,6 +22,11 @@ SAMPLE = 2  # cases of each file
 
 def replaced(content):
     return on_bytes(lambda *_: content)
+
+
+def named(name):
+    """A file under another name."""
+    return lambda path, _: path.rename(path.with_name(name))
 
 
 def with_value(key, value):
@@ -104,6 +109,16 @@ PAST = {
     "folder as a list": ("Speech Commands", "testing_list.txt", folder),
     "folder as a transcription": ("TIMIT", f"{STEM}.PHN", folder),
     "phones out of order": ("TIMIT", f"{STEM}.PHN", replaced(b"600 1600 h#\n0 600 d\n")),
+    "action of 10,000 letters": (
+        "SLURP",
+        "dataset/slurp/train.jsonl",
+        with_value("action", "x" * 10_000),
+    ),
+    "actor in wide digits": ("CREMA-D", ACTOR, named("１００３_DFA_ANG_XX.wav")),
+    "number with an underscore": ("GloVe", VECTORS, replaced(b"the 1 1_000\n")),
+    "page of a proxy as vectors": ("GloVe", VECTORS, page_of_a_proxy),
+    "pointer as vectors": ("GloVe", VECTORS, pointer_of_git_lfs),
+    "vector of a word that is not asked for": ("GloVe", VECTORS, replaced(b"the 1 2\nx nan 1\n")),
     "phones beyond the sentence": ("TIMIT", f"{STEM}.PHN", replaced(b"0 600 d\n600 99999 h#\n")),
     "participant of 3,000 letters": (
         "recordings",
