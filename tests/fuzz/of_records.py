@@ -21,6 +21,8 @@ from bthelpers.results.benchmarks.record import largest, read_record, speeds, su
 from bthelpers.results.benchmarks.record import write_record as write_benchmarks
 from bthelpers.results.benchmarks.strides import stride_table
 from bthelpers.results.store import Results, write_dataset
+from bthelpers.results.trials.record import FUZZ, Code, content
+from bthelpers.results.trials.record import read_record as read_trials
 from bthelpers.workflow.recorded import compact, differences, write_record
 from bthelpers.workflow.runs.receipts import changed_since, digests, write_receipt
 
@@ -87,10 +89,34 @@ def _says_benchmarks(root, found):
     path = root / "benchmarks.json"
     if found is None:
         return not path.is_file()
-    record, source, _ = found
-    said = json.loads(path.read_bytes())
+    said, record = (
+        json.loads(text, parse_int=float) for text in (path.read_bytes(), json.dumps(found[0]))
+    )
     said["measurements"] = [{"same": None} | one for one in said["measurements"]]
-    return record == said and record["provenance"]["machine"] in source
+    return record == said and record["provenance"]["machine"] in found[1]
+
+
+def _write_trials(root):
+    outcomes = {kind: {"cases": 3, "own error": 3, "wrong": 0} for kind in ("GloVe", "all")}
+    write_json(root / FUZZ.name, content(Code.of(["requirements.txt"]), [0, 2], outcomes))
+
+
+def _read_trials(root):
+    """As a chapter does."""
+    if (record := read_trials(root / FUZZ.name)) is None:
+        return None
+    return asdict(record), record.source, record.table.to_dict("index")
+
+
+def _says_trials(root, found):
+    """Nothing where there is no file; otherwise, what the file says."""
+    path = root / FUZZ.name
+    if found is None:
+        return not path.is_file()
+    record, source, table = found
+    said = json.loads(path.read_bytes())
+    shown = {name: said.get(name) for name in record} | {"seeds": tuple(said["seeds"])}
+    return record == shown and table == said["outcomes"] and said["date"][:10] in source
 
 
 def _write_receipts(root):
@@ -163,7 +189,15 @@ RECORDS = (
         _read_benchmarks,
         {"benchmarks.json": (*JSON, *TEXT)},
         _says_benchmarks,
-        cases=150,
+        cases=100,
+    ),
+    Reader(
+        "trials",
+        _write_trials,
+        _read_trials,
+        {FUZZ.name: (*JSON, *TEXT)},
+        _says_trials,
+        cases=100,
     ),
     Reader(
         "receipts",
