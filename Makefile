@@ -88,8 +88,8 @@ clean: named  ## remove the built book, the results of PROFILE and its data, if 
 test: $(INSTALLED)  ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-fuzz: $(INSTALLED)  ## damage files of every kind in many ways, and read them
-	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz
+fuzz: $(INSTALLED)  ## damage files of every kind in many ways, read them, and record what comes of it
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --record
 
 faults: $(INSTALLED)  ## kill, fill and damage a small profile's run in many ways, and go on (hours)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m faults --record

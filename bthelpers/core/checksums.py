@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bthelpers.core.files import atomic_path, atomic_write_text
+from bthelpers.core.files import atomic_path, atomic_write_text, file_bytes
 from bthelpers.core.provenance import file_digest
 
 SUMS = "SHA256SUMS"
@@ -46,7 +46,7 @@ def write_sums(folder: Path) -> None:
 def damaged(sums: Path) -> list[Path]:
     """Files that are not as their checksums say, or not there; the list itself where it is none."""
     try:
-        lines = [line.split("  ", 1) for line in sums.read_text(encoding="utf-8").splitlines()]
+        lines = [line.split("  ", 1) for line in file_bytes(sums).decode("utf-8").splitlines()]
         expected = {sums.parent / name: digest for digest, name in lines}
     except (OSError, ValueError):
         return [sums]
@@ -58,7 +58,7 @@ def damaged(sums: Path) -> list[Path]:
 def digest_if_there(file: Path) -> str | None:
     """SHA-256 of a file; None where there is none that can be read."""
     try:
-        return file_digest(file)
+        return file_digest(file) if file.is_file() else None  # a pipe would be waited for
     except (OSError, ValueError):
         return None
 

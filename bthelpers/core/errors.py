@@ -79,5 +79,9 @@ def parsing(
 
 def reason(error: Exception) -> str:
     """What an error of others says, in one line that is not too long."""
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return said if len(said) <= LONGEST_REASON else f"{said[:LONGEST_REASON]} ..."
+    return shortened(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def shortened(text: str) -> str:
+    """Of what may quote a file, as much as a message can hold."""
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."

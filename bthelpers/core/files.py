@@ -121,6 +121,13 @@ def atomic_write_text(path: str | Path, text: str) -> None:
         temporary.write_bytes(text.encode())
 
 
+def file_bytes(path: Path) -> bytes:
+    """Read a file; an OSError where it is none, as a pipe, which would be waited for."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there, or no file")
+    return path.read_bytes()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a UTF-8 file of JSON; it goes into a folder that is whole or not at all."""
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -24,8 +24,8 @@ from typing import NamedTuple
 import xarray as xr
 
 from bthelpers.core.checksums import checked_path, digest_if_there, is_intact, sums_beside
-from bthelpers.core.errors import ResultsError, parsing
-from bthelpers.core.files import parse_json
+from bthelpers.core.errors import ResultsError, parsing, shortened
+from bthelpers.core.files import file_bytes, parse_json
 from bthelpers.core.provenance import digest, file_digest
 from bthelpers.params.loading import from_dict
 from bthelpers.params.settings import OF_RESPONSES, PER_PARTICIPANT, Profile
@@ -202,13 +202,18 @@ class Results:
             )
         return read_dataset(self.root / file)
 
-    def _changed_since(self, file: str) -> str | None:
-        """Parameters, or a result, that went into a file and are others by now, by receipts."""
+    def _changed_since(self, file: str, *above: str) -> str | None:
+        """Parameters, or a result, that went into a file and are others by now, by receipts.
+
+        Followed are no names of those above, to which damaged receipts may lead back.
+        """
         for name, then in self._receipt(file, "inputs").items():
             if name.startswith("parameters/"):
                 now, before = digest_if_there(self.root / name), None
             else:
-                now, before = self._receipt(name, "outputs").get(name), self._changed_since(name)
+                now, before = self._receipt(name, "outputs").get(name), None
+                if name not in (file, *above):
+                    before = self._changed_since(name, file, *above)
             if now not in (None, then):
                 return name
             if before is not None:
@@ -221,9 +226,13 @@ class Results:
         Empty where there is no receipt, or none that can be read.
         """
         folder, written = f"results/{self.root.name}/", self.root / file
-        for path in (*written.parent.glob("*.json"), *written.parent.parent.glob("*.json")):
+        receipts: list[Path] = []
+        with suppress(OSError):  # a name that a damaged receipt holds may be too long
+            for place in (written.parent, written.parent.parent):
+                receipts += place.glob("*.json")
+        for path in receipts:
             with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-                receipt = parse_json(path.read_bytes())
+                receipt = parse_json(file_bytes(path))
                 if folder + file in receipt["outputs"]:
                     return {
                         name.removeprefix(folder): found
@@ -251,7 +260,7 @@ class Results:
                 raise ValueError("it holds no parameters")
             return from_dict(parameters, file.name)
         except (OSError, ValueError) as error:
-            problems = "; ".join(str(error).splitlines())
+            problems = shortened("; ".join(str(error).splitlines()))
             raise ResultsError(
                 f"{file} does not fit this version ({problems}); delete it, then {MAKE}"
             ) from error

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from bthelpers.core.errors import DatasetError, MissingError, did_you_mean, parsing
+from bthelpers.core.errors import LONGEST_NAME, DatasetError, MissingError, did_you_mean, parsing
 from bthelpers.core.timing import SAMPLE_RATE
 
 SPLITS = ("train", "validation", "test")
@@ -165,8 +165,8 @@ def require_label(label: str, known: Collection[str], what: str, place: str, sou
     """Raise a DatasetError, with the nearest one, if a label is none of the known ones."""
     if label not in known:
         raise DatasetError(
-            f"{place}: {label!r} is no {what}{did_you_mean(label, known)}: correct it, or get"
-            f" {source}"
+            f"{place}: {label[:LONGEST_NAME]!r} is no {what}{did_you_mean(label, known)}:"
+            f" correct it, or get {source}"
         )
 
 

@@ -51,7 +51,9 @@ NOISE = "_background_noise_"
 CREMA_D = "CREMA-D (github.com/CheyneyComputerScience/CREMA-D, with Git LFS)"
 EMOTIONS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 # Some copies hold a 1040_ITH_SAD_X.wav.
-CREMA_D_FILE = re.compile(r"(?P<actor>\d{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_(?:LO|MD|HI|XX?)\.wav")
+CREMA_D_FILE = re.compile(
+    r"(?P<actor>[0-9]{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_(?:LO|MD|HI|XX?)\.wav"
+)
 # Known to be broken in the release: nearly empty, of no length, or all emotions in one.
 CREMA_D_UNUSABLE = (
     "1064_IEO_DIS_MD.wav", "1064_TIE_SAD_XX.wav", "1076_MTI_NEU_XX.wav", "1076_MTI_SAD_XX.wav",

@@ -92,3 +92,11 @@ def test_of_a_folder_files_that_are_not_as_written_are_named(tmp_path):
     assert damaged(tmp_path / SUMS) == files[1:]
     (tmp_path / SUMS).write_bytes(b"\xff no list")
     assert damaged(tmp_path / SUMS) == [tmp_path / SUMS]
+
+
+def test_what_is_no_file_is_damaged_and_not_waited_for(tmp_path):
+    write(tmp_path / "a.nc", b"content")
+    for path in (sums_beside(tmp_path / "a.nc"), tmp_path / "a.nc"):
+        path.unlink()
+        os.mkfifo(path)
+        assert not is_intact(tmp_path / "a.nc")

@@ -15,6 +15,7 @@ from bthelpers.core.files import (
     atomic_folder,
     atomic_path,
     atomic_write_text,
+    file_bytes,
     free_bytes,
     write_if_changed,
     write_json,
@@ -178,3 +179,12 @@ def test_json_is_indented_text_that_ends_with_a_line(tmp_path):
 def test_free_space_is_that_of_the_folder_that_is_there(tmp_path):
     for path in (tmp_path, tmp_path / "not" / "yet"):
         assert free_bytes(path) == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+
+
+def test_only_a_file_is_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    assert file_bytes(tmp_path / "file") == b"content"
+    os.mkfifo(tmp_path / "pipe")
+    for name in (".", "pipe", "missing"):
+        with pytest.raises(FileNotFoundError):
+            file_bytes(tmp_path / name)

@@ -12,7 +12,7 @@ from faults.trial import OUTCOMES, Fault
 from filelock import FileLock
 
 from bthelpers.core.files import atomic_write_text
-from bthelpers.core.provenance import digest, file_digest
+from bthelpers.results.trials.record import Code, content
 
 RECORD = REPOSITORY / "book/recorded/faults.json"
 # What a trial runs, and what disturbs it.
@@ -25,8 +25,7 @@ CODE = (
 
 def code_digest() -> str:
     """One of all that the outcome of a fault depends on but its seed."""
-    files = (file for pattern in CODE for file in REPOSITORY.glob(pattern))
-    return digest({file.relative_to(REPOSITORY).as_posix(): file_digest(file) for file in files})
+    return Code.of(CODE).digest
 
 
 def table(faults: list[Fault]) -> pd.DataFrame:
@@ -48,16 +47,20 @@ class Record:
     """
 
     def __init__(self, path: Path, code: str):
-        self.path, self.code = path, code
+        self.path, self.code = path, Code(CODE, code)
         if path.is_file() and (other := len(self._content()["faults"])) and not self.faults:
             print(f"{path}: {other} faults of other code are dropped", flush=True)
 
     @property
     def faults(self) -> list[Fault]:
         """Those of this code, by their seeds."""
-        if not self.path.is_file() or (content := self._content())["code"] != self.code:
+        if not self.path.is_file():
             return []
-        return [Fault(**fault) for fault in content["faults"]]
+        found = self._content()
+        # Earlier versions kept the digest alone.
+        if found["code"] != {"files": list(self.code.files), "digest": self.code.digest}:
+            return []
+        return [Fault(**fault) for fault in found["faults"]]
 
     def _content(self) -> dict:
         return json.loads(self.path.read_bytes())
@@ -65,10 +68,13 @@ class Record:
     def add(self, fault: Fault) -> None:
         """Add a fault, in place of what came of the same seed before."""
         with FileLock(self.path.with_name(f".{self.path.name}.lock")):
-            by_seed = {one.seed: one for one in (*self.faults, fault)}
+            known = self.faults
+            # The record itself is a change to the repository, which the next commit would tell.
+            kept = {"commit": self._content()["commit"]} if known else {}
+            by_seed = {one.seed: one for one in (*known, fault)}
             faults = [by_seed[seed] for seed in sorted(by_seed)]
             # Details name folders of this machine.
             entries = [{**asdict(one), "detail": ""} for one in faults]
             outcomes = table(faults).to_dict("index")
-            content = {"code": self.code, "outcomes": outcomes, "faults": entries}
-            atomic_write_text(self.path, json.dumps(content, indent=1) + "\n")
+            held = content(self.code, by_seed, outcomes) | kept | {"faults": entries}
+            atomic_write_text(self.path, json.dumps(held, indent=1) + "\n")

@@ -10,6 +10,8 @@ from faults.site import Site
 from faults.trial import Fault, kind_of, trial
 from places import naming
 
+from bthelpers.results.trials.record import read_record
+
 DONE = [Fault("a", 0, "recovered", "said of it", 12), Fault("b", 1, "lost", "", 30)]
 USER = "somebody-else"
 
@@ -53,9 +55,15 @@ def test_parts_add_to_a_record_of_the_same_code(tmp_path, capsys):
     assert Record(path, "code").faults == kept
     assert "said of it" not in path.read_text()
     assert json.loads(path.read_bytes())["outcomes"]["all"]["lost"] == 1
+    shown = read_record(path)
+    assert shown.table.loc["all"].tolist() == [2, 1, 0, 1]
+    assert shown.stale
+    assert shown.source.startswith("seeds 0 to 1, 20")
     assert capsys.readouterr().out == ""
     other = Record(path, "other code")
     assert other.faults == []
     assert capsys.readouterr().out == f"{path}: 2 faults of other code are dropped\n"
+    path.write_text(json.dumps({"code": "of an earlier version", "faults": []}))
+    assert Record(path, "code").faults == []
     other.add(DONE[1])
     assert Record(path, "other code").faults == kept[1:]

@@ -1,8 +1,9 @@
-"""Trials of the corpora of downstream tasks: lists, transcriptions and sounds."""
+"""Trials of the corpora of downstream tasks, and of vectors of words."""
 
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import soundfile
@@ -10,8 +11,15 @@ from fuzz.damages import JSON, TEXT, on_bytes
 from fuzz.trial import Reader
 
 from bthelpers.core.timing import SAMPLE_RATE
+from bthelpers.encoding.stages.word_vectors import read_word_vectors
 from bthelpers.tasks.clips import read_waveform
-from bthelpers.tasks.corpora import COMMANDS, read_slurp, read_speech_commands
+from bthelpers.tasks.corpora import (
+    COMMANDS,
+    EMOTIONS,
+    read_crema_d,
+    read_slurp,
+    read_speech_commands,
+)
 from bthelpers.tasks.timit import FOLDING, read_timit
 
 SENTENCES = ("SA1", "SA2", "SI648", "SI1027", "SI1657", "SX37", "SX127", "SX217", "SX307", "SX397")
@@ -22,6 +30,10 @@ LISTED = {
     "validation_list.txt": "bed/0a7c2a8d_nohash_0.wav",
     "testing_list.txt": "up/1_nohash_3.wav",
 }
+ACTOR = "AudioWAV/1003_DFA_ANG_XX.wav"  # in the validation split alone
+VECTORS = "glove.6B.5d.txt"
+WORDS = ("the", ",", "of", "café", "dog", "unk", "cat", "naïve", "'s", "zebra")
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def _listed(root, clips):
@@ -103,6 +115,87 @@ def _says_commands(root, clips):
     )
 
 
+def _write_crema_d(root):
+    for actor, emotion in enumerate(EMOTIONS, start=1000):
+        _write_sound(root / f"AudioWAV/{actor}_DFA_{emotion}_XX.wav")
+    _write_sound(root / ACTOR)
+
+
+def _read_crema_d(root):
+    clips = read_crema_d(root)
+    sounds = {clip.name: len(read_waveform(clip.path)) for clip in clips}
+    return {"clips": _listed(root, clips), "samples": sounds}
+
+
+def _says_crema_d(root, found):
+    """By the names that the corpus documents, and as many samples as libsndfile counts."""
+    there = (root / "AudioWAV").iterdir()
+    paths = {f"AudioWAV/{path.name}": path for path in there if path.name.lower().endswith(".wav")}
+    for clip in found["clips"]:
+        actor, sentence, emotion, level = clip["name"].removesuffix(".wav").split("/")[1].split("_")
+        info = soundfile.info(paths[clip["name"]])
+        if (clip["speaker"], clip["label"]) != (actor, emotion) or not actor.isascii():
+            return False
+        if not (actor.isdigit() and len(actor) == 4 and len(sentence) == 3 and level.isupper()):
+            return False
+        n_samples = info.frames * SAMPLE_RATE / info.samplerate
+        if abs(found["samples"][clip["name"]] - n_samples) > 2:
+            return False
+    return found["samples"].keys() == paths.keys()
+
+
+ODD_NAMES = (
+    *("1003_DFA_ANG_XX.WAV", "1003_DFA_ANG_XX.wav.wav", "1003_DFA_ANG_XX (1).wav", "x.wav"),
+    *("1003_DFA_ANX_XX.wav", "1003_DFA_SAD_X.wav", "1003_dfa_ang_xx.wav", "003_DFA_ANG_XX.wav"),
+    *("１００３_DFA_ANG_XX.wav", "1003_DFA_ANG_XX.wav\n.wav", "1003_DFA_ANG_XX.wav\n"),
+    *("1003_DFA_ANG_XX\udcff.wav", "1008_IEO_HAP_HI.wav", "1003_DFA_ANG_HI.wav", "~.wav"),
+)
+
+
+def renamed(path, rng):
+    """As copies, other systems and other corpora have it."""
+    path.rename(path.with_name(ODD_NAMES[rng.integers(len(ODD_NAMES))]))
+
+
+def _write_vectors(root):
+    numbers = np.random.default_rng(0).normal(size=(len(WORDS), 5))
+    rows = [
+        f"{word} {' '.join(map('{:.5g}'.format, of_word))}\n"
+        for word, of_word in zip(WORDS, numbers, strict=True)
+    ]
+    (root / VECTORS).write_text("".join(rows), "utf-8")
+
+
+def _read_vectors(root):
+    file = root / VECTORS
+    return {"all": read_word_vectors(file, WORDS), "some": read_word_vectors(file, WORDS[3:5])}
+
+
+def _says_vectors(root, found):
+    """Rows of a word and as many decimal numbers as the first; those of each word, once."""
+    rows = [
+        row.removesuffix("\r").split(" ")
+        for row in (root / VECTORS).read_bytes().decode().removesuffix("\n").split("\n")
+    ]
+    said = {row[0]: row[1:] for row in rows if row[0] in WORDS}
+    whole = all(map(DECIMAL.fullmatch, [*rows[0][1:], *(n for row in said.values() for n in row)]))
+    return (
+        whole
+        and {len(row) for row in rows} == {len(rows[0])}
+        and len(said) == sum(row[0] in WORDS for row in rows)
+        and _same_vectors(found["all"], said)
+        and _same_vectors(found["some"], {w: said[w] for w in WORDS[3:5] if w in said})
+    )
+
+
+def _same_vectors(found, said):
+    vectors = {word: np.array(numbers, float).astype(np.float32) for word, numbers in said.items()}
+    return found.keys() == said.keys() and all(
+        np.isfinite(found[word]).all() and np.array_equal(found[word], vectors[word])
+        for word in said
+    )
+
+
 SOUNDS = {"nist": "x.WAV", "wav": "x.wav", "flac": "x.flac"}
 
 
@@ -156,6 +249,15 @@ CORPORA = (
         _says_commands,
         cases=40,
     ),
+    Reader(
+        "CREMA-D",
+        _write_crema_d,
+        _read_crema_d,
+        {ACTOR: (renamed, renamed, wav_header_changed)},
+        _says_crema_d,
+        cases=80,
+    ),
+    Reader("GloVe", _write_vectors, _read_vectors, {VECTORS: TEXT}, _says_vectors, cases=120),
     Reader(
         "clips' sounds",
         _write_sounds,

@@ -7,11 +7,12 @@ import os
 import numpy as np
 import pytest
 import torch
-from fuzz.damages import fifo, folder, on_bytes
+from fuzz.damages import fifo, folder, on_bytes, page_of_a_proxy, pointer_of_git_lfs
 from fuzz.of_anatomy import SURFACE, TRANSFORM
-from fuzz.of_corpora import STEM
+from fuzz.of_corpora import ACTOR, STEM, VECTORS
 from fuzz.of_datasets import RESPONSES, STORY
 from fuzz.of_models import Hostile, pickled
+from fuzz.of_records import EARLIER, HERE, OUTPUT, RECEIPT, RECORD, SUMS
 from fuzz.of_results import NUMBERS, REPLY, RESULT
 from fuzz.readers import READERS
 from fuzz.trial import FINE, Trial
@@ -24,9 +25,25 @@ def replaced(content):
     return on_bytes(lambda *_: content)
 
 
+def named(name):
+    """A file under another name."""
+    return lambda path, _: path.rename(path.with_name(name))
+
+
 def with_value(key, value):
     """A table of JSON with another value."""
     return on_bytes(lambda content, _: json.dumps(json.loads(content) | {key: value}).encode())
+
+
+def with_input(file):
+    """A receipt with one more input."""
+
+    def change(content, _):
+        receipt = json.loads(content)
+        receipt["inputs"][file] = receipt["outputs"].get(file, "0" * 64)
+        return json.dumps(receipt).encode()
+
+    return on_bytes(change)
 
 
 def with_line(line):
@@ -104,6 +121,16 @@ PAST = {
     "folder as a list": ("Speech Commands", "testing_list.txt", folder),
     "folder as a transcription": ("TIMIT", f"{STEM}.PHN", folder),
     "phones out of order": ("TIMIT", f"{STEM}.PHN", replaced(b"600 1600 h#\n0 600 d\n")),
+    "action of 10,000 letters": (
+        "SLURP",
+        "dataset/slurp/train.jsonl",
+        with_value("action", "x" * 10_000),
+    ),
+    "actor in wide digits": ("CREMA-D", ACTOR, named("１００３_DFA_ANG_XX.wav")),
+    "number with an underscore": ("GloVe", VECTORS, replaced(b"the 1 1_000\n")),
+    "page of a proxy as vectors": ("GloVe", VECTORS, page_of_a_proxy),
+    "pointer as vectors": ("GloVe", VECTORS, pointer_of_git_lfs),
+    "vector of a word that is not asked for": ("GloVe", VECTORS, replaced(b"the 1 2\nx nan 1\n")),
     "phones beyond the sentence": ("TIMIT", f"{STEM}.PHN", replaced(b"0 600 d\n600 99999 h#\n")),
     "participant of 3,000 letters": (
         "recordings",
@@ -113,6 +140,20 @@ PAST = {
     "deep parameters": ("results", "profile.json", replaced(b"[" * 100_000)),
     "pipe as parameters": ("results", "profile.json", fifo),
     "number of a result": ("results", RESULT, flipped_number),
+    "pipe as a checksum": ("records", f"{RECORD}.sha256", fifo),
+    "all parameters missing": ("records", "profile.json", replaced(b"{}")),
+    "pipe as a receipt": ("receipts", RECEIPT, fifo),
+    "pipe as an input": ("receipts", "run.md", fifo),
+    "pipe as an output": ("receipts", OUTPUT, fifo),
+    "pipe as the checksum of an output": ("receipts", SUMS, fifo),
+    "file without a name": ("receipts", RECEIPT, with_input("")),
+    "pipe beside results": ("results by receipts", RECEIPT, fifo),
+    "result that was made from itself": ("results by receipts", RECEIPT, with_input(OUTPUT)),
+    "results that were made from each other": ("results by receipts", EARLIER, with_input(OUTPUT)),
+    "input of a long name": ("results by receipts", RECEIPT, with_input(f"{HERE}/{'x' * 5000}")),
+    "seconds of no number": ("benchmarks", "benchmarks.json", with_value("peaks", {"x": "x"})),
+    "measurements of none": ("benchmarks", "benchmarks.json", with_value("measurements", [])),
+    "provenance of none": ("benchmarks", "benchmarks.json", with_value("provenance", {})),
     "path that leads outside": ("manifest", "manifest.tsv.gz", row_of_a_path_outside),
     "length that is no number": ("server", "reply", replaced(REPLY.replace(b"760", b"x"))),
     "transform of no numbers": ("anatomy", f"{TRANSFORM}/matrices.xfm", with_value("coord", "x")),
@@ -120,6 +161,9 @@ PAST = {
     "surface of no points": ("anatomy", SURFACE, replaced(b"<GIFTI/>")),
     "remote code": ("HuBERT", CONFIG, with_value("auto_map", {"AutoModel": "x--Y"})),
 }  # fmt: skip
+
+# What only these would tell is not needed: the numbers have checksums of their own.
+UNNOTICED = ("remote code", *(failure for failure, (name, *_) in PAST.items() if "by rec" in name))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +191,7 @@ def test_what_failed_once(trial, failure):
     name, file, damage = PAST[failure]
     outcome, detail = trial(name).outcome(file, damage, np.random.default_rng(0))
     assert outcome in FINE, detail
-    assert outcome != "same" or failure == "remote code", detail
+    assert outcome != "same" or failure in UNNOTICED, detail
 
 
 @pytest.mark.parametrize("k", range(10))

@@ -104,7 +104,7 @@ class Trial:
     def outcome(self, file: str, damage: Damage, rng=None) -> tuple[str, str]:
         """What comes of reading one damaged file, and details."""
         path = self.root / file
-        content = path.read_bytes()
+        content, files = path.read_bytes(), {*self.root.rglob("*")}
         try:
             damage(path, rng)
             before = _names(self.root)
@@ -113,7 +113,8 @@ class Trial:
                 return "wrote", f"{_names(self.root) ^ before}"
             return outcome, detail
         finally:
-            _remove(path)
+            for one in {path, *self.root.rglob("*")} - (files - {path}):  # it may be renamed
+                _remove(one)
             path.write_bytes(content)
 
     def _read(self) -> tuple[str, str]:

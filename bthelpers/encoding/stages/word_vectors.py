@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 from bthelpers.core.errors import DatasetError, MissingError
 
 REMEDY = "unpack it again, or name another file as probes.word_vectors"
+OF_NUMBERS = b"0123456789+-.eE \r\n"
 
 
 def read_word_vectors(path: str | Path, words: Collection[str]) -> dict[str, NDArray[np.float32]]:
-    """Read the vectors of some words; all rows are checked, and the others are not kept.
+    """Read the vectors of some words.
+
+    Of the other rows, which are millions, only the form is checked: the number of fields, the
+    encoding of the word, and that characters of decimal numbers follow it. What numbers these are,
+    and whether the word stands twice, is not.
 
     Parameters
     ----------
@@ -33,9 +38,9 @@ def read_word_vectors(path: str | Path, words: Collection[str]) -> dict[str, NDA
     MissingError
         If the file is not there.
     DatasetError
-        If it is empty or not UTF-8, or a row has another number of fields than the first one, none
-        at all, a number that is none or not finite, or a word that stands there twice. The message
-        names file and line.
+        If it is empty, a word is not UTF-8, or a row has another number of fields than the first
+        one, none at all, or what no decimal number has. If one of `words` stands there twice, or
+        has a number that is none or not finite. The message names file and line.
     """
     path, wanted, vectors = Path(path), set(words), {}
     if not path.is_file():
@@ -53,6 +58,8 @@ def read_word_vectors(path: str | Path, words: Collection[str]) -> dict[str, NDA
                     f"{path}, line {number}: {len(fields)} fields, where the first line has"
                     f" {n_fields}: each needs a word and as many numbers; {REMEDY}"
                 )
+            if row.partition(b" ")[2].translate(None, OF_NUMBERS):
+                raise _no_numbers(path, number)
             word = _text(fields[0], path, number)
             if word in wanted:
                 if word in vectors:
@@ -76,5 +83,9 @@ def _numbers(fields: list[bytes], path: Path, number: int) -> NDArray[np.float32
     except ValueError:
         values = np.array([np.nan])
     if not np.isfinite(values).all():
-        raise DatasetError(f"{path}, line {number}: has what is no finite number; {REMEDY}")
+        raise _no_numbers(path, number)
     return values
+
+
+def _no_numbers(path: Path, number: int) -> DatasetError:
+    return DatasetError(f"{path}, line {number}: has what is no finite number; {REMEDY}")

@@ -7,19 +7,24 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from bthelpers.core.errors import ResultsError, parsing
 from bthelpers.core.files import atomic_path, parse_json, write_json
 from bthelpers.core.provenance import file_digest
+from bthelpers.params.schema import Count, Number, Positive
 from bthelpers.results.benchmarks.strides import StrideCost
 
 RECORD = Path("recorded/benchmarks.json")  # as seen from a chapter's folder
 MAKE = "`make bench` makes it, in about half an hour on two idle cores"
 LIBRARY = Path(__file__).parents[2]
 FULL_PRECISION = ("float32", "float64")
+T = TypeVar("T")
+Several = Annotated[Sequence[T], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -49,15 +54,15 @@ class Measurement:
     """
 
     study: str
-    size: float
+    size: Positive
     unit: str
     contender: str
     ours: bool
     precision: str
-    seconds: Sequence[float]
-    operations: int | None
-    difference: float
-    same: float | None = None
+    seconds: Several[Positive]
+    operations: Count | None
+    difference: Number
+    same: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,14 @@ class Record:
     strides : sequence of StrideCost
     """
 
+    # An unknown key is an error here and, as pydantic hands this on, in all that is below.
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
     provenance: Mapping[str, str]
-    peaks: Mapping[str, float]
+    peaks: Mapping[str, Positive]
     code: Mapping[str, Mapping[str, str]]
-    measurements: Sequence[Measurement]
-    strides: Sequence[StrideCost]
+    measurements: Several[Measurement]
+    strides: Several[StrideCost]
 
     @property
     def source(self) -> str:
@@ -130,10 +138,10 @@ def read_record(path: Path = RECORD) -> Record | None:
     if not path.is_file():
         return None
     with parsing(path, "record of benchmarks", f"delete it; {MAKE}", ResultsError):
-        content = parse_json(path.read_bytes())
-        measurements = [Measurement(**one) for one in content.pop("measurements")]
-        strides = [StrideCost(**one) for one in content.pop("strides")]
-        return Record(**content, measurements=measurements, strides=strides)
+        content = json.dumps(parse_json(path.read_bytes()))
+        record = TypeAdapter(Record).validate_json(content, strict=True)
+        assert record.source  # of what provenance holds
+        return record
 
 
 def speeds(record: Record) -> pd.DataFrame:

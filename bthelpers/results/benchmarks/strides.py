@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from bthelpers.params.schema import Number, Positive
+
 
 @dataclass(frozen=True)
 class StrideCost:
@@ -29,13 +31,13 @@ class StrideCost:
     """
 
     pooling: str
-    stride: float
+    stride: Positive
     region: str
-    seconds: float
-    alignment: float
-    change: float
-    low: float
-    high: float
+    seconds: Positive
+    alignment: Number
+    change: Number
+    low: Number
+    high: Number
 
 
 def stride_table(costs: Sequence[StrideCost]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 
 from bthelpers.core.checksums import SUMS, damaged, digest_if_there, sums_beside
-from bthelpers.core.files import atomic_write_text, parse_json
+from bthelpers.core.files import atomic_write_text, file_bytes, parse_json
 from bthelpers.core.provenance import digest
 
 Digests = Mapping[str, str | None]  # by file, from the repository's root; None: cannot be read
@@ -33,6 +33,8 @@ def _stands_for(file: Path) -> Path:
 
 def _digest(file: Path) -> str | None:
     try:
+        if not file.is_file():  # a pipe would be waited for
+            return None
         if file.name == SUMS:
             lines = file.read_text(encoding="utf-8").splitlines()
             return digest([line for line in lines if not line.endswith("  provenance.json")])
@@ -75,16 +77,16 @@ def changed_since(receipt: Path, inputs: Digests, outputs: Iterable[str]) -> str
     """
     found = {"inputs": inputs, "outputs": digests(outputs)}
     try:
-        written = parse_json(receipt.read_bytes())
+        written = parse_json(file_bytes(receipt))
         others = [written[kind].items() ^ found[kind].items() for kind in ("outputs", "inputs")]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return str(receipt)
     changed = [file for kind in others for file, _ in sorted(kind, key=str)]
     changed += [file for output in outputs for file in _damaged(Path(output))]
-    return str(changed[0]) if changed else None
+    return str(changed[0]) or str(receipt) if changed else None  # which may name a file ""
 
 
 def _damaged(output: Path) -> list[Path]:
     whole, alone = _stands_for(output), sums_beside(output)
     sums = alone if whole == output else whole
-    return damaged(sums) if sums.is_file() else []
+    return damaged(sums) if sums.exists() else []

@@ -33,6 +33,9 @@ def test_vectors_are_those_of_the_words_that_the_file_has(file, end):
         ("cat 1 nan 3", 3, "no finite number"),
         ("cat 1 1e99 3", 3, "no finite number"),
         ("dog 1 2 3", 3, "'dog' stands twice"),
+        ("owl 1 x 3", 3, "no finite number"),
+        ("owl 1 nan 3", 3, "no finite number"),
+        ("cat 1 2_0 3", 3, "no finite number"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow")
@@ -56,6 +59,11 @@ def test_what_is_no_file_of_vectors_is_an_error(file, content, message):
     file.write_bytes(content)
     with pytest.raises(DatasetError, match=message):
         read_word_vectors(file, ["the"])
+
+
+def test_of_other_rows_only_the_form_is_checked(file):
+    file.write_text("\n".join([*ROWS, "owl 1-2 1e99 3", "owl 1 2 3"]))
+    assert read_word_vectors(file, ["the"]).keys() == {"the"}
 
 
 def test_a_missing_file_is_an_error_that_says_where_to_get_it(file):

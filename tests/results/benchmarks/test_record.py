@@ -28,7 +28,14 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_a_damaged_record_is_named_with_its_remedy(tmp_path):
     path = tmp_path / "benchmarks.json"
-    for content in ("{", "[]", '{"peaks": {}}'):
+    write_record(RECORD, path)
+    whole = json.loads(path.read_text())
+    for content in (
+        *("{", "[]", '{"peaks": {}}'),
+        *(json.dumps(whole | other) for other in ({"provenance": {}}, {"strides": []}, {"x": 1})),
+        json.dumps(whole).replace("9.0, 2.0", '"x", 2.0'),
+        json.dumps(whole).replace("9.0, 2.0", "1e999, 2.0"),
+    ):
         path.write_text(content)
         with pytest.raises(ResultsError, match=r"benchmarks\.json.*make bench"):
             read_record(path)

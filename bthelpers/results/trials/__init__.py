@@ -1,0 +1,1 @@
+"""Trials that were recorded: faults of runs (`make faults`), damaged files (`make fuzz`)."""
