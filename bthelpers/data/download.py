@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 import requests
 
+from bthelpers.core.errors import shortened
 from bthelpers.core.files import atomic_write_text
 from bthelpers.core.progress import ByteProgress, say
 from bthelpers.data.manifest import (
@@ -197,7 +198,9 @@ class _Transfer:
         """Raise a DownloadError that lists all files that could not be had, if any."""
         if not self._problems:
             return
-        lines = [f"{file.path}: {problem}" for file, problem in self._problems.items()]
+        lines = [
+            f"{file.path}: {shortened(str(problem))}" for file, problem in self._problems.items()
+        ]
         if untried := len(files) - self.progress.n_files - len(lines):
             lines.append(f"{untried} more, not tried: nothing comes from {self.url} any more")
         raise DownloadError(

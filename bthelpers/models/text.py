@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from bthelpers.core.errors import LONGEST_NAME
 from bthelpers.models.devices import DTYPES
 from bthelpers.models.front_ends import MelFrontEnd
 from bthelpers.models.loading import ModelError, lacking, require_finite
@@ -73,7 +74,11 @@ class TextReader:
     def unknown(self, words: Iterable[str]) -> list[str]:
         """Those of some words that the tokenizer has no token for, in alphabetical order."""
         unknown = self.tokenizer.unk_token_id
-        return [word for word in sorted(words) if unknown in self._tokens([word])[0]]
+        return [
+            word
+            for word in sorted(words)
+            if not (tokens := self._tokens([word])[0]) or unknown in tokens
+        ]
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
         return self.tokenizer(texts, add_special_tokens=False).input_ids
@@ -101,9 +106,15 @@ class TextReader:
         Raises
         ------
         ValueError
-            If a text or a sound is longer than the model takes.
+            If a text or a sound is longer than the model takes, or a text has no token.
         """
-        rows = [torch.tensor(self.beginning + tokens) for tokens in self._tokens(texts)]
+        of_texts = self._tokens(texts)
+        if [] in of_texts:  # their mean would be NaN
+            raise ModelError(
+                f"{self.model.name_or_path}: its tokenizer has no token for"
+                f" {texts[of_texts.index([])][:LONGEST_NAME]!r}: copy the model's folder again"
+            )
+        rows = [torch.tensor(self.beginning + tokens) for tokens in of_texts]
         lengths = torch.tensor([len(row) for row in rows])
         if lengths.max() > self.max_tokens:
             raise ValueError(

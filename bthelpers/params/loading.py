@@ -7,6 +7,7 @@ not know, or knows as something else, is an error that names the file, the key a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -89,7 +90,8 @@ def places(parameters: Mapping[str, Any], above: str = "") -> dict[str, str]:
 
 def _read_layers(path: Path, chain: tuple[Path, ...] = ()) -> list[tuple[str, dict]]:
     """Contents of a file and of those that it extends, the most basic one first."""
-    if path.resolve() in chain:
+    real = Path(os.path.realpath(path))  # also of a link to itself, on which resolve() fails
+    if real in chain:
         raise ParameterError(f"{path}: extends itself; remove an 'extends'")
     if not path.exists():
         there = ", ".join(sorted(file.name for file in path.parent.glob("*.yaml"))) or "none"
@@ -100,7 +102,7 @@ def _read_layers(path: Path, chain: tuple[Path, ...] = ()) -> list[tuple[str, di
     base = content.pop("extends", None)
     if not isinstance(base, str | None) or base == "":
         raise ParameterError(f"{path}: extends: must be the name of a file, not {base!r:.50}")
-    below = _read_layers(path.parent / base, (*chain, path.resolve())) if base else []
+    below = _read_layers(path.parent / base, (*chain, real)) if base else []
     return [*below, (str(path), content)]
 
 

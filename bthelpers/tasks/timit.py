@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from bthelpers.core.errors import DatasetError
+from bthelpers.core.errors import LONGEST_NAME, DatasetError
 from bthelpers.core.timing import SAMPLE_RATE, Interval
 from bthelpers.tasks.clips import (
     Clip,
@@ -179,16 +179,18 @@ def _read_intervals(path: Path) -> list[Interval]:
     intervals: list[Interval] = []
     for number, line in enumerate(read_lines(path, SOURCE, "latin-1"), start=1):
         match = LINE.fullmatch(line.strip())
-        if not match or int(match[1]) > int(match[2]) or not line.replace("\t", " ").isprintable():
+        printable = match and line.replace("\t", " ").isprintable() and match[3].isprintable()
+        if not printable or int(match[1]) > int(match[2]):
             raise DatasetError(
-                f"{path}, line {number}: {line!r} is not 'first_sample last_sample label': get"
-                f" {SOURCE}"
+                f"{path}, line {number}: {line[:LONGEST_NAME]!r} is not 'first_sample last_sample"
+                f" label': get {SOURCE}"
             )
         start, stop = (int(sample) / SAMPLE_RATE for sample in match.groups()[:2])
         before = (intervals[-1].start, intervals[-1].stop) if intervals else (-1.0, 0.0)
         if (start, stop) <= before or stop < before[1]:
             raise DatasetError(
-                f"{path}, line {number}: {line!r} is not after the line above: get {SOURCE}"
+                f"{path}, line {number}: {line[:LONGEST_NAME]!r} is not after the line above: get"
+                f" {SOURCE}"
             )
         intervals.append(Interval(start, stop, match[3]))
     if not intervals:

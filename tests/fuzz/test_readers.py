@@ -4,10 +4,19 @@ import gzip
 import json
 import os
 
+import h5py
 import numpy as np
 import pytest
 import torch
-from fuzz.damages import fifo, folder, on_bytes, page_of_a_proxy, pointer_of_git_lfs
+from fuzz.damages import (
+    circular_link,
+    fifo,
+    folder,
+    missing,
+    on_bytes,
+    page_of_a_proxy,
+    pointer_of_git_lfs,
+)
 from fuzz.of_anatomy import SURFACE, TRANSFORM
 from fuzz.of_corpora import ACTOR, STEM, VECTORS
 from fuzz.of_datasets import RESPONSES, STORY
@@ -64,6 +73,11 @@ def flipped_number(path, rng):
     path.write_bytes(bytes(content))
 
 
+def array_lost(path, rng):
+    with h5py.File(path, "r+") as file:
+        del file["r"]
+
+
 def row_of_a_path_outside(path, rng):
     row = f"../outside\t3\t{'0' * 32}\n".encode()
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + row))
@@ -88,6 +102,7 @@ PAST = {
     "folder as a profile": ("profile", "smoke.yaml", folder),
     "pipe as a profile": ("profile", "smoke.yaml", fifo),
     "pipe that is extended": ("profile", "demo.yaml", fifo),
+    "link to itself": ("profile", "smoke.yaml", circular_link),
     "invalid date": ("profile", "smoke.yaml", with_line(b"seed2: 2001-02-30")),
     "number of 5,000 digits": ("profile", "smoke.yaml", with_line(b"seed2: " + b"1" * 5000)),
     "key twice": ("profile", "smoke.yaml", with_line(b"conditions: [pretrained]")),
@@ -115,6 +130,7 @@ PAST = {
     "deep configuration": ("HuBERT", CONFIG, replaced(b"[" * 100_000)),
     "preprocessor for another rate": ("HuBERT", EXTRACTOR, with_value("sampling_rate", 8000)),
     "NaN weight": ("HuBERT", "model/model.safetensors", not_finite),
+    "tokenizer without its class": ("text model", "model/tokenizer_config.json", missing),
     "deep list": ("SLURP", "dataset/slurp/train.jsonl", replaced(b"[" * 100_000)),
     "action of a list": ("SLURP", "dataset/slurp/train.jsonl", with_value("action", ["set"])),
     "list in UTF-16": ("Speech Commands", "testing_list.txt", replaced("bed/x".encode("utf-16"))),
@@ -131,6 +147,8 @@ PAST = {
     "page of a proxy as vectors": ("GloVe", VECTORS, page_of_a_proxy),
     "pointer as vectors": ("GloVe", VECTORS, pointer_of_git_lfs),
     "vector of a word that is not asked for": ("GloVe", VECTORS, replaced(b"the 1 2\nx nan 1\n")),
+    "line of 5,000 digits": ("TIMIT", f"{STEM}.PHN", replaced(b"0 " + b"1" * 5000 + b" h#")),
+    "sentence with a tabulator": ("TIMIT", f"{STEM}.TXT", replaced(b"0 1600 D\ton't ask")),
     "phones beyond the sentence": ("TIMIT", f"{STEM}.PHN", replaced(b"0 600 d\n600 99999 h#\n")),
     "participant of 3,000 letters": (
         "recordings",
@@ -139,7 +157,7 @@ PAST = {
     ),
     "deep parameters": ("results", "profile.json", replaced(b"[" * 100_000)),
     "pipe as parameters": ("results", "profile.json", fifo),
-    "number of a result": ("results", RESULT, flipped_number),
+    "number of a result": ("earlier results", RESULT, flipped_number),
     "pipe as a checksum": ("records", f"{RECORD}.sha256", fifo),
     "all parameters missing": ("records", "profile.json", replaced(b"{}")),
     "pipe as a receipt": ("receipts", RECEIPT, fifo),
@@ -156,6 +174,8 @@ PAST = {
     "provenance of none": ("benchmarks", "benchmarks.json", with_value("provenance", {})),
     "path that leads outside": ("manifest", "manifest.tsv.gz", row_of_a_path_outside),
     "length that is no number": ("server", "reply", replaced(REPLY.replace(b"760", b"x"))),
+    "status of 5,000 digits": ("server", "reply", replaced(b"HTTP/1.1 " + b"1" * 5000 + b"\r\n")),
+    "array in place of another": ("results", RESULT, array_lost),
     "transform of no numbers": ("anatomy", f"{TRANSFORM}/matrices.xfm", with_value("coord", "x")),
     "surface of many dimensions": ("anatomy", SURFACE, many_dimensions),
     "surface of no points": ("anatomy", SURFACE, replaced(b"<GIFTI/>")),

@@ -79,6 +79,17 @@ def test_gpt2_begins_with_its_end_of_text(tmp_path):
     np.testing.assert_allclose(reader.represent(["cat dog"], [])[0], expected, atol=1e-5)
 
 
+def test_a_text_without_tokens_is_an_error_and_no_mean_of_nothing(tmp_path, monkeypatch):
+    tokens, merges = byte_level(WORDS, ["<|endoftext|>"])
+    tiny_gpt2(vocab_size=len(tokens)).save_pretrained(tmp_path)
+    GPT2Tokenizer(tokens, merges).save_pretrained(tmp_path)
+    reader = read(TextReader, tmp_path, 1)
+    monkeypatch.setattr(reader, "_tokens", lambda texts: [[1] * ("cat" in one) for one in texts])
+    assert reader.unknown({"cat", "dog"}) == ["dog"]
+    with pytest.raises(ModelError, match=r"has no token for 'dog': copy the model's folder again"):
+        reader.represent(["cat", "dog"], [])
+
+
 def test_whisper_is_told_to_transcribe_english(tmp_path):
     told = ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
     tokens, merges = byte_level(WORDS, ["<|endoftext|>", *told])
