@@ -113,16 +113,16 @@ def mean_knowledge(results: Results, model: str, what: str, middle: bool) -> xr.
 
 
 def _if_there(
-    evaluation: str, names: Sequence[str], told: Sequence[str] = (), region: str | None = None
+    evaluation: str, names: Sequence[str], told: Sequence[str] = (), regions: Sequence[str] = ()
 ) -> Callable[[Profile, str], Sequence[str]]:
     """Conditions that are there if participants have all of some tunings of a model.
 
-    And if a region is evaluated.
+    And if all of some regions are evaluated.
     """
 
     def conditions(profile: Profile, model: str) -> Sequence[str]:
         found = tunings(profile, model, evaluation)
-        there = set(names) <= found.keys() and region in (None, *profile.transfer.regions)
+        there = set(names) <= found.keys() and set(regions) <= {*profile.transfer.regions}
         shared = there and in_all(profile.participants_of(found[name][0]) for name in names)
         return (told or names) if shared else ()
 
@@ -135,23 +135,17 @@ def _if_refitted(profile: Profile, model: str) -> Sequence[str]:
     return (TUNED,) if there and TUNED in tunings(profile, model, "transfer") else ()
 
 
-def _if_parts(profile: Profile, model: str) -> Sequence[str]:
-    """Parts of the cortex, where both are evaluated of a model before and after tuning."""
-    there = {BASELINE, TUNED} <= tunings(profile, model, "transfer").keys()
-    return tuple(PARTS) if there and {*PARTS.values()} <= {*profile.transfer.regions} else ()
-
-
 def _gain_of(region: str, *names: str) -> Measure:
     words = f"mean r over {region.replace('_', ' ')}"
     load = partial(relative_r, region=region, names=names)
-    there = _if_there("transfer", (BASELINE, *names), region=region)
+    there = _if_there("transfer", (BASELINE, *names), regions=[region])
     return Measure(words, "% of pretrained", "transfer", load, there, margin=margins.GAIN)
 
 
 def _transfer_to(region: str) -> Measure:
     words = f"mean r over {region.replace('_', ' ')}, change from pretrained"
     load = partial(transferred_r, region=region)
-    there = _if_there("transfer", (BASELINE, TUNED), (SELF, OTHERS), region)
+    there = _if_there("transfer", (BASELINE, TUNED), (SELF, OTHERS), [region])
     return Measure(words, "%", "transfer", load, there, margin=margins.GAIN)
 
 
@@ -169,7 +163,7 @@ BY_PART = Measure(
     "%",
     "transfer",
     gain_by_region,
-    _if_parts,
+    _if_there("transfer", (BASELINE, TUNED), tuple(PARTS), PARTS.values()),
 )
 BY_HEMISPHERE = _gain_of("cortex", LEFT, RIGHT)
 TO_OTHERS_IN, TO_OTHERS_OUTSIDE = map(_transfer_to, ("auditory_cortex", "rest_of_cortex"))

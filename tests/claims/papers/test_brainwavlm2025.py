@@ -141,8 +141,7 @@ def test_one_training_says_nothing_of_others(results, tmp_path):
     claims = evaluate_claims(one, brainwavlm2025.CLAIMS).claims.set_index("claim")
     for words in ("Tuning is steadier with LoRA than without", "Most of the rise is there"):
         (verdict,) = claims.loc[claims.index.str.startswith(words), "verdict"]
-        assert verdict != "holds"
-        assert verdict != "does not hold"
+        assert verdict == "cannot be tested"
 
 
 def test_trainings_are_compared_of_the_same_participants(results, tmp_path):
