@@ -106,7 +106,7 @@ def read_record(path: Path) -> Record | None:
         names = record.outcomes["all"].keys()
         if any(counts.keys() != names for counts in record.outcomes.values()):
             raise ValueError("kinds are counted by different outcomes")
-        assert record.source  # patterns can be followed
+        _ = record.source  # an error where a pattern of its code cannot be followed
         return record
 
 
