@@ -3,7 +3,7 @@
 ``bthelpers plan PROFILE`` lists the runs that are to be done with their dependencies, the disk
 that they fill, and the hours of this machine's device that they take, estimated from one measured
 step of tuning and one measured batch of windows per model. It has no estimate of what hangs on the
-processor or on corpora, and says so.
+processor or on corpora, and says so. It names steps that take longer than a cluster is asked for.
 """
 
 from __future__ import annotations
@@ -187,12 +187,6 @@ def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Pat
         Columns step, model, conditions, runs, not there, needs, hours, GB; NaN where there is no
         estimate.
     """
-
-    def cost(run: PlannedRun) -> Cost:
-        names, tunes = run.names, STEPS[run.step].tunes
-        key = names["condition"] if tunes else run.step
-        return costs.get(names.get("model"), {}).get(key, UNKNOWN)
-
     table = []
     alike = groupby(planned_runs(profile), lambda run: (run.step, run.names.get("model", "")))
     for (step, model), group in alike:
@@ -207,11 +201,30 @@ def plan_table(profile: Profile, costs: dict[str, dict[str, Cost]], results: Pat
                 "runs": len(runs),
                 "not there": len(absent),
                 "needs": ", ".join(STEPS[step].reads).replace("model", "model as tuned"),
-                "hours": sum(cost(run).hours for run in absent),
-                "GB": sum(cost(run).gigabytes for run in absent),
+                "hours": sum(_cost(run, costs).hours for run in absent),
+                "GB": sum(_cost(run, costs).gigabytes for run in absent),
             }
         )
     return pd.DataFrame(table)
+
+
+def too_short(profile: Profile, costs: dict[str, dict[str, Cost]]) -> dict[str, float]:
+    """Steps of which a run takes longer than a cluster is asked for, and the hours of the longest.
+
+    Parameters are as of `plan_table`.
+    """
+    longest: dict[str, float] = {}
+    for run in planned_runs(profile):
+        hours = _cost(run, costs).hours  # NaN, of what is not estimated, is never longer
+        if 60 * hours > max(STEPS[run.step].minutes, 60 * longest.get(run.step, 0)):
+            longest[run.step] = hours
+    return longest
+
+
+def _cost(run: PlannedRun, costs: dict[str, dict[str, Cost]]) -> Cost:
+    names, tunes = run.names, STEPS[run.step].tunes
+    key = names["condition"] if tunes else run.step
+    return costs.get(names.get("model"), {}).get(key, UNKNOWN)
 
 
 def selected_voxels(profile: Profile, results: Path) -> int:
@@ -258,6 +271,12 @@ def print_plan(profile: Profile, repository: Path) -> bool:
     )
     if unknown := table.loc[table["hours"].isna(), "step"].unique().tolist():
         print(f"hours not estimated: {', '.join(unknown)}")
+    for step, hours in too_short(profile, costs).items():
+        print(
+            f"{step}: a run takes {hours:.1f} hours of {device}, and a cluster is asked for"
+            f" {STEPS[step].minutes / 60:g}: if it has no faster one, give `runtime` of {step} in"
+            " profiles/slurm/config.yaml"
+        )
     problems += _space(table["GB"].sum() + checkpoint, results)
     for problem in dict.fromkeys(problems):
         print(f"- {problem}")

@@ -46,6 +46,16 @@ def test_what_is_done_is_not_counted_again(smoke, tmp_path):
     assert after.loc["representations", "hours"] == 6.0
 
 
+def test_steps_that_take_longer_than_a_cluster_is_asked_for_are_named(smoke):
+    granted = STEPS["tuning"].minutes / 60
+    costs = {
+        "hubert-mini": {"brain-tuned": Cost(granted + 1, 0), "representations": Cost(1, 0)},
+        "hubert-mini-2": {"brain-tuned": Cost(granted + 2, 0), "alignment": Cost(np.nan, 0)},
+    }
+    assert plan.too_short(smoke, costs) == {"tuning": granted + 2}
+    assert plan.too_short(smoke, {"hubert-mini": {"brain-tuned": Cost(granted, 0)}}) == {}
+
+
 def test_costs_grow_with_epochs_and_stories(smoke, tiny_encoder_folder, monkeypatch):
     monkeypatch.setattr(plan, "tuning_seconds", lambda *_: 3.0)
     monkeypatch.setattr(plan, "window_seconds", lambda *_: 0.5)
@@ -151,6 +161,11 @@ def test_a_plan_that_can_be_run(runnable, capsys, monkeypatch):
     assert "total of what could be estimated" in printed
     assert "hours not estimated: voxels, alignment" in printed
     assert "\n- " not in printed
+    assert "a cluster is asked for" not in printed
+    monkeypatch.setattr(plan, "too_short", lambda *_: {"tuning": 50.02})
+    assert print_plan(runnable, ROOT)
+    expected = "tuning: a run takes 50.0 hours of cpu, and a cluster is asked for 48: "
+    assert expected in capsys.readouterr().out
 
 
 def test_a_plan_lists_all_that_is_missing(runnable, capsys, monkeypatch, tmp_path):
