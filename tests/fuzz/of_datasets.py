@@ -9,7 +9,8 @@ import wave
 import h5py
 import numpy as np
 import soundfile
-from fuzz.damages import HDF5, JSON, TEXT
+from fuzz.damages import JSON, TEXT
+from fuzz.hdf5_damages import HDF5
 from fuzz.trial import Reader
 from textgrids import INTERVALS, POINTS, praat_text
 

@@ -9,7 +9,7 @@ import pickle
 
 import numpy as np
 import torch
-from fuzz.damages import JSON, TEXT, _changed, on_bytes
+from fuzz.damages import JSON, TEXT, changed, on_bytes
 from fuzz.trial import Reader
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_extractor, tiny_model
@@ -33,7 +33,7 @@ WORDS = ["cat", "dog", "saw", "the"]
 def header_changed(content, rng):
     """Of safetensors: another table of tensors before the same numbers."""
     n = int.from_bytes(content[:8], "little")
-    header = json.dumps(_changed(json.loads(content[8 : 8 + n]), rng)).encode()
+    header = json.dumps(changed(json.loads(content[8 : 8 + n]), rng)).encode()
     return len(header).to_bytes(8, "little") + header + content[8 + n :]
 
 

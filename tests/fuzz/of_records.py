@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from benchmark_records import RECORD as BENCHMARKS
-from fuzz.damages import HDF5, JSON, TEXT, on_bytes
+from fuzz.damages import JSON, TEXT, on_bytes
+from fuzz.hdf5_damages import HDF5
 from fuzz.of_parameters import PARAMS
 from fuzz.of_results import says_profile
 from fuzz.trial import Reader

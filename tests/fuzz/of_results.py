@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import xarray as xr
-from fuzz.damages import HDF5, JSON, TEXT, on_bytes
+from fuzz.damages import JSON, TEXT, on_bytes
+from fuzz.hdf5_damages import HDF5
 from fuzz.of_parameters import PARAMS
 from fuzz.trial import Reader
 
