@@ -26,14 +26,17 @@ class LogHandler(LogHandlerBase):
         """Begin to show."""
         logging.Handler.__init__(self)
         self.shown = WorkShown()
+        self.aims = 0  # of what is counted, that which runs nothing
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show what an event says of a run."""
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO:
-                self.shown.expect(record.stats["total"])
+                self.aims = record.stats.get("all", 0)
+                self.shown.expect(record.stats["total"] - self.aims)
             case LogEvent.PROGRESS:
-                self.shown.expect(record.total, record.done)
+                total = record.total - self.aims
+                self.shown.expect(total, min(record.done, total))
             case LogEvent.JOB_INFO if record.log:
                 run = record.wildcards.get("run", "")
                 name = f"{record.rule_name} {run}".strip()

@@ -313,6 +313,8 @@ def test_runs_are_told_as_they_begin_and_end(tmp_path):
     for name in ("voxels SIM01", "alignment mini/SIM01/pretrained"):
         assert f"{name}: begins\n" in said
         assert re.search(rf"{name}: done in \d+ s, \d+ of \d+\n", said)
+    *_, last = re.findall(r"(\d+) of (\d+)\n", said)
+    assert last == (str(said.count(": begins\n")),) * 2
     assert "rule " not in said
     assert (tmp_path / "results/smoke/mini/SIM01/pretrained/alignment.log").is_file()
 
