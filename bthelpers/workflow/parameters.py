@@ -14,6 +14,7 @@ from bthelpers.data.recordings.opening import region_table
 from bthelpers.data.regions import load_regions
 from bthelpers.params.loading import to_dict
 from bthelpers.params.settings import ModelSettings, Profile
+from bthelpers.results.store import Results
 from bthelpers.workflow.steps import STEPS
 
 
@@ -111,3 +112,8 @@ def parameter_files(profile: Profile, folder: Path) -> dict[str, str]:
     for path, content in contents.items():
         write_if_changed(path, json.dumps(content, indent=1) + "\n")
     return {step: str(path) for step, path in files.items()}
+
+
+def look_again(results: Path) -> None:
+    """Write parameters of results anew where files that they name have changed meanwhile."""
+    parameter_files(Results(results).profile(), results / "parameters")

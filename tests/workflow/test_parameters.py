@@ -9,7 +9,7 @@ import pytest
 
 from bthelpers.data import regions
 from bthelpers.params.loading import load, to_dict
-from bthelpers.workflow.parameters import parameter_files, step_parameters
+from bthelpers.workflow.parameters import look_again, parameter_files, step_parameters
 
 REPOSITORY = Path(__file__).parents[2]
 # Steps that read the dataset's stories, and those that make or read the corpora.
@@ -256,6 +256,7 @@ def test_a_file_of_parameters_is_written_only_where_they_changed(in_repository, 
     assert rewritten == {recorded, *(Path(files[step]) for step in STEPS["encoding"])}
     os.utime(recorded, (1, 1))
     parameter_files(changed, folder)
+    look_again(folder.parent)
     assert recorded.stat().st_mtime == 1
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from bthelpers.core.checksums import sums_beside, write_sum
-from bthelpers.workflow.runs.receipts import changed_since, digests, write_receipt
+from bthelpers.workflow.parameters import look_again
+from bthelpers.workflow.runs.receipts import Digests, changed_since, digests, write_receipt
 from bthelpers.workflow.runs.unfinished import remove_unfinished, unfinished
 
 RANK = "RANK"  # names a process, counted from 0, where several were launched
@@ -45,18 +46,20 @@ def execute(
     Returns
     -------
     int
-        Exit status.
+        Exit status. A run of which an input has changed meanwhile has failed: nobody knows what
+        it has read.
     """
     receipt = executed.with_suffix(".json")
     _date_now_what_is_ahead(inputs)
-    before = digests(inputs)  # an input that is changed meanwhile is another one
+    before = digests(inputs)
     if changed_since(receipt, before, outputs) is None:
         print(f"{receipt}: nothing has changed")
         remove_unfinished(executed)  # of a run that was killed since, or just after its receipt
         return 0
     convert = ["jupytext", "--quiet", "--to", "ipynb", "--output", "-", notebook]
     converted = subprocess.run(convert, stdout=subprocess.PIPE)
-    parameters = [word for pair in named for word in ("-r", *pair.split("=", 1))]
+    names = dict(pair.split("=", 1) for pair in named)
+    parameters = [word for pair in names.items() for word in ("-r", *pair)]
     first = os.environ.get(RANK, "0") == "0"
     at_work = str(unfinished(executed))
     log, output = ("--log-output", at_work) if first else ("--no-log-output", os.devnull)
@@ -65,6 +68,9 @@ def execute(
     status = (
         converted.returncode or subprocess.run(run, input=converted.stdout, env=quiet).returncode
     )
+    if status == 0 and first and (changed := _changed_since(before, names["profile"])):
+        print(f"{changed} has changed while this run was under way: it is to begin again")
+        return 1
     if status == 0 and first:
         sums_beside(executed).unlink(missing_ok=True)
         os.replace(unfinished(executed), executed)
@@ -94,6 +100,13 @@ def launch(n_processes: int, words: Sequence[str]) -> int:
     except ChildFailedError:
         return 1
     return 0
+
+
+def _changed_since(before: Digests, profile: str) -> str | None:
+    """Name an input that is another one by now, as parameters are that name a changed file."""
+    look_again(Path("results", profile))
+    now = digests(before)
+    return next((file for file in before if now[file] != before[file]), None)
 
 
 def _date_now_what_is_ahead(files: Sequence[str]) -> None:

@@ -5,14 +5,18 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bthelpers.core.checksums import is_intact, sums_beside, write_sum
+from bthelpers.params.loading import load, to_dict
 from bthelpers.workflow.runs import execute
 from bthelpers.workflow.runs.receipts import changed_since, digests
 from bthelpers.workflow.runs.unfinished import CHECKPOINTS
 
+PARAMS = Path(__file__).parents[3] / "params"
 PAPERMILL = """#!/bin/bash
 cat | tee executed > "${@: -1}"; echo "$@" >> calls
 echo "$(cat in)" > out
@@ -37,6 +41,10 @@ def run(tmp_path, monkeypatch):
     words = ["run.md", "run.ipynb", "--named", "profile=007", "model=m"]
     words += ["--inputs", "run.md", "in", "--outputs", "out"]
     monkeypatch.setattr(sys, "argv", ["execute", *words])
+    results = tmp_path / "results/007"
+    results.mkdir(parents=True)
+    profile = replace(load(PARAMS / "paper.yaml"), name="007")  # which names no file that is here
+    (results / "profile.json").write_text(json.dumps(to_dict(profile)))
     return execute.main
 
 
@@ -182,9 +190,26 @@ def test_a_checkpoint_stays_until_the_run_has_its_receipt(run, tmp_path, monkeyp
     assert all(map(is_intact, others))
 
 
-def test_an_input_that_is_changed_meanwhile_is_another_one(run, tmp_path):
-    (tmp_path / "bin/papermill").write_text(
-        PAPERMILL.replace('echo "$@"', 'echo 2 > in; echo "$@"')
-    )
+def test_a_run_of_which_an_input_changes_meanwhile_is_to_begin_again(run, tmp_path, capsys):
     run()
-    assert changed_since(tmp_path / "run.json", digests(["run.md", "in"]), ["out"]) == "in"
+    papermill = tmp_path / "bin/papermill"
+    papermill.write_text(PAPERMILL.replace('echo "$@"', 'cat next > in; echo "$@"'))
+    (tmp_path / "in").write_text("2")
+    (tmp_path / "next").write_text("3")
+    assert run() == 1
+    said = "in has changed while this run was under way: it is to begin again\n"
+    assert capsys.readouterr().out == said
+    (tmp_path / "in").write_text("2")  # as it was when the run began
+    assert changed_since(tmp_path / "run.json", digests(["run.md", "in"]), ["out"]) is not None
+    (tmp_path / "next").write_text("2")
+    assert run() == 0
+    assert (tmp_path / "out").read_text() == "2\n"
+    assert changed_since(tmp_path / "run.json", digests(["run.md", "in"]), ["out"]) is None
+
+
+def test_a_file_that_parameters_name_is_looked_at_again(run, tmp_path, monkeypatch):
+    """Weights may be read late, and put back before the next start."""
+    monkeypatch.setattr(execute, "look_again", lambda at: (tmp_path / "in").write_text(str(at)))
+    assert run() == 1
+    assert (tmp_path / "in").read_text() == "results/007"
+    assert not (tmp_path / "run.json").exists()

@@ -72,6 +72,20 @@ def test_a_notebook_that_is_changed_in_place_outdates_its_runs(trial):
     assert found(trial) == {"voxels SIM01": "book/runs/voxels.md"}
 
 
+def test_weights_that_change_while_runs_read_them_are_noticed(trial):
+    """The run begins again, and is made anew once they are put back."""
+    weights, papermill = trial.root / "weights/model.safetensors", trial.root / "bin/papermill"
+    shutil.rmtree(trial.root / "results/smoke/mini/pretrained")
+    changing = papermill.read_text().replace("bash\n", f"bash\necho other > {weights}\n", 1)
+    papermill.write_text(changing)
+    before = trial.calls()
+    said = trial.snakemake("--retries", "1", "--show-failed-logs")
+    assert said.count("models/mini.json has changed while this run was under way") == 1
+    assert trial.calls() == before
+    in_place(weights, "weights")
+    assert "representations mini/pretrained" in found(trial)
+
+
 def test_results_without_receipts_are_made_again(trial):
     """Nothing tells what they were made from, as of those of earlier versions."""
     receipt = (trial.root / RESULT).with_suffix(".json")
