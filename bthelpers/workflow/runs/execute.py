@@ -68,7 +68,7 @@ def execute(
     status = (
         converted.returncode or subprocess.run(run, input=converted.stdout, env=quiet).returncode
     )
-    if status == 0 and first and (changed := _changed_since(before, names["profile"])):
+    if status == 0 and first and (changed := _changed_meanwhile(before, names["profile"])):
         print(f"{changed} has changed while this run was under way: it is to begin again")
         return 1
     if status == 0 and first:
@@ -102,7 +102,7 @@ def launch(n_processes: int, words: Sequence[str]) -> int:
     return 0
 
 
-def _changed_since(before: Digests, profile: str) -> str | None:
+def _changed_meanwhile(before: Digests, profile: str) -> str | None:
     """Name an input that is another one by now, as parameters are that name a changed file."""
     look_again(Path("results", profile))
     now = digests(before)
