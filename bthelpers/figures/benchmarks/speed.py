@@ -31,7 +31,7 @@ def speed_bars(rows: pd.DataFrame) -> Figure:
     grid[0, 0].get_gridspec().set_height_ratios([len(of_study) for _, of_study in studies])
     for axes, (study, of_study) in zip(grid.flat, studies, strict=True):
         _bars(axes, of_study)
-        axes.set_title(f"{study}: {of_study['size'].iloc[0]:,.4g} {of_study['unit'].iloc[0]}")
+        axes.set_title(f"{study}: {of_study['size'].iloc[0]:,.6g} {of_study['unit'].iloc[0]}")
     grid.flat[-1].set_xlabel("Times as fast as the fastest other in full precision")
     return figure
 

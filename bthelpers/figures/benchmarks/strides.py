@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from bthelpers.figures.alignment import TITLES
 from bthelpers.figures.style import line_looks, panels, shared_legend
@@ -53,3 +54,5 @@ def _curves(axes: Axes, costs: pd.DataFrame) -> None:
                 fontsize="small",
             )
     axes.set_xscale("log")
+    locator, unlabelled = LogLocator(subs=(1, 3)), NullFormatter()
+    axes.xaxis.set(major_locator=locator, major_formatter="{x:g}", minor_formatter=unlabelled)

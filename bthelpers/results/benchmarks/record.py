@@ -183,7 +183,7 @@ def largest(rows: pd.DataFrame) -> pd.DataFrame:
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Table of rows of `speeds`, by study, size and contender, for readers."""
-    sizes = rows["size"].map("{:,.4g}".format) + " " + rows["unit"]
+    sizes = rows["size"].map("{:,.6g}".format) + " " + rows["unit"]
     table = rows.assign(size=sizes).set_index(["study", "size", "contender"])
     shares = [table[name].map("{:.1%}".format, na_action="ignore") for name in ("share", "same")]
     return pd.DataFrame(
