@@ -157,17 +157,17 @@ def pooled_windows(
 
     def pool(batch: torch.Tensor) -> torch.Tensor:
         inputs = torch.stack([frames.window(start, stop) for start, stop in batch.tolist()])
-        with encoder.autocast(settings.precision):
-            states = encoder.all_layers(inputs, int(batch[0, 1] - batch[0, 0]))
+        states = encoder.all_layers(inputs, int(batch[0, 1] - batch[0, 0]))
         return torch.stack([state[:, -n_pooled:].float().mean(dim=1) for state in states]).cpu()
 
     def pool_in_parts(batch: torch.Tensor, number: int) -> list[torch.Tensor]:
         return [pool(part) for part in batch.split(number)]
 
     pooled = []
-    for _, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
-        for batch in torch.from_numpy(np.stack(list(group))).split(at_once.number):
-            pooled += at_once.run(partial(pool_in_parts, batch))
+    with encoder.autocast(settings.precision):  # which keeps rounded weights until its end
+        for _, group in groupby(token_windows, key=lambda window: window[1] - window[0]):
+            for batch in torch.from_numpy(np.stack(list(group))).split(at_once.number):
+                pooled += at_once.run(partial(pool_in_parts, batch))
     return torch.cat(pooled, dim=1).numpy()
 
 

@@ -1,4 +1,4 @@
-"""Attention: fused where nothing is learnt from it, and of WavLM one that calls its projections.
+"""Attention as processors are quick at it, and of WavLM one that calls its projections.
 
 transformers hands the weights of WavLM's projections to PyTorch's attention: whatever replaces or
 wraps a projection, such as an adapter of peft, is never called there, and learns nothing.
@@ -10,23 +10,43 @@ import math
 
 import torch
 from torch import nn
-from torch.nn.functional import dropout, softmax
+from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask
-from transformers.models.wav2vec2.modeling_wav2vec2 import eager_attention_forward
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
-FUSED_WITHOUT_GRADIENTS = "fused_without_gradients"
+FOR_PROCESSORS = "for_processors"
 
 
-def _fused_without_gradients(module: nn.Module, *tensors, **options):
-    attend = eager_attention_forward if torch.is_grad_enabled() else sdpa_attention_forward
-    return attend(module, *tensors, **options)
+def _attend(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **others,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Fused attention, but where it is learnt from in bfloat16.
+
+    With its gradients, the fused one is up to 1.5 times as slow there as a plain one; and of that,
+    a fourth of the time would go into scaling all weights, were it not the query that is scaled.
+    """
+    if not torch.is_grad_enabled() or query.dtype != torch.bfloat16:
+        mask, options = attention_mask, {"scaling": scaling, "dropout": dropout, **others}
+        return sdpa_attention_forward(module, query, key, value, mask, **options)
+    weights = query * scaling @ key.transpose(2, 3)
+    if attention_mask is not None:
+        weights = weights + attention_mask
+    weights = functional.softmax(weights, dim=-1)
+    weights = functional.dropout(weights, dropout, module.training)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
 
 
-AttentionInterface.register(FUSED_WITHOUT_GRADIENTS, _fused_without_gradients)
-AttentionMaskInterface.register(FUSED_WITHOUT_GRADIENTS, eager_mask)
+AttentionInterface.register(FOR_PROCESSORS, _attend)
+AttentionMaskInterface.register(FOR_PROCESSORS, eager_mask)
 
 
 class CallingAttention(WavLMAttention):
@@ -65,8 +85,8 @@ class CallingAttention(WavLMAttention):
             padding = attention_mask.ne(1).repeat_interleave(self.num_heads, dim=0)[:, None]
             bias = bias.masked_fill(padding, -math.inf)
         scaled = query * math.sqrt(1.0 / self.head_dim)
-        weights = softmax(torch.baddbmm(bias, scaled, key.transpose(1, 2)), dim=-1)
-        weights = dropout(weights, self.dropout, self.training)
+        weights = functional.softmax(torch.baddbmm(bias, scaled, key.transpose(1, 2)), dim=-1)
+        weights = functional.dropout(weights, self.dropout, self.training)
         attended = torch.bmm(weights, value).transpose(0, 1).reshape(n_tokens * n_windows, -1)
         attended = self.out_proj(attended).view(tokens.shape).transpose(0, 1)
         return attended, weights.view(n_windows, self.num_heads, n_tokens, n_tokens)

@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrained
 from bthelpers.core.checksums import write_sums
 from bthelpers.core.files import atomic_folder, write_json
 from bthelpers.core.timing import SAMPLE_RATE
-from bthelpers.models.attention import FUSED_WITHOUT_GRADIENTS, call_projections
+from bthelpers.models.attention import FOR_PROCESSORS, call_projections
 from bthelpers.models.convolutions import guard_convolutions
 from bthelpers.models.devices import autocast
 from bthelpers.models.front_ends import (
@@ -36,10 +36,9 @@ FRONT_ENDS = {
     "wavlm": ConvolutionalFrontEnd,
     "whisper": MelFrontEnd,
 }
-# On a CPU, in bfloat16, PyTorch's fused attention takes 1.5 times as long with its gradients, and
-# three quarters of the time without; but a window of Whisper's has 1,500 tokens, whose attention
-# weights would fill the memory. Elsewhere transformers chooses.
-ATTENTION = dict.fromkeys((("cpu", "hubert"), ("cpu", "wav2vec2")), FUSED_WITHOUT_GRADIENTS)
+# On a CPU; but a window of Whisper's has 1,500 tokens, whose attention weights would fill the
+# memory. Elsewhere transformers chooses.
+ATTENTION = dict.fromkeys((("cpu", "hubert"), ("cpu", "wav2vec2")), FOR_PROCESSORS)
 WAVEFORMS_AT_ONCE = 16  # that go through the model together
 PRETRAINING_ONLY = {"masked_spec_embed"}  # weights that some published checkpoints lack
 

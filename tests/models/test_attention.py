@@ -3,11 +3,7 @@ import pytest
 import torch
 from tiny_models import tiny_model
 
-from bthelpers.models.attention import (
-    FUSED_WITHOUT_GRADIENTS,
-    CallingAttention,
-    call_projections,
-)
+from bthelpers.models.attention import FOR_PROCESSORS, CallingAttention, call_projections
 from bthelpers.models.speech import SpeechEncoder
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
@@ -55,22 +51,49 @@ def test_results_and_gradients_are_those_of_transformers_bit_by_bit(precision, m
 
 @pytest.mark.parametrize("family", ["hubert", "wav2vec2"])
 @pytest.mark.parametrize("masked", [False, True])
-def test_without_gradients_attention_is_fused_and_with_them_it_is_not(family, masked):
-    """And both come to the same."""
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_attention_for_processors_is_that_of_transformers(family, masked, precision):
+    """Fused, but where gradients are taken in bfloat16; in its results and in its gradients."""
     mask = torch.ones(3, 9_000, dtype=torch.int64)
     mask[1, 6_000:] = 0
-    model = tiny_model(family)
+    model = tiny_model(family, attention_dropout=0.0)
+    calls = []
 
     def last(attention, learns):
         model.config._attn_implementation = attention
-        with torch.set_grad_enabled(learns):
-            return model(sound(), attention_mask=mask if masked else None).last_hidden_state
+        model.zero_grad()
+        profiled = torch.profiler.profile()
+        with (
+            profiled,
+            torch.set_grad_enabled(learns),
+            torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16),
+        ):
+            states = model(sound(), attention_mask=mask if masked else None).last_hidden_state
+        calls.append(any("flash_attention" in event.key for event in profiled.key_averages()))
+        if not learns:
+            return states.float()
+        states.float().square().mean().backward()
+        return torch.cat([w.grad.flatten() for w in model.parameters() if w.grad is not None])
 
-    plain, fused = last("eager", False), last(FUSED_WITHOUT_GRADIENTS, False)
-    assert torch.equal(last(FUSED_WITHOUT_GRADIENTS, True), plain)
-    assert torch.equal(fused, last("sdpa", False)) or masked
-    assert not torch.equal(fused, plain)
-    torch.testing.assert_close(fused, plain, atol=1e-5, rtol=0)
+    largest = 1e-5 if precision == torch.float32 else 0.02
+    for learns in (False, True):
+        found, exact = (last(attention, learns) for attention in (FOR_PROCESSORS, "eager"))
+        assert 0 < (found - exact).norm() <= largest * exact.norm()
+    assert calls == [True, False, precision == torch.float32, False]
+
+
+def test_dropout_of_attention_draws_as_that_of_transformers():
+    """In bfloat16, from the same numbers."""
+    model = tiny_model("hubert", attention_dropout=0.5, apply_spec_augment=False, layerdrop=0.0)
+    model.train()
+
+    def last(attention):
+        model.config._attn_implementation = attention
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16):
+            return model(sound()).last_hidden_state.float()
+
+    torch.testing.assert_close(last(FOR_PROCESSORS), last("eager"), atol=0.05, rtol=0)
 
 
 def test_every_projection_of_an_encoder_is_called_once_a_layer():
