@@ -1,9 +1,9 @@
-"""The published base architectures, at full size and with random weights."""
+"""Published architectures, at full size and with random weights."""
 
 from functools import partial
 
 from tiny_models import CONVOLUTIONAL
-from transformers import WhisperConfig, WhisperModel
+from transformers import HubertConfig, HubertModel, WhisperConfig, WhisperModel
 
 # facebook/wav2vec2-base, facebook/hubert-base-ls960, microsoft/wavlm-base-plus and
 # openai/whisper-small, whose decoder is cut to one layer: brain-tuning never runs it.
@@ -29,3 +29,18 @@ BASE = {
         )
     ),
 }
+
+
+def large_hubert() -> HubertModel:
+    """facebook/hubert-large-ll60k, which normalises each frame by itself."""
+    return HubertModel(
+        HubertConfig(
+            hidden_size=1024,
+            num_hidden_layers=24,
+            num_attention_heads=16,
+            intermediate_size=4096,
+            feat_extract_norm="layer",
+            conv_bias=True,
+            do_stable_layer_norm=True,
+        )
+    )

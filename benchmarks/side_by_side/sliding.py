@@ -24,7 +24,11 @@ CODE = (
     *("models/attention.py", "models/convolutions.py", "models/devices.py"),
 )
 # Numbers of windows, and seconds from one to the next: one of base size takes a second.
-EXTENTS = {"miniature": ((3, 30, 300), 2.0), "base size": ((1, 10), 6.0)}
+EXTENTS = {
+    "miniature": ((3, 30, 300), 2.0),
+    "base size": ((1, 10), 6.0),
+    "large size": ((1, 10), 6.0),
+}
 
 
 def comparisons(speech: Speech, scale: float) -> Iterator[Comparison]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from base_models import BASE
+from base_models import BASE, large_hubert
 from transformers import AutoModel, PreTrainedModel
 
 from bthelpers.models.speech import SpeechEncoder
@@ -17,7 +17,7 @@ from bthelpers.params.loading import load
 from bthelpers.params.settings import Profile
 
 ROOT = Path(__file__).parents[2]
-LEAST_SCALE = 0.5  # from which a model of base size is measured as well
+LEAST_SCALE = 0.5  # from which models of published sizes are measured as well
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,15 @@ class Speech:
 
 
 def speech_models(scale: float) -> Iterator[Speech]:
-    """The demo's miniature, and HuBERT in base size with random weights."""
+    """The demo's miniature, and HuBERT in base and large size with random weights."""
     yield _loaded("miniature", ROOT / "bthelpers/checkpoints/hubert-mini-square")
-    if scale >= LEAST_SCALE:
+    if scale < LEAST_SCALE:
+        return
+    for name, make in (("base size", BASE["hubert"]), ("large size", large_hubert)):
         with torch.random.fork_rng(), tempfile.TemporaryDirectory() as folder:
             torch.manual_seed(0)
-            SpeechEncoder(BASE["hubert"]()).save(folder, {"data": "none: random weights"})
-            yield _loaded("base size", Path(folder))
+            SpeechEncoder(make()).save(folder, {"data": "none: random weights"})
+            yield _loaded(name, Path(folder))
 
 
 def _loaded(name: str, folder: Path) -> Speech:

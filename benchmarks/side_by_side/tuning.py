@@ -34,7 +34,7 @@ CODE = (
     *("models/speech.py", "models/front_ends.py", "models/attention.py"),
     *("models/convolutions.py", "models/devices.py"),
 )
-N_STORIES = {"miniature": (1, 10, 100), "base size": (1,)}
+N_STORIES = {"miniature": (1, 10, 100), "base size": (1,), "large size": ()}
 TRS, VOXELS, WINDOWS_AT_ONCE = 7, 1000, 4  # of a story; and in memory
 NOISE = "noise"  # the participant
 

@@ -68,12 +68,10 @@ def _convolved(
 
 
 def _side_by_side(convolution: nn.Conv1d, inputs: torch.Tensor) -> torch.Tensor:
-    if not inputs.device.type == "cpu" or not torch.is_autocast_enabled("cpu"):
+    if inputs.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return nn.Conv1d.forward(convolution, inputs)
     dtype = torch.get_autocast_dtype("cpu")
-    return _convolved(
-        convolution, inputs.to(dtype), convolution.weight.to(dtype), convolution.bias
-    )
+    return _convolved(convolution, inputs.to(dtype), convolution.weight.to(dtype), convolution.bias)
 
 
 def _in_float32(convolution: nn.Conv1d, inputs: torch.Tensor) -> torch.Tensor:

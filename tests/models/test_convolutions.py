@@ -2,8 +2,6 @@ import copy
 
 import pytest
 import torch
-from torch import nn
-
 from tiny_models import tiny_model
 from torch import nn
 
