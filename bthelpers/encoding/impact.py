@@ -87,6 +87,8 @@ def residualize(
     rows = np.concatenate([trim(np.flatnonzero(stories == story)) for story in training])
     X /= _set_deviation(X[rows], low_level["feature_set"].values[used])
     Y /= Y[rows].std(axis=0)
+    # In float64: in float32, eigenvalues near the least penalty are lost beside the largest ones,
+    # and the share that is left of a linear dimension is wrong by as much as `NOTHING_LEFT`.
     model = fit_ridge(X[rows], Y[rows], story_folds(stories[rows], n_folds), alphas)
     # The silence before a story is far from all that the ridge was fitted to.
     predicted = np.where(low_level["time"].values[:, None] < ONSET, 0, model.predict(X))

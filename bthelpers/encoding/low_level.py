@@ -11,9 +11,10 @@ The rows of both are those of `bthelpers.encoding.representations.extract`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from itertools import pairwise
+from itertools import chain, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -166,65 +167,71 @@ def _spectrum_of_tr(
     return np.concatenate(spectra)
 
 
-def _labelled(dataset: Dataset, rows: dict[str, np.ndarray], columns: list[str]) -> xr.DataArray:
-    """Join the arrays (tr, feature) of stories."""
-    values = np.concatenate(list(rows.values()))
-    return at_trs(dataset, list(rows), values).assign_coords(feature=columns)
+class SoundCoding(NamedTuple):
+    """How sound, read at a rate or at that of its file (None), is brought to TRs."""
+
+    rate: int | None
+    coded: Callable[[np.ndarray, int, np.ndarray, WindowClock], np.ndarray]
+
+
+Coded = tuple[str, bool]  # name of a feature, and whether it is in the published coding
 
 
 def _of_sound(
     dataset: Dataset,
     stories: Sequence[str],
     clock: WindowClock,
-    coded: Callable[..., np.ndarray],
-    read: Callable[[Dataset, str], tuple[np.ndarray, int]],
-) -> xr.DataArray:
-    rows = {
-        story: coded(*read(dataset, story), dataset.tr_times(story), clock) for story in stories
-    }
-    n_columns = rows[stories[0]].shape[1]
-    return _labelled(dataset, rows, [str(number) for number in range(n_columns)])
+    codings: Mapping[Coded, SoundCoding],
+) -> dict[Coded, xr.DataArray]:
+    """Codings of the sound. That of a story is read once for all of them, and not kept."""
 
+    def of_story(story: str) -> list[np.ndarray]:
+        @cache
+        def sound(rate: int | None) -> tuple[np.ndarray, int]:
+            return dataset.audio(story) if rate is None else (dataset.waveform(story, rate), rate)
 
-def _power_spectrum(
-    dataset: Dataset,
-    stories: Sequence[str],
-    clock: WindowClock,
-    coded: Callable[..., np.ndarray],
-) -> xr.DataArray:
-    values = _of_sound(dataset, stories, clock, coded, lambda data, story: data.audio(story))
-    n_bands = len(BAND_EDGES) - 1
-    beyond = n_bands - values.sizes["feature"]
-    return values.assign_attrs(bands_beyond_the_sound=f"{beyond} of {n_bands}")
+        tr_times = dataset.tr_times(story)
+        return [each.coded(*sound(each.rate), tr_times, clock) for each in codings.values()]
 
-
-def _resampled(dataset: Dataset, story: str) -> tuple[np.ndarray, int]:
-    return dataset.waveform(story, SAMPLE_RATE), SAMPLE_RATE
+    found, n_bands = {}, len(BAND_EDGES) - 1
+    for (name, published), *rows in zip(codings, *map(of_story, stories), strict=True):
+        values = at_trs(dataset, stories, np.concatenate(rows))
+        n_columns = values.sizes["feature"]
+        values = values.assign_coords(feature=[str(number) for number in range(n_columns)])
+        if name == "power_spectrum":
+            values.attrs["bands_beyond_the_sound"] = f"{n_bands - n_columns} of {n_bands}"
+        found[name, published] = values
+    return found
 
 
 def _of_phones(
     dataset: Dataset,
     stories: Sequence[str],
     clock: WindowClock,
-    coded: Callable[..., np.ndarray],
-    name: str,
-) -> xr.DataArray:
+    codings: Mapping[Coded, Callable[..., np.ndarray]],
+) -> dict[Coded, xr.DataArray]:
     """What phones are, or make up: a column for all that occur and, of articulation, for all."""
-    phones = {story: dataset.phones(story) for story in stories}
-    intervals = {story: RELABELLED[name](phones[story]) for story in stories}
-    occurring = {interval.label for story in stories for interval in intervals[story]}
-    if name == "articulation":
-        occurring = occurring.union(*articulation_table().values())
-    columns = sorted(occurring)
-    rows = {story: coded(intervals[story], columns, dataset, story, clock) for story in stories}
+    if not codings:
+        return {}
+    phones = [dataset.phones(story) for story in stories]
     others = Counter(
-        phone.label
-        for story in stories
-        for phone in phones[story]
-        if phone_name(phone) not in articulation_table()
+        phone.label for phone in chain(*phones) if phone_name(phone) not in articulation_table()
     )
     counts = listed(f"{label} ({count})" for label, count in sorted(others.items()))
-    return _labelled(dataset, rows, columns).assign_attrs(not_phones=counts)
+    found = {}
+    for (name, published), coded in codings.items():
+        intervals = [RELABELLED[name](of_story) for of_story in phones]
+        occurring = {interval.label for interval in chain(*intervals)}
+        if name == "articulation":
+            occurring = occurring.union(*articulation_table().values())
+        columns = sorted(occurring)
+        rows = [
+            coded(of_story, columns, dataset, story, clock)
+            for story, of_story in zip(stories, intervals, strict=True)
+        ]
+        values = at_trs(dataset, stories, np.concatenate(rows)).assign_coords(feature=columns)
+        found[name, published] = values.assign_attrs(not_phones=counts)
+    return found
 
 
 def _articulated(phones: list[Interval]) -> list[Interval]:
@@ -242,22 +249,20 @@ RELABELLED: dict[str, Callable[[list[Interval]], list[Interval]]] = {
     "articulation": _articulated,
 }
 MEL_HOP, SPECTRUM_HOP = 0.01, 0.06  # s from one frame to the next; of spectra, half a window
-# (dataset, stories, clock) -> DataArray (tr, feature)
-LOW_LEVEL_FEATURES: dict[str, Callable[..., xr.DataArray]] = {
-    "power_spectrum": partial(
-        _power_spectrum, coded=partial(_sound_on_clock, frames=power_spectra, hop=SPECTRUM_HOP)
+# Of sound a SoundCoding; of phones a function as `_occurrence_on_clock`.
+LOW_LEVEL_FEATURES: dict[str, SoundCoding | Callable[..., np.ndarray]] = {
+    "power_spectrum": SoundCoding(
+        None, partial(_sound_on_clock, frames=power_spectra, hop=SPECTRUM_HOP)
     ),
-    **{name: partial(_of_phones, coded=_occurrence_on_clock, name=name) for name in RELABELLED},
+    **dict.fromkeys(RELABELLED, _occurrence_on_clock),
     **{
-        name: partial(
-            _of_sound, coded=partial(_sound_on_clock, frames=frames, hop=MEL_HOP), read=_resampled
-        )
+        name: SoundCoding(SAMPLE_RATE, partial(_sound_on_clock, frames=frames, hop=MEL_HOP))
         for name, frames in (("fbank", log_mel), ("mfcc", mfcc))
     },
 }
-AS_PUBLISHED: dict[str, Callable[..., xr.DataArray]] = {
-    "power_spectrum": partial(_power_spectrum, coded=_spectrum_of_tr),
-    **{name: partial(_of_phones, coded=_presence, name=name) for name in RELABELLED},
+AS_PUBLISHED: dict[str, SoundCoding | Callable[..., np.ndarray]] = {
+    "power_spectrum": SoundCoding(None, _spectrum_of_tr),
+    **dict.fromkeys(RELABELLED, _presence),
 }
 JOINT = tuple(AS_PUBLISHED)
 PARTS = {"joint": JOINT, "joint_as_published": JOINT}  # side by side
@@ -305,21 +310,25 @@ def low_level_features(
     for name in names:
         if name not in FEATURE_NAMES:
             raise ValueError(f"{name!r} is no low-level feature{did_you_mean(name, FEATURE_NAMES)}")
-
-    @cache
-    def columns(name: str, published: bool) -> xr.DataArray:
-        coding, of_coding = (AS_PUBLISHED, (0,)) if published else (LOW_LEVEL_FEATURES, delays)
-        values = delayed(coding[name](dataset, stories, clock), of_coding)
-        feature_set = np.full(values.sizes["feature"], name)
-        return values.assign_coords(feature_set=("feature", feature_set))
-
-    return {
-        name: xr.concat(
-            [columns(part, name == "joint_as_published") for part in PARTS.get(name, (name,))],
-            "feature",
-            combine_attrs="no_conflicts",
-        )
+    parts = {
+        name: [(part, name == "joint_as_published") for part in PARTS.get(name, (name,))]
         for name in names
+    }
+    codings = {
+        (part, published): (AS_PUBLISHED if published else LOW_LEVEL_FEATURES)[part]
+        for part, published in chain(*parts.values())
+    }
+    of_phones = {coded: codings[coded] for coded in codings if coded[0] in RELABELLED}
+    of_sound = {coded: codings[coded] for coded in codings if coded not in of_phones}
+    found = _of_sound(dataset, stories, clock, of_sound)
+    found |= _of_phones(dataset, stories, clock, of_phones)
+    for (part, published), values in found.items():
+        columns = delayed(values, (0,) if published else delays)
+        feature_set = ("feature", np.full(columns.sizes["feature"], part))
+        found[part, published] = columns.assign_coords(feature_set=feature_set)
+    return {
+        name: xr.concat([found[part] for part in of_name], "feature", combine_attrs="no_conflicts")
+        for name, of_name in parts.items()
     }
 
 

@@ -167,6 +167,15 @@ def test_linear_dimensions_are_removed_and_counted(low_level, representations):
     assert found["residual"][1, :, :2].any("tr").all()
 
 
+def test_what_is_faint_in_a_feature_is_removed(low_level, representations):
+    """A penalty of 1e-8 of the largest eigenvalue, below what float32 rounds."""
+    features, linear = low_level(7), representations.copy()
+    features[:] = features.values / 100 + features.values[:, :1]  # one direction outweighs all
+    linear[1, :, 2] = features.values.astype(float) @ np.arange(-3, 4)  # not in it
+    found = residualize(features, linear, TRAINING, 2, [1e-6])
+    assert found["removed"].values.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -234,6 +234,29 @@ def test_only_what_is_asked_for_is_given():
         assert list(low_level_features(Spoken(), ["cat"], names, CLOCK, DELAYS)) == names
 
 
+def test_a_story_is_read_once_for_all_codings(monkeypatch):
+    calls = []
+    for name in ("audio", "waveform", "phones"):
+        method = getattr(Spoken, name)
+
+        def recorded(self, story, *rate, name=name, method=method):
+            if self is dataset:
+                calls.append((name, story, *rate))
+            return method(self, story, *rate)
+
+        monkeypatch.setattr(Spoken, name, recorded)
+    monkeypatch.setattr(Spoken, "duration", lambda self, story: 20.0)
+    dataset = Spoken()
+    low_level_features(dataset, ["long", "cat"], FEATURE_NAMES, CLOCK, DELAYS)
+    reads = [("audio",), ("waveform", 16_000), ("phones",)]
+    assert sorted(calls) == sorted(
+        (name, story, *rate) for name, *rate in reads for story in ("long", "cat")
+    )
+    calls.clear()
+    low_level_features(dataset, ["cat"], ["articulation"], CLOCK, DELAYS)
+    assert calls == [("phones", "cat")]
+
+
 def test_an_unknown_feature_is_an_error():
     with pytest.raises(ValueError, match=r"'powerspectrum' is no low-level feature; .*'power_spec"):
         low_level_features(Spoken(), ["cat"], ["powerspectrum"], CLOCK, DELAYS)
