@@ -21,7 +21,7 @@ BAND_EDGES = np.linspace(25, 15_000, 449)  # Hz, of the 448 bands of the power s
 BINS_PER_BAND = 4  # at least: frequencies that the power of a band is averaged over
 # Of a full-scale amplitude's square per Hz. The rounding of 16-bit sound at 44.1 kHz is below it.
 POWER_FLOOR = 1e-14
-FRAMES_AT_ONCE = 512  # of which spectra are computed: bounds memory
+FRAMES_AT_ONCE = 128  # of which spectra are computed: bounds memory
 LONGEST_GAP = 1e-3  # s; phones that are further apart do not follow each other
 
 
