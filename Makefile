@@ -11,8 +11,9 @@ export PYTHON PROFILE CORES GPUS CLUSTER
 BIN := .venv/bin
 INSTALLED := .venv/installed
 # Older pips read the first variable where they build a package from source, newer ones the second.
+# Modules are compiled where they are first imported: most never are.
 PIP := PIP_CONSTRAINT=requirements.txt PIP_BUILD_CONSTRAINT=requirements.txt \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11
 UVX := $(BIN)/uvx --quiet --python $(BIN)/python
 SDISTS := connection-pool pycortex

@@ -122,7 +122,7 @@ def test_a_lock_is_installed_by_its_hashes_if_asked_for(repository):
         python = str(repository / ".venv/bin/python")
         assert make(repository, "setup", PYTHON=python, LOCKED=locked).returncode == 0
         installed = (repository / "calls").read_text().splitlines()[-2]
-        assert f"<--disable-pip-version-check>{given} " in installed
+        assert f"<--no-compile>{given} " in installed
 
 
 def test_clean_removes_what_belongs_to_the_profile(repository):
