@@ -43,9 +43,10 @@ def loads_torch(statement):
         [f"bthelpers.{package}" for package in PACKAGES],
         ["bthelpers.results", "bthelpers.figures", "bthelpers.claims"],
         [name.removesuffix(".__init__") for name in SHOWN],
+        ["bthelpers.tasks.preference"],
         ["bthelpers.cli"],
     ],
-    ids=["packages", "what chapters show", "their modules", "command line"],
+    ids=["packages", "what chapters show", "their modules", "preference", "command line"],
 )
 def test_no_torch_is_loaded(modules):
     assert loads_torch(f"import {', '.join(modules)}") == 0
