@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("bthelpers/*/__init__.py"))
 SHOWN = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for package in ("results", "figures")
+    for package in ("results", "figures", "claims")
     for path in sorted(ROOT.glob(f"bthelpers/{package}/**/*.py"))
 ]
 
@@ -41,11 +41,12 @@ def loads_torch(statement):
     "modules",
     [
         [f"bthelpers.{package}" for package in PACKAGES],
-        ["bthelpers.results", "bthelpers.figures"],
+        ["bthelpers.results", "bthelpers.figures", "bthelpers.claims"],
         [name.removesuffix(".__init__") for name in SHOWN],
+        ["bthelpers.tasks.preference"],
         ["bthelpers.cli"],
     ],
-    ids=["packages", "results and figures", "their modules", "command line"],
+    ids=["packages", "what chapters show", "their modules", "preference", "command line"],
 )
 def test_no_torch_is_loaded(modules):
     assert loads_torch(f"import {', '.join(modules)}") == 0

@@ -16,7 +16,6 @@ import xarray as xr
 
 from bthelpers.claims import margins
 from bthelpers.claims.margins import Margin
-from bthelpers.encoding.low_level import JOINT
 from bthelpers.params.settings import Profile
 from bthelpers.results import scale
 from bthelpers.results.alignment import load_alignment
@@ -34,6 +33,8 @@ from bthelpers.results.tasks import (
 )
 from bthelpers.statistics.bootstrap import percent_change
 
+# The four features of `bthelpers.encoding.low_level.JOINT`, which takes seconds to load.
+JOINT = ("power_spectrum", "diphones", "triphones", "articulation")
 NAIVE = "naive classifier"  # a condition of probes
 VOXELS = "above the threshold"  # a condition of voxels
 SEMANTIC = ("phones", "sentence type")  # tasks that text models help with (D.2)

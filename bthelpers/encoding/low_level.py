@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from itertools import chain, pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -41,7 +41,9 @@ from bthelpers.encoding.acoustics import (
     power_spectrum,
 )
 from bthelpers.encoding.inputs import at_trs
-from bthelpers.encoding.representations import WindowClock
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from bthelpers.encoding.representations import WindowClock
 
 COLUMNS_AT_ONCE = 512  # that are filtered: bounds memory
 TRS_AT_ONCE = 16  # of which the spectra are computed: bounds memory

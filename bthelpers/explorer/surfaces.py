@@ -8,7 +8,6 @@ from bthelpers.core.errors import ResultsError
 from bthelpers.data.dataset import Dataset
 from bthelpers.results.maps import drawing_dataset
 from bthelpers.results.store import Results
-from bthelpers.simulation.participants import make_surfaces
 
 
 def surfaces(results: Results, participant: str) -> Dataset:
@@ -35,5 +34,8 @@ def surfaces(results: Results, participant: str) -> Dataset:
             raise
     root = Path(f"../{profile.dataset.root}_surfaces")
     if not (root / "dataset_description.json").is_file():
+        # It takes a second to load, and is needed once.
+        from bthelpers.simulation.participants import make_surfaces
+
         make_surfaces(root, profile.dataset.simulate, profile.seed)
     return Dataset(root)

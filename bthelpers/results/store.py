@@ -38,6 +38,10 @@ RECORDED = (
     *("recorded/brainwavlm_simulation", "recorded/many_simulation"),
 )
 MAKE = "`bthelpers run NAME` makes it (`make book` for the demo)"
+# Datasets that were read, by path and digest, since decoding a small file takes a hundred times as
+# long as its digest. They are kept up to so many bytes; that which was read least lately is first.
+KEPT_BYTES = 2**27
+_kept: dict[tuple[Path, str], xr.Dataset] = {}
 
 
 def write_dataset(dataset: xr.Dataset, path: str | Path, provenance: Mapping[str, str]) -> None:
@@ -62,6 +66,8 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, provenance: Mapping[str
 def read_dataset(path: str | Path) -> xr.Dataset:
     """Read a netCDF file into memory.
 
+    What is read again, and holds the same bytes, is not decoded again.
+
     Raises
     ------
     ResultsError
@@ -73,7 +79,21 @@ def read_dataset(path: str | Path) -> xr.Dataset:
     if sums_beside(Path(path)).exists() and not is_intact(Path(path)):
         raise ResultsError(f"{path} is not as it was written: delete it, then {MAKE}")
     with parsing(path, "netCDF file", f"delete it, then {MAKE}", ResultsError):
-        return xr.load_dataset(path, engine="h5netcdf")
+        return _decoded(Path(path))
+
+
+def _decoded(path: Path) -> xr.Dataset:
+    """The dataset of a netCDF file, as the caller's own; what is kept, unless large, is a copy."""
+    key = path.absolute(), file_digest(path)
+    if key in _kept:
+        _kept[key] = _kept.pop(key)  # so that it is the last to go
+        return _kept[key].copy(deep=True)
+    dataset = xr.load_dataset(path, engine="h5netcdf")
+    if dataset.nbytes <= KEPT_BYTES // 8:
+        _kept[key] = dataset.copy(deep=True)
+        while sum(kept.nbytes for kept in _kept.values()) > KEPT_BYTES:
+            del _kept[next(iter(_kept))]
+    return dataset
 
 
 class Run(NamedTuple):

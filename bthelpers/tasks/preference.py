@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -18,9 +19,11 @@ from bthelpers.core.errors import DatasetError, listed
 from bthelpers.core.progress import Progress
 from bthelpers.data.dataset import Dataset
 from bthelpers.data.files import RESTORE
-from bthelpers.models.speech import SpeechEncoder
 from bthelpers.statistics.bootstrap import resampling_counts
 from bthelpers.tasks.word_pairs import ChosenWords, SpokenWord, WordPairs
+
+if TYPE_CHECKING:  # it takes seconds to load, and a chapter imports this module
+    from bthelpers.models.speech import SpeechEncoder
 
 KINDS = ("semantic", "phonetic", "random")
 WORDS_AT_ONCE = 64  # whose hidden states are in memory together

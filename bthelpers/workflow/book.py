@@ -87,10 +87,12 @@ def follow_results(app: Sphinx, config: Config) -> None:
 def execute_chapters(book: Path, cache: Path, timeout: float) -> None:
     """Execute the chapters that a cache lacks, as many at a time as there are processors.
 
+    Their threads sleep where they wait for each other: awake, they would hold up other chapters'.
     One that fails is executed again, and its error reported, when its page is read.
     """
     chapters = sorted(str(chapter.absolute()) for chapter in book.glob("*.md"))
-    environment = os.environ | {"JUPYTERCACHE": str(cache.absolute())}
+    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
+    environment |= {"JUPYTERCACHE": str(cache.absolute())}
     for words in (
         ("notebook", "clear", "--force"),  # from the list of those to execute
         ("notebook", "add", "--reader", "myst_nb_md", *chapters),

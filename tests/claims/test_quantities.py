@@ -23,6 +23,7 @@ from bthelpers.claims.quantities import (
     BY_STORIES,
     CONTRASTS,
     EARLY_LOW_LEVEL,
+    JOINT,
     LARGE,
     LATE_LOW_LEVEL,
     LATE_PREFERENCE,
@@ -42,7 +43,7 @@ from bthelpers.claims.quantities import (
     in_two_sizes,
 )
 from bthelpers.claims.verdicts import evaluate_claims
-from bthelpers.encoding.low_level import JOINT
+from bthelpers.encoding import low_level
 from bthelpers.results.store import read_dataset, write_dataset
 
 
@@ -79,6 +80,10 @@ def test_alignment_is_relative_to_each_participants_own(written, region):
     ):
         expected = naive_alignment(written, condition, name, region)
         np.testing.assert_allclose(of_condition(found[mine], condition), expected, atol=1e-9)
+
+
+def test_the_four_features_are_those_that_are_joint():
+    assert JOINT == low_level.JOINT
 
 
 @pytest.mark.parametrize("features", [JOINT, ("joint",)])

@@ -11,6 +11,7 @@ from bthelpers.core.checksums import sums_beside
 from bthelpers.core.errors import ResultsError
 from bthelpers.core.files import atomic_write_text
 from bthelpers.params import loading as params
+from bthelpers.results import store
 from bthelpers.results.runs import several_families
 from bthelpers.results.store import Results, Run, read_dataset, result_folder, write_dataset
 from bthelpers.workflow.runs.receipts import digests, write_receipt
@@ -104,6 +105,74 @@ def test_a_flipped_bit_is_an_error_wherever_it_is(tmp_path, dataset):
             read_dataset(path)
     path.write_bytes(whole)
     assert read_dataset(path)["kept_epoch"] == 3
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Names of the files that are decoded, with nothing kept before."""
+    names, decode = [], xr.load_dataset
+    monkeypatch.setattr(store, "_kept", {})
+    monkeypatch.setattr(
+        store.xr, "load_dataset", lambda path, **how: names.append(path.name) or decode(path, **how)
+    )
+    return names
+
+
+def test_what_is_read_again_is_decoded_once_and_each_readers_own(tmp_path, dataset, decoded):
+    path = tmp_path / "alignment.nc"
+    whole = dataset.assign_coords(voxel=np.arange(5))
+    write_dataset(whole, path, {"commit": "abc"})
+    for _ in range(3):
+        read = read_dataset(path)
+        xr.testing.assert_identical(read, whole.assign_attrs(commit="abc"))
+        for variable in (read["ceiling"], read["regions"], read["voxel"], read["region"]):
+            if variable.values.flags.writeable:
+                variable.values[...] = variable.values[..., ::-1].copy()
+        read["ceiling"].attrs["unit"] = read.attrs["commit"] = "another"
+        read["ceiling"].encoding.clear()
+        read["more"] = "voxel", np.zeros(5)
+        del read["r"]
+    assert decoded == ["alignment.nc"]
+
+
+def test_a_file_of_other_bytes_is_decoded_whatever_its_date_and_size(tmp_path, dataset, decoded):
+    path = tmp_path / "alignment.nc"
+    write_dataset(dataset, path, {"commit": "abc"})
+    read_dataset(path)
+    before = path.stat()
+    write_dataset(dataset, path, {"commit": "xyz"})
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert read_dataset(path).attrs == {"commit": "xyz"}
+    whole = path.read_bytes()
+    sums_beside(path).unlink()  # as of earlier versions
+    path.write_bytes(whole[:100])
+    with pytest.raises(ResultsError, match="is truncated or no netCDF file"):
+        read_dataset(path)
+    path.unlink()
+    with pytest.raises(ResultsError, match="is not there"):
+        read_dataset(path)
+    path.write_bytes(whole)
+    assert read_dataset(path).attrs == {"commit": "xyz"}
+    assert decoded == 3 * ["alignment.nc"]
+
+
+def test_what_is_kept_is_bounded_and_what_was_read_last_stays(tmp_path, decoded, monkeypatch):
+    monkeypatch.setattr(store, "KEPT_BYTES", 8_000)
+    for name, size in (("large.nc", 126), *((f"{number}.nc", 125) for number in range(10))):
+        write_dataset(xr.Dataset({"r": ("voxel", np.zeros(size))}), tmp_path / name, {})
+
+    def decoded_of(*names):
+        decoded.clear()
+        for name in names:
+            read_dataset(tmp_path / f"{name}.nc")
+        return [name.removesuffix(".nc") for name in decoded]
+
+    assert decoded_of("large", "large") == ["large", "large"]
+    assert decoded_of(*"0123456701") == [*"01234567"]
+    assert decoded_of(*"8901") == [*"89"]
+    assert decoded_of(*"23") == [*"23"]
+    assert sum(dataset.nbytes for dataset in store._kept.values()) == 8_000
 
 
 @pytest.fixture

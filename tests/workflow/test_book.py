@@ -14,6 +14,7 @@ from bthelpers.results.store import read_dataset, write_dataset
 from bthelpers.workflow import book as sphinx_results
 from bthelpers.workflow.book import (
     choose_cache,
+    execute_chapters,
     fingerprint,
     make_results,
     write_reference,
@@ -185,6 +186,21 @@ def test_chapters_are_executed_side_by_side(tmp_path):
     assert book.build().returncode == 0
     for name in ("one", "two"):
         assert "have met: True" in (book.book / f"_build/html/{name}.html").read_text()
+
+
+def test_threads_of_chapters_sleep_where_they_wait_unless_the_user_says_how(tmp_path, monkeypatch):
+    policies = []
+
+    def remember(command, env, stdout):
+        policies.append(env["OMP_WAIT_POLICY"])
+
+    monkeypatch.setattr(sphinx_results, "run_to_end", remember)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    execute_chapters(tmp_path, tmp_path / "cache", 60)
+    assert set(policies) == {"PASSIVE"}
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    execute_chapters(tmp_path, tmp_path / "cache", 60)
+    assert policies[-1] == "ACTIVE"
 
 
 def test_a_chapter_that_fails_fails_the_build(tmp_path):
