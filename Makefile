@@ -11,7 +11,6 @@ export PYTHON PROFILE CORES GPUS CLUSTER
 BIN := .venv/bin
 INSTALLED := .venv/installed
 # Older pips read the first variable where they build a package from source, newer ones the second.
-# Modules are compiled where they are first imported: most never are.
 PIP := PIP_CONSTRAINT=requirements.txt PIP_BUILD_CONSTRAINT=requirements.txt \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11
@@ -46,6 +45,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	"$$PYTHON" -m venv .venv
 	$(PIP) $(if $(value LOCKED),--require-hashes -r requirements.lock,-r requirements.txt)
 	$(PIP) --no-deps --editable .
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # side by side; templates do not compile
 	touch $@
 
 book: known $(INSTALLED)  ## make the results of PROFILE and build the book to book/_build/html
