@@ -95,7 +95,7 @@ fuzz: $(INSTALLED)  ## damage files of every kind in many ways, read them, and r
 faults: $(INSTALLED)  ## kill, fill and damage a small profile's run in many ways, and go on (hours)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m faults --record
 
-bench: $(INSTALLED)  ## measure speed beside other libraries, for a page of the book (half an hour)
+bench: $(INSTALLED)  ## measure speed beside other libraries, for a page of the book (forty minutes)
 	PYTHONPATH=tests:benchmarks $(BIN)/python -m side_by_side
 
 lint: $(INSTALLED)  ## check format, style and imports
