@@ -21,7 +21,7 @@ from torch import nn
 from bthelpers.core.timing import TR
 from bthelpers.models.speech import SpeechEncoder
 from bthelpers.tuning.brain_tuning import BrainTuning
-from bthelpers.tuning.examples import TuningStory
+from bthelpers.tuning.examples import Segment, TuningStory
 from bthelpers.tuning.heads import SHARED
 from bthelpers.tuning.trainer import batched
 from bthelpers.workflow.plan import noise_story
@@ -75,7 +75,10 @@ def noise_stories(number: int) -> list[TuningStory]:
 def run_of(
     encoder: SpeechEncoder, stories: list[TuningStory], sharing: str, precision: str
 ) -> BrainTuning:
-    """A tuning in evaluation mode, whose head begins at random weights: zero would hide errors."""
+    """A tuning in evaluation mode, after its first epoch: what windows keep is there.
+
+    Its head begins at random weights: zero would hide errors.
+    """
     settings = replace(
         paper().tuning,
         sharing=sharing,
@@ -88,14 +91,20 @@ def run_of(
         run.heads[SHARED].linear[0].weight, generator=torch.Generator().manual_seed(0)
     )
     run.encoder.model.eval()
+    for segment in whole(run):
+        run.training.window(segment)
     return run
+
+
+def whole(run: BrainTuning) -> list[Segment]:
+    """Segments of all stories."""
+    return run.training.segments([0] * len(run.training.windows))
 
 
 def gradient(run: BrainTuning) -> torch.Tensor:
     """Of all TRs' mean loss, over the weights of the transformer."""
     run.encoder.model.zero_grad()
-    segments = run.training.segments([0] * len(run.training.windows))
-    run.backward((NOISE, segments), np.random.default_rng(0))
+    run.backward((NOISE, whole(run)), np.random.default_rng(0))
     return flat_gradient(run.encoder.model)
 
 
