@@ -8,13 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    conv_flop_count,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+)
 
 from bthelpers.results.benchmarks.record import Measurement
 
 ROUNDS = 3
-# PyTorch's counter knows fused attention on GPUs alone.
-ATTENTION = {
+# PyTorch's counter knows fused attention on GPUs alone, and gradients of convolutions of one group.
+COUNTED = {
+    torch.ops.aten.convolution_backward: (
+        lambda gradient, inputs, weight, *others, **__: (
+            sum(others[-1][:2]) * conv_flop_count(inputs, weight, gradient)
+        )
+    ),
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
         lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
     ),
@@ -119,6 +129,6 @@ def measure(comparison: Comparison) -> Iterator[Measurement]:
 
 def _counted(run: Callable[[], Any]) -> tuple[int | None, Any]:
     """Operations of matrix products and convolutions, where PyTorch computes them; the result."""
-    with FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter:
+    with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
         result = run()
     return counter.get_total_flops() or None, result

@@ -20,7 +20,7 @@ from bthelpers.params.settings import Profile
 from bthelpers.results import scale
 from bthelpers.results.alignment import load_alignment
 from bthelpers.results.comparison import change, estimate
-from bthelpers.results.impact import load_impacts
+from bthelpers.results.impact import SINGLE, load_impacts
 from bthelpers.results.runs import BASELINE, TUNED, over_layers
 from bthelpers.results.store import Results
 from bthelpers.results.tasks import (
@@ -33,8 +33,6 @@ from bthelpers.results.tasks import (
 )
 from bthelpers.statistics.bootstrap import percent_change
 
-# The four features of `bthelpers.encoding.low_level.JOINT`, which takes seconds to load.
-JOINT = ("power_spectrum", "diphones", "triphones", "articulation")
 NAIVE = "naive classifier"  # a condition of probes
 VOXELS = "above the threshold"  # a condition of voxels
 SEMANTIC = ("phones", "sentence type")  # tasks that text models help with (D.2)
@@ -230,7 +228,7 @@ def alignment_with(region: str, words: str) -> Measure:
     return Measure(named, "% of pretrained", "alignment", load, margin=margins.ALIGNMENT)
 
 
-def impact_on(region: str, words: str, features: tuple[str, ...] = JOINT) -> Measure:
+def impact_on(region: str, words: str, features: tuple[str, ...] = SINGLE) -> Measure:
     """Low-level impact on a region, which is called by some words, as `mean_impact`."""
     how = "four features at once" if features == ("joint",) else "mean over four features"
     load = partial(mean_impact, region=region, features=features)

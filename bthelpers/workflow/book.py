@@ -91,8 +91,8 @@ def execute_chapters(book: Path, cache: Path, timeout: float) -> None:
     One that fails is executed again, and its error reported, when its page is read.
     """
     chapters = sorted(str(chapter.absolute()) for chapter in book.glob("*.md"))
-    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
-    environment |= {"JUPYTERCACHE": str(cache.absolute())}
+    own = {"JUPYTERCACHE": str(cache.absolute())}
+    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | own
     for words in (
         ("notebook", "clear", "--force"),  # from the list of those to execute
         ("notebook", "add", "--reader", "myst_nb_md", *chapters),

@@ -86,6 +86,15 @@ def test_operations_are_counted_where_pytorch_computes(record):
     assert shares[["himalaya RidgeCV, NumPy", "scikit-learn RidgeCV"]].isna().all()
 
 
+@pytest.mark.parametrize("groups", [1, 4])
+def test_gradients_of_a_convolution_take_twice_its_operations(groups):
+    convolution = nn.Conv1d(8, 8, 3, groups=groups, bias=False)
+    sound = torch.ones(2, 8, 12, requires_grad=True)
+    forward, _ = measuring._counted(lambda: convolution(sound))
+    assert forward == 2 * 2 * 10 * 8 * (8 // groups) * 3
+    assert measuring._counted(lambda: convolution(sound).sum().backward())[0] == 3 * forward
+
+
 def test_fused_attention_is_counted_as_its_products_are():
     """By hand: 2 · 5 · 6 · 4 for each of two products; backward takes two and a half times that."""
     query, key, value = (torch.ones(1, 1, rows, 4, requires_grad=True) for rows in (5, 6, 6))

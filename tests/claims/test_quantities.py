@@ -23,7 +23,6 @@ from bthelpers.claims.quantities import (
     BY_STORIES,
     CONTRASTS,
     EARLY_LOW_LEVEL,
-    JOINT,
     LARGE,
     LATE_LOW_LEVEL,
     LATE_PREFERENCE,
@@ -43,7 +42,8 @@ from bthelpers.claims.quantities import (
     in_two_sizes,
 )
 from bthelpers.claims.verdicts import evaluate_claims
-from bthelpers.encoding import low_level
+from bthelpers.encoding.low_level import JOINT
+from bthelpers.results.impact import SINGLE
 from bthelpers.results.store import read_dataset, write_dataset
 
 
@@ -83,7 +83,7 @@ def test_alignment_is_relative_to_each_participants_own(written, region):
 
 
 def test_the_four_features_are_those_that_are_joint():
-    assert JOINT == low_level.JOINT
+    assert SINGLE == JOINT
 
 
 @pytest.mark.parametrize("features", [JOINT, ("joint",)])
